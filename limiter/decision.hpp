@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one request asks of the rules (charges) and what the limiter answered (decision).
+#pragma once
+
+#include <boost/container/small_vector.hpp>
+#include <cstdint>
+#include <string_view>
+
+#include "limiter/descriptor.hpp"
+#include "limiter/errc.hpp"
+#include "limiter/rule.hpp"
+
+namespace weir::limiter {
+
+/// One request's demand of one rule. `matched` lives in the policy snapshot the request holds.
+struct charge {
+  const rule* matched = nullptr;
+  subject_key subject;
+  std::int64_t cost = 1;  ///< 0 ... 2^31
+};
+
+/// Requests rarely match more than four rules; more spill to the heap.
+using charge_list = boost::container::small_vector<charge, 4>;
+
+enum class operation : std::uint8_t { take, peek, refund, take_upto };
+
+/// State of one rule after the operation. Never -1 but where said.
+struct rule_state {
+  bool allowed = true;                ///< this rule alone would allow
+  std::int64_t remaining = 0;         ///< largest m such that take(m) right after is allowed
+  std::int64_t retry_after_us = 0;    ///< 0 when allowed; -1 = never (cost above capacity)
+  std::int64_t reset_after_us = 0;    ///< until the key equals a never-used one
+  std::int64_t granted = 0;           ///< take_upto only
+};
+
+/// Answer of a store: one state per charge, in the order of the charges.
+struct store_reply {
+  std::int64_t now_us = 0;  ///< the store's clock at the decision, microseconds since the Unix epoch
+  boost::container::small_vector<rule_state, 4> states;
+};
+
+enum class verdict : std::uint8_t { allow, deny };
+
+/// Why a decision is what it is. Written to the log as `reason`.
+enum class decision_reason : std::uint8_t {
+  within_limits,   ///< every rule allows (or no rule matched)
+  over_limit,      ///< the store denied
+  cost_exceeds_capacity,  ///< the store denied and no wait helps
+  unauthenticated,        ///< a rule with `missing: deny` had no value
+  store_failed,    ///< the store gave no answer; failure_mode decided (see failure)
+};
+
+/// The limiter's answer. `states` is empty when the store did not answer (failure_mode allow or deny).
+struct decision {
+  limiter::verdict verdict = verdict::allow;
+  decision_reason reason = decision_reason::within_limits;
+  errc failure = errc::ok;              ///< set when reason is store_failed, or when `local` decided
+  limiter::failure_mode mode = limiter::failure_mode::allow;  ///< meaningful when failure != ok
+  int limiting = -1;                    ///< index into charges of the denying rule with the longest wait; -1 = none
+  std::int64_t retry_after_us = 0;      ///< largest of the denying rules; -1 = never
+  boost::container::small_vector<rule_state, 4> states;
+};
+
+}  // namespace weir::limiter

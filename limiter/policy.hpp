@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// All rules of a configuration, and which of them a request must satisfy. Immutable after construction.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "limiter/decision.hpp"
+#include "limiter/path_template.hpp"
+#include "limiter/request_attributes.hpp"
+#include "limiter/rule.hpp"
+
+namespace weir::limiter {
+
+/// Outcome of matching one request against all rules.
+struct match_result {
+  charge_list charges;                       ///< in file order
+  const rule* unauthenticated = nullptr;     ///< a rule with `missing: deny` whose key has no value: deny with 401
+};
+
+class policy_set {
+ public:
+  policy_set() = default;
+  /// `rules` are final: index = position, rid filled in.
+  explicit policy_set(std::vector<rule> rules);
+
+  [[nodiscard]] const std::vector<rule>& rules() const noexcept { return rules_; }
+
+  /// Appends the charges of every rule that matches. Clears `out` first. No allocation for up to four charges.
+  void match(const request_attributes& request, std::string& scratch, match_result& out) const;
+
+ private:
+  struct compiled_rule;
+  std::vector<rule> rules_;
+  std::shared_ptr<const std::vector<compiled_rule>> compiled_;
+};
+
+}  // namespace weir::limiter

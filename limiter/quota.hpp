@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a rule allows: the numbers of one limit, and the integers the algorithms compute with.
+#pragma once
+
+#include <cstdint>
+
+namespace weir::limiter {
+
+/// Names as in the policy file and the Lua files. `gcra` in vectors is token_bucket.
+enum class algorithm : std::uint8_t { token_bucket, sliding_window_log };
+
+/// L units per period, at most `burst` at once.
+/// Ranges are checked once by validate(); everything behind it relies on them.
+struct quota {
+  limiter::algorithm algorithm = limiter::algorithm::token_bucket;
+  std::int64_t limit = 1;      ///< L, units per period, 1 ... 2^31
+  std::int64_t period_us = 1;  ///< P (window algorithms: W), microseconds, >= 1
+  std::int64_t burst = 1;      ///< B, capacity in units (token_bucket); equals limit for window algorithms
+
+  friend bool operator==(const quota&, const quota&) = default;
+};
+
+/// Credits: the exact integer form of a token bucket. g = gcd(L, P), r = L/g credits per microsecond,
+/// q = P/g credits per unit, cap = B*q. All < 2^53.
+struct credits {
+  std::int64_t r = 1;
+  std::int64_t q = 1;
+  std::int64_t cap = 1;
+};
+
+/// Credits of a valid token_bucket quota.
+[[nodiscard]] credits to_credits(const quota& q) noexcept;
+
+/// Why a quota cannot be computed exactly; `none` when it can.
+enum class quota_problem : std::uint8_t {
+  none,
+  not_positive,        ///< L, P or B < 1
+  capacity_too_large,  ///< cap >= 2^53, or time to full >= 2^52 us; nearest legal burst is reported
+  log_too_long,        ///< sliding_window_log with L > 10000
+};
+
+struct quota_check {
+  quota_problem problem = quota_problem::none;
+  std::int64_t nearest_legal = 0;  ///< largest legal burst (capacity_too_large) or limit (log_too_long); else 0
+};
+
+/// Load-time check; never throws.
+[[nodiscard]] quota_check validate(const quota& q) noexcept;
+
+}  // namespace weir::limiter

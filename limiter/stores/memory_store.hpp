@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The embedded store: exact within one process, shared by all its workers, bounded by max_keys.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "limiter/store.hpp"
+
+namespace weir::limiter {
+
+/// The data, shared between workers. Thread-safe; sharded by subject, locked in shard order.
+class memory_table {
+ public:
+  struct options {
+    std::int64_t max_keys = 1'000'000;
+    int shards = 64;
+    /// Microseconds since the epoch. Empty: CLOCK_MONOTONIC anchored to the epoch at construction. Tests inject one.
+    std::function<std::int64_t()> clock;
+  };
+  explicit memory_table(options o);
+  ~memory_table();
+  memory_table(const memory_table&) = delete;
+  memory_table& operator=(const memory_table&) = delete;
+
+  /// Applies `op` to all charges at one instant, all or none. Never fails.
+  void execute(operation op, std::span<const charge> charges, store_reply& reply);
+
+  [[nodiscard]] std::int64_t keys() const noexcept;       ///< entries held now
+  [[nodiscard]] std::int64_t evictions() const noexcept;  ///< live entries dropped at the bound
+
+ private:
+  struct impl;
+  std::unique_ptr<impl> impl_;
+};
+
+/// A worker's handle on the table: answers inside execute().
+class memory_store final : public store {
+ public:
+  explicit memory_store(std::shared_ptr<memory_table> table) : table_(std::move(table)) {}
+  void execute(operation op, std::span<const charge> charges, store_waiter& waiter) override;
+  void cancel(store_waiter&) noexcept override {}
+  [[nodiscard]] bool available() const noexcept override { return true; }
+
+ private:
+  std::shared_ptr<memory_table> table_;
+};
+
+}  // namespace weir::limiter

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The decision script as embedded text: clock prelude + algorithms + driver, joined at build time.
+#pragma once
+
+#include <string_view>
+
+namespace weir::lua {
+
+/// The production script: reads the clock with Redis TIME. Content-addressed by its SHA-1 (40 lower-case hex digits).
+[[nodiscard]] std::string_view decide_script() noexcept;
+[[nodiscard]] std::string_view decide_sha1() noexcept;
+
+/// Everything after the clock prelude. Tests join it to a prelude of their own.
+[[nodiscard]] std::string_view decide_core() noexcept;
+
+}  // namespace weir::lua

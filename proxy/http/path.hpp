@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Path normalisation: once, and the result is used for routes, rules, keys, logs and the upstream alike.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace weir::http {
+
+struct normalised_target {
+  std::string_view path;   ///< starts with exactly one '/', or is "*"
+  std::string_view query;  ///< byte for byte as received, without '?'
+  bool has_query = false;
+};
+
+/// Normalises an origin-form target (or "*"). `storage` is written only when the path changes; the views point into
+/// `target` or `storage`. False: the path must be refused with 400.
+[[nodiscard]] bool normalise_target(std::string_view target, std::string& storage, normalised_target& out);
+
+}  // namespace weir::http

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing JSON text into a string: escaping and numbers. No parsing (Boost.JSON does that where it is needed).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace weir::proxy {
+
+/// Appends `text` as a JSON string with quotes. Control bytes, DEL and bytes that are not well-formed UTF-8 become
+/// \u00XX. The result is always valid JSON and valid UTF-8.
+void append_json_string(std::string& out, std::string_view text);
+
+/// Milliseconds with microsecond precision: 1234 -> "1.234".
+void append_json_milliseconds(std::string& out, std::int64_t microseconds);
+
+/// RFC 3339 UTC with milliseconds, quoted: "2026-01-01T00:00:00.000Z".
+void append_json_time(std::string& out, std::int64_t microseconds_since_epoch);
+
+}  // namespace weir::proxy

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything the proxy is told by the policy file, as plain values. config/ fills it; nothing here reads YAML.
+// Defaults are those of the policy file. Durations are milliseconds unless the type says otherwise.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "limiter/policy.hpp"
+#include "proxy/identity/address.hpp"
+
+namespace weir::proxy {
+
+using std::chrono::milliseconds;
+
+inline constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();
+
+/// `host:port` or `unix:PATH`. For an upstream the host may be a name.
+struct socket_address {
+  std::string host;         ///< IPv4, IPv6 without brackets, or a name; empty for unix
+  std::uint16_t port = 0;   ///< 1 ... 65535; 0 for unix
+  std::string unix_path;    ///< non-empty: unix domain socket
+  [[nodiscard]] std::string text() const;  ///< as a user would write it: "127.0.0.1:80", "[::1]:80", "unix:/run/x"
+  friend bool operator==(const socket_address&, const socket_address&) = default;
+};
+
+struct listener_settings {
+  std::string name;          ///< metric label; defaults to the address as written
+  socket_address address;
+  friend bool operator==(const listener_settings&, const listener_settings&) = default;
+};
+
+struct admin_settings {
+  socket_address address{"127.0.0.1", 9901, {}};
+  bool has_scrape_address = false;
+  socket_address scrape_address;  ///< second, read-only port: /livez /readyz /healthz /metrics
+  friend bool operator==(const admin_settings&, const admin_settings&) = default;
+};
+
+struct drain_settings {
+  milliseconds delay{5000};     ///< keep accepting so long after SIGTERM
+  milliseconds timeout{25000};  ///< from SIGTERM to the hard end; > delay
+};
+
+struct limit_settings {
+  std::size_t target_size = 8 * 1024;
+  std::size_t header_size = 32 * 1024;  ///< whole head
+  std::size_t field_size = 16 * 1024;   ///< one field line
+  std::size_t header_count = 100;
+  std::uint64_t body_size = 64ull * 1024 * 1024;  ///< `unlimited` = no bound
+  std::uint32_t connections = 0;                  ///< 0 = auto: descriptor limit - 64, at least 16
+  std::uint32_t requests_per_connection = 10000;
+  milliseconds header_timeout{10000};      ///< absolute, from the first byte of a head
+  milliseconds keepalive_timeout{60000};   ///< idle between requests
+  milliseconds body_idle_timeout{10000};
+  milliseconds write_idle_timeout{30000};
+  std::uint64_t body_min_rate = 500;       ///< bytes per second after the first 10 s; 0 = off
+};
+
+struct client_ip_settings {
+  std::vector<identity::cidr> trusted_proxies;  ///< empty: the header is ignored
+  std::string header = "x-forwarded-for";       ///< lower case; empty = `none`
+  int group_ipv4 = 32;
+  int group_ipv6 = 64;
+};
+
+struct user_source {
+  std::string header;  ///< lower case
+  bool hash = true;    ///< false: the raw id may appear in logs
+};
+
+enum class balance_method : std::uint8_t { random_two, round_robin, least_requests };
+
+struct endpoint_settings {
+  socket_address address;
+  std::string authority;  ///< host[:port] as configured, for Host when the client sent none
+  int weight = 1;         ///< 1 ... 100
+  friend bool operator==(const endpoint_settings&, const endpoint_settings&) = default;
+};
+
+/// What may be retried. Connect errors and resets are outcomes without a status.
+struct retry_settings {
+  int attempts = 2;  ///< beyond the first, 0 ... 10
+  bool on_connect_error = true;
+  bool on_reset_before_headers = true;
+  bool on_timeout = false;
+  std::vector<int> on_status{502, 503};
+  std::vector<std::string> methods{"GET", "HEAD", "OPTIONS", "PUT", "DELETE"};
+  milliseconds backoff_base{25};
+  milliseconds backoff_max{250};
+  bool jitter_full = true;      ///< false: no jitter
+  int budget_percent = 20;      ///< retries per 100 requests over the last 10 s
+  int budget_min = 3;           ///< retries always allowed at the same time
+  std::size_t body_buffer = 64 * 1024;  ///< larger bodies are not replayed
+  bool honor_retry_after = true;
+  friend bool operator==(const retry_settings&, const retry_settings&) = default;
+};
+
+struct pool_settings {
+  std::uint32_t size = 64;          ///< connections kept, per worker and endpoint
+  std::uint32_t overflow = 960;     ///< extra ones, closed on return
+  std::uint32_t max_pending = 1024; ///< waiters for a connection; beyond: 503 upstream_overloaded
+  milliseconds acquire_timeout{100};
+  milliseconds idle_timeout{4000};
+  milliseconds recycle{300000};     ///< +-10 %, or 10,000 requests
+  friend bool operator==(const pool_settings&, const pool_settings&) = default;
+};
+
+struct upstream_settings {
+  std::string name;
+  std::vector<endpoint_settings> endpoints;
+  balance_method balance = balance_method::random_two;
+  bool preserve_host = true;
+  milliseconds timeout_connect{250};
+  milliseconds timeout_first_byte{5000};  ///< per try
+  milliseconds timeout_body_idle{10000};
+  milliseconds timeout_total{15000};      ///< over all tries
+  milliseconds resolve_interval{10000};
+  milliseconds resolve_timeout{2000};
+  retry_settings retry;
+  pool_settings pool;
+  friend bool operator==(const upstream_settings&, const upstream_settings&) = default;
+};
+
+struct route_settings {
+  std::string name;
+  limiter::request_match match;     ///< methods, paths, hosts
+  std::uint32_t upstream = 0;       ///< index into settings::upstreams
+  std::uint64_t body_size = 0;      ///< 0 = limits.body_size
+  milliseconds timeout_total{0};    ///< 0 = the upstream's
+  bool stream = false;              ///< no total deadline
+};
+
+/// Emitters of rate-limit fields, in the order of the policy file.
+enum class rate_limit_header : std::uint8_t { retry_after, ratelimit, x_ratelimit };
+
+struct deny_settings {
+  int status = 429;
+  std::vector<rate_limit_header> headers{rate_limit_header::retry_after, rate_limit_header::ratelimit};
+  bool headers_on_all = true;  ///< false: only on denials
+};
+
+struct access_log_settings {
+  std::string to = "stdout";  ///< stdout, stderr, none, or a file path
+  std::size_t buffer = 1024 * 1024;  ///< ring per worker, bytes; full = drop and count
+  friend bool operator==(const access_log_settings&, const access_log_settings&) = default;
+};
+
+enum class log_level : std::uint8_t { debug, info, warn, error };
+
+struct log_settings {
+  log_level level = log_level::info;
+  bool json = false;
+};
+
+enum class store_kind : std::uint8_t { memory, redis };
+
+/// Mirrors limiter::redis_settings without its header (which includes Asio).
+struct store_settings {
+  store_kind kind = store_kind::memory;
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 6379;
+  std::string unix_path;
+  std::string username;
+  std::string password;  ///< never logged, never printed
+  int database = 0;
+  std::string key_prefix = "rl:";
+  milliseconds connect_timeout{100};
+  milliseconds command_timeout{50};
+  std::uint32_t max_in_flight = 4096;
+  std::int64_t replicas = 1;        ///< N of failure_mode local
+  std::int64_t max_keys = 1'000'000;
+  limiter::failure_mode failure_mode = limiter::failure_mode::local;
+  friend bool operator==(const store_settings&, const store_settings&) = default;
+};
+
+/// One loaded and checked policy file. Immutable once shared.
+struct settings {
+  std::vector<listener_settings> listeners;
+  admin_settings admin;
+  int workers = 0;  ///< 0 = auto
+  drain_settings drain;
+  limit_settings limits;
+  store_settings store;
+  client_ip_settings client_ip;
+  std::vector<user_source> users;
+  std::vector<upstream_settings> upstreams;
+  std::vector<route_settings> routes;  ///< never empty; first match wins
+  limiter::policy_set policy;
+  deny_settings deny;
+  access_log_settings access_log;
+  log_settings log;
+  std::string via = "weir";              ///< pseudonym of the Via field
+  std::array<unsigned char, 32> hash_key{};  ///< keys user_hash; random per process without hash_key_file
+  std::string hash;      ///< first 12 hex digits of SHA-256 of the file, shown in logs and /readyz?verbose
+  std::string source;    ///< path as given on the command line
+};
+
+}  // namespace weir::proxy

@@ -19,14 +19,14 @@ struct readiness_check {
   std::string detail;
 };
 
-struct readiness {
+struct readiness_report {
   bool ready = true;
   std::vector<readiness_check> checks;
 };
 
 /// What the server shows; called on the admin thread for every request.
 struct admin_sources {
-  std::function<readiness()> readiness;
+  std::function<readiness_report()> readiness;
   std::function<std::string()> metrics;
 };
 

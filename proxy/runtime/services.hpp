@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a worker lends to its sessions and upstreams. Everything here outlives them and lives on one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proxy/runtime/buffer_pool.hpp"
+#include "proxy/runtime/clock.hpp"
+#include "proxy/runtime/random.hpp"
+#include "proxy/runtime/readiness_set.hpp"
+#include "proxy/runtime/timer_wheel.hpp"
+
+namespace weir::limiter {
+class rate_limiter;
+}
+
+namespace weir::proxy {
+
+class log_ring;
+class metric_shard;
+struct compiled_config;
+
+/// An object that may end while its own member functions are on the stack: it is handed to the graveyard and destroyed
+/// after the current batch of events.
+class mortal {
+ public:
+  virtual ~mortal() = default;
+};
+
+class graveyard {
+ public:
+  void bury(std::unique_ptr<mortal> body) { bodies_.push_back(std::move(body)); }
+  void clear() noexcept {
+    while (!bodies_.empty()) {
+      std::vector<std::unique_ptr<mortal>> now;
+      now.swap(bodies_);
+    }
+  }
+
+ private:
+  std::vector<std::unique_ptr<mortal>> bodies_;
+};
+
+struct services {
+  readiness_set& sockets;
+  timer_wheel& timers;
+  buffer_pool& buffers;
+  graveyard& dead;
+  random_source& random;
+  limiter::rate_limiter* limiter = nullptr;
+  metric_shard& metrics;
+  log_ring* access_log = nullptr;                  ///< null: access_log.to is none
+  std::shared_ptr<const compiled_config> config;   ///< swapped by a reload; requests in flight keep theirs
+  bool draining = false;                           ///< every response says Connection: close
+  std::int64_t now_us = 0;                         ///< steady clock, read once per loop turn
+  std::int64_t date_second = 0;                    ///< Unix second of `date`
+  std::string date;                                ///< IMF-fixdate, refreshed once a second
+};
+
+}  // namespace weir::proxy

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/http/error_response.hpp"
+
+#include "proxy/observe/json_writer.hpp"
+
+#include <array>
+#include <charconv>
+
+namespace weir::http {
+namespace {
+
+// Indexed by local_error. Everything a client can ever read from weir itself stands in this table, so nothing
+// about hosts, addresses, paths or causes can leak. 405, 501 and 505 come from the scanner, which has lost
+// the message boundary in some of these cases: they close.
+constexpr std::array<error_text, 20> table{{
+    {400, "bad_request", "the request is malformed", true},
+    {401, "unauthenticated", "a valid identity is required", false},
+    {404, "no_route", "no route matches the request", false},
+    {405, "method_not_allowed", "the method is not allowed", true},
+    {501, "not_implemented", "the request uses a feature that is not implemented", true},
+    {505, "version_not_supported", "the HTTP version is not supported", true},
+    {408, "request_timeout", "the request did not arrive in time", true},
+    {413, "body_too_large", "the request body is too large", true},
+    {414, "uri_too_long", "the request target is too long", true},
+    {417, "expectation_failed", "the expectation cannot be met", true},
+    {431, "headers_too_large", "the request header section is too large", true},
+    {429, "rate_limited", "rate limit exceeded", false},
+    {429, "cost_exceeds_limit", "the request costs more than its limit can ever grant", false},
+    {502, "bad_gateway", "the upstream gave no valid response", false},
+    {504, "upstream_timeout", "the upstream did not respond in time", false},
+    {503, "store_unavailable", "the rate limit cannot be checked at the moment", false},
+    {503, "upstream_overloaded", "the upstream is overloaded", false},
+    {503, "overloaded", "the proxy is overloaded", false},
+    {503, "draining", "the proxy is shutting down", true},
+    {500, "internal", "internal error", true},
+}};
+static_assert(table.size() == static_cast<std::size_t>(local_error::internal) + 1);
+
+void append_number(std::string& out, std::int64_t value) {
+  std::array<char, 24> text;
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+  out.append(text.data(), end);
+}
+
+void append_line(std::string& out, std::string_view name_and_colon, std::string_view value) {
+  if (value.empty()) return;
+  out += name_and_colon;
+  out += value;
+  out += "\r\n";
+}
+
+void append_member(std::string& out, std::string_view name_and_colon, std::int64_t value) {
+  out += name_and_colon;
+  append_number(out, value);
+  out += ',';
+}
+
+void append_denial(std::string& out, const denial_details& d) {
+  if (!d.rule.empty()) {
+    out += "\"rule\":";
+    proxy::append_json_string(out, d.rule);
+    out += ',';
+    append_member(out, "\"limit\":", d.limit);
+    append_member(out, "\"remaining\":", d.remaining);
+  }
+  if (d.retry_after_s >= 0) append_member(out, "\"retry_after\":", d.retry_after_s);
+}
+
+std::string body_of(const error_text& text, const error_context& c) {
+  std::string body;
+  body.reserve(384);
+  body += R"({"error":{"message":)";
+  proxy::append_json_string(body, c.message.empty() ? text.message : c.message);
+  body += R"(,"type":")";
+  body += text.type;
+  body += R"(","details":{)";
+  if (c.denial != nullptr) append_denial(body, *c.denial);
+  body += "\"request_id\":";
+  proxy::append_json_string(body, c.request_id);
+  body += "}}}";
+  return body;
+}
+
+}  // namespace
+
+const error_text& describe(local_error e) noexcept {
+  return table[static_cast<std::size_t>(e)];
+}
+
+std::string_view reason_phrase(int status) noexcept {
+  switch (status) {
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 413:
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 417:
+      return "Expectation Failed";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return status < 500 ? "Client Error" : "Server Error";  // only a configured deny.status gets here
+  }
+}
+
+void append_error_response(std::string& out, local_error e, const error_context& c) {
+  const error_text& text = describe(e);
+  const int status = c.status != 0 ? c.status : text.status;
+  const std::string body = body_of(text, c);
+
+  out += "HTTP/1.1 ";
+  append_number(out, status);
+  out += ' ';
+  out += reason_phrase(status);
+  out += "\r\nContent-Type: application/json\r\nContent-Length: ";
+  append_number(out, static_cast<std::int64_t>(body.size()));
+  out += "\r\nCache-Control: no-store\r\n";
+  append_line(out, "Date: ", c.date);
+  append_line(out, "Via: 1.1 ", c.via);
+  append_line(out, "X-Request-ID: ", c.request_id);
+  out += c.extra_fields;
+  // lack of capacity always names a time to come back; a caller that knows a better one has passed it
+  if (text.status == 503 && c.extra_fields.find("Retry-After:") == std::string_view::npos) {
+    out += "Retry-After: 1\r\n";
+  }
+  if (c.close) out += "Connection: close\r\n";
+  out += "\r\n";
+  if (!c.head_request) out += body;
+}
+
+local_error error_for_status(int status) noexcept {
+  switch (status) {
+    case 405:
+      return local_error::method_not_allowed;
+    case 408:
+      return local_error::request_timeout;
+    case 413:
+      return local_error::body_too_large;
+    case 414:
+      return local_error::uri_too_long;
+    case 417:
+      return local_error::expectation_failed;
+    case 431:
+      return local_error::headers_too_large;
+    case 500:
+      return local_error::internal;
+    case 501:
+      return local_error::not_implemented;
+    case 505:
+      return local_error::version_not_supported;
+    default:
+      return local_error::bad_request;
+  }
+}
+
+}  // namespace weir::http

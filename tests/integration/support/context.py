@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a test gets as `t`: makes servers, ends them all afterwards, and knows what kind of build is tested."""
+
+import os
+import shutil
+
+from .redis import RedisServer
+from .upstream import BlackHole, Upstream
+from .weir import Weir
+
+
+class Skip(Exception):
+    """The machine or the build lacks what the test needs; the text says what."""
+
+
+class Build:
+    """Facts read from the program file itself."""
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, "rb") as f:
+            content = f.read()
+        self.sanitized = any(name in content for name in (b"__asan_init", b"__tsan_init", b"__ubsan_handle"))
+        self.has_hooks = b"x-weir-test-throw" in content.lower()
+
+
+class Context:
+    def __init__(self, build, release, directory, rounds, tries, thorough):
+        self.build = build              # Build under test
+        self.release = release          # Build without sanitizers, for LD_PRELOAD
+        self.directory = directory
+        self.rounds, self.tries, self.thorough = rounds, tries, thorough
+        self.slack = 4.0 if build.sanitized else 1.0    # multiplies tolerances, never limits
+        self._things = []
+        self._names = {}
+        self._notes = []
+
+    def folder(self, name):
+        number = self._names[name] = self._names.get(name, 0) + 1
+        path = os.path.join(self.directory, f"{name}-{number}")
+        os.makedirs(path)
+        return path
+
+    def upstream(self, script=None, **kwargs):
+        return self.keep(Upstream(script, **kwargs))
+
+    def black_hole(self):
+        return self.keep(BlackHole())
+
+    def redis(self, start=True, options=()):
+        if not shutil.which("redis-server"):
+            raise Skip("redis-server is not installed")
+        server = self.keep(RedisServer(self.folder("redis"), options=options))
+        return server.start() if start else server
+
+    def weir(self, policy, start=True, build=None, **kwargs):
+        weir = self.keep(Weir((build or self.build).path, self.folder("weir"), policy, **kwargs))
+        return weir.start() if start else weir
+
+    def keep(self, thing):
+        """`thing.stop()` is called at the end, newest first; what it returns are complaints."""
+        self._things.append(thing)
+        return thing
+
+    def note(self, text):
+        """A figure worth showing beside the test's name."""
+        self._notes.append(text)
+
+    @property
+    def notes(self):
+        return "; ".join(self._notes)
+
+    def finish(self):
+        complaints = []
+        for thing in reversed(self._things):
+            try:
+                complaints += thing.stop() or []
+            except Exception as e:  # noqa: BLE001 - the other things must be stopped all the same
+                complaints.append(f"stopping {thing!r}: {e!r}")
+        return complaints
+
+    def diagnosis(self):
+        """The own logs of the weirs of a failed test."""
+        out = []
+        for thing in self._things:
+            if isinstance(thing, Weir) and os.path.exists(thing.stderr_path):
+                out.append(f"--- stderr of {thing.directory} (last lines)\n" + thing.stderr()[-2500:])
+        return "\n".join(out)
+
+    def need(self, program):
+        path = shutil.which(program)
+        if not path:
+            raise Skip(f"{program} is not installed")
+        return path

@@ -13,10 +13,11 @@
 
 namespace weir::limiter {
 
-/// Outcome of matching one request against all rules.
+/// Outcome of matching one request against all rules. A request that is refused has no charges.
 struct match_result {
   charge_list charges;                       ///< in file order
   const rule* unauthenticated = nullptr;     ///< a rule with `missing: deny` whose key has no value: deny with 401
+  const rule* malformed = nullptr;           ///< a rule whose key is given several times: refuse with 400
 };
 
 class policy_set {
@@ -31,9 +32,9 @@ class policy_set {
   void match(const request_attributes& request, std::string& scratch, match_result& out) const;
 
  private:
-  struct compiled_rule;
+  struct compiled;
   std::vector<rule> rules_;
-  std::shared_ptr<const std::vector<compiled_rule>> compiled_;
+  std::shared_ptr<const compiled> compiled_;  // no pointers into rules_: copies of this set share it
 };
 
 }  // namespace weir::limiter

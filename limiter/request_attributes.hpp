@@ -14,6 +14,11 @@ class header_source {
   virtual ~header_source() = default;
   /// The trimmed value of the first line of that name; empty optional when absent or empty.
   [[nodiscard]] virtual std::optional<std::string_view> header(std::string_view lower_case_name) const = 0;
+  /// True when the head has several lines of that name.
+  [[nodiscard]] virtual bool repeated(std::string_view lower_case_name) const {
+    static_cast<void>(lower_case_name);
+    return false;
+  }
 };
 
 /// All views are borrowed from the session's current request and live until its response is complete.

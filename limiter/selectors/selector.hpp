@@ -20,8 +20,8 @@ struct selector {
   friend bool operator==(const selector&, const selector&) = default;
 };
 
-/// Parses `client_ip`, `user`, `header:X`, `constant:TEXT`, ... Empty optional: no such selector or a missing or
-/// unwanted argument.
+/// Parses `client_ip`, `user`, `header:X`, `constant:TEXT`, ... Empty optional: no such selector or a missing
+/// or unwanted argument.
 [[nodiscard]] std::optional<selector> parse_selector(std::string_view text);
 
 /// All selector names as written in a policy file (for messages): "client_ip method host route upstream ...".
@@ -33,7 +33,14 @@ struct selector {
 /// True when the value is chosen by the client and cheap to rotate (user, header, cookie, query).
 [[nodiscard]] bool is_client_chosen(const selector& s) noexcept;
 
-/// The value in this request; empty optional = absent. The view lives as long as the attributes.
-[[nodiscard]] std::optional<std::string_view> select(const selector& s, const request_attributes& request);
+/// The value in this request; empty optional = absent, which includes an empty value and one given several
+/// times. The view lives as long as the attributes and `decoded`, which holds a value that differs from its
+/// raw form.
+[[nodiscard]] std::optional<std::string_view> select(const selector& s, const request_attributes& request,
+                                                     std::string& decoded);
+
+/// True when the request carries the value several times: it is malformed, since nobody can know which one
+/// the upstream would read. Asked only after select() found nothing.
+[[nodiscard]] bool is_repeated(const selector& s, const request_attributes& request);
 
 }  // namespace weir::limiter

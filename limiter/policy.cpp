@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limiter/policy.hpp"
+
+#include <algorithm>
+#include <boost/container/static_vector.hpp>
+#include <optional>
+#include <span>
+
+namespace weir::limiter {
+namespace {
+
+using key_selectors = std::vector<selector>;
+
+/// Position of `item` in `items`, appended when it is new.
+template <typename T>
+std::uint32_t intern(std::vector<T>& items, const T& item) {
+  const auto place = std::find(items.begin(), items.end(), item);
+  if (place != items.end()) return static_cast<std::uint32_t>(place - items.begin());
+  items.push_back(item);
+  return static_cast<std::uint32_t>(items.size() - 1);
+}
+
+bool allows(const std::vector<std::string>& list, std::string_view value) {
+  return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
+}
+
+bool any_repeated(const key_selectors& key, const request_attributes& request) {
+  return std::any_of(key.begin(), key.end(), [&](const selector& s) { return is_repeated(s, request); });
+}
+
+/// The subjects of one request. Rules often share a key: each distinct one is hashed once.
+class request_subjects {
+ public:
+  request_subjects(const request_attributes& request, std::string& scratch)
+      : request_(request), scratch_(scratch) {}
+
+  /// `number` is equal for equal keys. Nothing when a selector has no value.
+  std::optional<subject_key> find(const key_selectors& key, std::uint32_t number) {
+    for (const entry& e : known_) {
+      if (e.number == number) return e.subject;
+    }
+    entry found{number, {}};
+    if (!describe(key, request_, scratch_, found.subject)) return std::nullopt;
+    if (known_.size() < known_.capacity()) known_.push_back(found);
+    return found.subject;
+  }
+
+ private:
+  struct entry {
+    std::uint32_t number;
+    subject_key subject;
+  };
+  const request_attributes& request_;
+  std::string& scratch_;
+  boost::container::static_vector<entry, 8> known_;  // more distinct keys than that are hashed anew
+};
+
+void refuse(match_result& out, const rule*& reason, const rule& r) {
+  out.charges.clear();
+  reason = &r;
+}
+
+}  // namespace
+
+/// Everything about the rules that does not depend on the request. Indexes only, see policy.hpp.
+struct policy_set::compiled {
+  struct entry {
+    bool by_path = false;
+    std::uint32_t key_number = 0;  // equal for equal keys
+    std::uint32_t fallback_number = 0;
+    std::vector<bool> routes;         // by route number; empty = all routes
+    std::vector<std::int64_t> costs;  // by route number; empty = the default cost everywhere
+  };
+  std::vector<entry> entries;  // one per rule
+  path_trie paths;             // value = index of the rule
+  bool any_by_path = false;
+  std::vector<std::string> route_names;  // that rules speak about; the position is the route number
+
+  explicit compiled(std::span<const rule> rules);
+
+  /// One look-up per request; routes that no rule names share the number past the end.
+  std::size_t route_number(std::string_view name) const {
+    return static_cast<std::size_t>(std::find(route_names.begin(), route_names.end(), name) -
+                                    route_names.begin());
+  }
+};
+
+policy_set::compiled::compiled(std::span<const rule> rules) : entries(rules.size()) {
+  std::vector<key_selectors> keys;
+  for (const rule& r : rules) {
+    for (const std::string& name : r.match.routes) intern(route_names, name);
+    for (const auto& [name, cost] : r.cost_by_route) intern(route_names, name);
+  }
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const rule& r = rules[i];
+    entry& e = entries[i];
+    e.key_number = intern(keys, r.key);
+    e.fallback_number = intern(keys, r.fallback);
+    e.by_path = !r.match.paths.empty();
+    any_by_path = any_by_path || e.by_path;
+    for (const std::string& path : r.match.paths) paths.insert(path, static_cast<std::uint32_t>(i));
+    if (!r.match.routes.empty()) e.routes.assign(route_names.size() + 1, false);
+    for (const std::string& name : r.match.routes) e.routes[route_number(name)] = true;
+    if (!r.cost_by_route.empty()) e.costs.assign(route_names.size() + 1, r.cost_default);
+    for (const auto& [name, cost] : r.cost_by_route) e.costs[route_number(name)] = cost;
+  }
+}
+
+policy_set::policy_set(std::vector<rule> rules)
+    : rules_(std::move(rules)), compiled_(std::make_shared<const compiled>(rules_)) {}
+
+void policy_set::match(const request_attributes& request, std::string& scratch, match_result& out) const {
+  out.charges.clear();
+  out.unauthenticated = nullptr;
+  out.malformed = nullptr;
+  if (rules_.empty()) return;
+
+  // kept per thread: a request must not allocate, whatever its caller keeps
+  static thread_local std::vector<std::uint32_t> path_matches;
+  path_matches.clear();
+  if (compiled_->any_by_path) compiled_->paths.match(request.path, path_matches);
+
+  const std::size_t route = compiled_->route_number(request.route);
+  request_subjects subjects(request, scratch);
+  auto next_path_match = path_matches.begin();  // ascending, as are the rules
+  for (const rule& r : rules_) {
+    const compiled::entry& e = compiled_->entries[r.index];
+    const bool path_matched = next_path_match != path_matches.end() && *next_path_match == r.index;
+    if (path_matched) ++next_path_match;
+    if (e.by_path && !path_matched) continue;
+    if (!e.routes.empty() && !e.routes[route]) continue;
+    if (!allows(r.match.methods, request.method) || !allows(r.match.hosts, request.host)) continue;
+
+    auto subject = subjects.find(r.key, e.key_number);
+    if (!subject && any_repeated(r.key, request)) return refuse(out, out.malformed, r);
+    if (!subject && r.missing == on_missing::skip) continue;
+    if (!subject && r.missing == on_missing::fallback) subject = subjects.find(r.fallback, e.fallback_number);
+    // a fallback without a value refuses too: a missing key must not open the gate
+    if (!subject) return refuse(out, out.unauthenticated, r);
+    out.charges.push_back({&r, *subject, e.costs.empty() ? r.cost_default : e.costs[route]});
+  }
+}
+
+}  // namespace weir::limiter

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The strict scanner of HTTP/1 message heads. Pure, no allocation, resumable: bytes are judged as they arrive and the
-// first impossible byte is refused (RFC 9112, RFC 9110; stricter where the RFC leaves a choice).
+// The strict scanner of HTTP/1 message heads. Pure, no allocation, resumable: bytes are judged as they arrive
+// and the first impossible byte is refused (RFC 9112, RFC 9110; stricter where the RFC leaves a choice).
 #pragma once
 
 #include <array>
@@ -13,15 +13,48 @@ namespace weir::http {
 /// Names the proxy itself reads, writes, removes or protects. `other` = relay unread.
 enum class header_id : std::uint8_t {
   other,
-  host, content_length, transfer_encoding, connection, expect, upgrade, te, trailer, keep_alive,
-  proxy_connection, proxy_authenticate, proxy_authorization, proxy, http2_settings,
-  x_forwarded_for, x_forwarded_proto, x_forwarded_host, x_forwarded_port, x_forwarded_other, forwarded, x_real_ip,
-  x_original_url, x_rewrite_url, x_request_id, via, content_type, authorization, cookie, max_forwards,
-  date, retry_after, ratelimit, ratelimit_policy, x_ratelimit_limit, x_ratelimit_remaining, x_ratelimit_reset,
-  traceparent, server, set_cookie,
+  host,
+  content_length,
+  transfer_encoding,
+  connection,
+  expect,
+  upgrade,
+  te,
+  trailer,
+  keep_alive,
+  proxy_connection,
+  proxy_authenticate,
+  proxy_authorization,
+  proxy,
+  http2_settings,
+  x_forwarded_for,
+  x_forwarded_proto,
+  x_forwarded_host,
+  x_forwarded_port,
+  x_forwarded_other,
+  forwarded,
+  x_real_ip,
+  x_original_url,
+  x_rewrite_url,
+  x_request_id,
+  via,
+  content_type,
+  authorization,
+  cookie,
+  max_forwards,
+  date,
+  retry_after,
+  ratelimit,
+  ratelimit_policy,
+  x_ratelimit_limit,
+  x_ratelimit_remaining,
+  x_ratelimit_reset,
+  traceparent,
+  server,
+  set_cookie,
 };
 
-/// The id of a field name in any case; `other` for unknown names.
+/// The id of a field name in any case; `other` for unknown names. `name` is a token.
 [[nodiscard]] header_id identify_header(std::string_view name) noexcept;
 
 enum class method_id : std::uint8_t { other, get, head, post, put, delete_, options, patch, connect, trace };
@@ -36,10 +69,12 @@ struct field {
   std::uint32_t value_size = 0;
   std::uint16_t name_size = 0;
   header_id id = header_id::other;
-  bool dropped = false;  ///< never read, never relayed (e.g. a name with an underscore); set by the scanner or a caller
+  bool dropped =
+      false;  ///< never read, never relayed (e.g. a name with an underscore); set by the scanner or a caller
 };
 
-inline constexpr std::size_t max_fields = 256;  ///< storage; header_count limits below it
+inline constexpr std::size_t max_fields = 256;              ///< storage; header_count limits below it
+inline constexpr std::size_t max_connection_options = 128;  ///< elements of Connection, empty ones count
 
 struct head_limits {
   std::size_t target_size = 8 * 1024;
@@ -58,7 +93,7 @@ struct refusal {
   int status = 0;  ///< 0 = none
   std::string_view type;
   std::string_view message;
-  bool close = true;        ///< the connection ends after the answer
+  bool close = true;          ///< the connection ends after the answer
   bool allow_header = false;  ///< 405 and OPTIONS: send Allow
 };
 
@@ -71,8 +106,9 @@ class request_head {
   /// Prepares for a new head with these limits.
   void begin(const head_limits& limits) noexcept;
 
-  /// `buffer` holds all bytes received since begin() (the same prefix as before plus more). Skips at most two empty
-  /// lines before the request line. On `complete`, `size()` bytes belong to the head, the rest is body or next message.
+  /// `buffer` holds all bytes received since begin() (the same prefix as before plus more). Skips at most two
+  /// empty lines before the request line. On `complete`, `size()` bytes belong to the head, the rest is body
+  /// or next message.
   [[nodiscard]] scan_status scan(std::string_view buffer) noexcept;
 
   [[nodiscard]] const http::refusal& refusal() const noexcept { return refusal_; }
@@ -82,9 +118,11 @@ class request_head {
 
   // Everything below takes the buffer it was scanned from (it may have moved, with the same content).
   [[nodiscard]] std::string_view method(std::string_view buffer) const noexcept;
-  /// Origin-form path?query, or "*". For absolute-form the authority is removed (empty path: "/", OPTIONS: "*").
+  /// Origin-form path?query, or "*". For absolute-form the authority is removed (empty path: "/", OPTIONS:
+  /// "*"; an empty path with a query is the view "?query", which normalise_target reads as "/?query").
   [[nodiscard]] std::string_view target(std::string_view buffer) const noexcept;
-  /// Validated host[:port] as received (the authority of an absolute-form target wins); empty: HTTP/1.0 without Host.
+  /// Validated host[:port] as received (the authority of an absolute-form target wins); empty: HTTP/1.0
+  /// without Host.
   [[nodiscard]] std::string_view host(std::string_view buffer) const noexcept;
   [[nodiscard]] std::string_view name(const field& f, std::string_view buffer) const noexcept {
     return buffer.substr(f.name_at, f.name_size);
@@ -94,14 +132,20 @@ class request_head {
   }
   /// First not-dropped field of that id, or null.
   [[nodiscard]] const field* find(header_id id) const noexcept;
+  /// Two or more lines of that id came (never for header_id::other).
+  [[nodiscard]] bool repeated(header_id id) const noexcept {
+    return (repeated_ >> static_cast<unsigned>(id) & 1U) != 0;
+  }
 
   http::method_id method_id = http::method_id::other;
   target_form form = target_form::origin;
-  http::framing framing = http::framing::none;
+  http::framing framing =
+      http::framing::none;  ///< content_length with a length of 0 is announced, yet no body
   std::uint64_t content_length = 0;
-  int version_minor = 1;          ///< 0 or 1
-  bool keep_alive = true;         ///< after Connection and version
-  bool expect_continue = false;   ///< HTTP/1.1, "100-continue", and a body is announced
+  int version_minor = 1;         ///< 0 or 1
+  bool keep_alive = true;        ///< after Connection and version
+  bool expect_continue = false;  ///< HTTP/1.1, "100-continue", and a body is announced
+  bool nominates = false;        ///< Connection names more than close and keep-alive
   std::size_t field_count = 0;
   std::array<field, max_fields> fields;
 
@@ -112,10 +156,14 @@ class request_head {
   std::size_t size_ = 0;
   bool started_ = false;
   // scan position and line state
+  std::uint64_t seen_ = 0, repeated_ = 0;  // one bit per header_id
   std::uint32_t cursor_ = 0;
-  std::uint32_t line_at_ = 0;
   std::uint8_t phase_ = 0;
+  std::uint8_t line_phase_ = 0;
   std::uint8_t empty_lines_ = 0;
+  std::uint8_t version_major_ = 0;
+  std::uint16_t connection_options_ = 0;
+  bool close_ = false, unknown_coding_ = false;
   std::uint32_t method_at_ = 0, method_size_ = 0;
   std::uint32_t target_at_ = 0, target_size_ = 0;
   std::uint32_t host_at_ = 0, host_size_ = 0;
@@ -140,12 +188,13 @@ class response_head {
   }
   [[nodiscard]] const field* find(header_id id) const noexcept;
 
-  int status = 0;                 ///< 100 ... 599; 1xx heads are complete messages without a body
+  int status = 0;  ///< 100 ... 599; 1xx heads are complete messages without a body
   int version_minor = 1;
   http::framing framing = http::framing::none;
   std::uint64_t content_length = 0;  ///< also set on HEAD and 304 when the field is present
   bool has_content_length = false;
-  bool keep_alive = true;         ///< HTTP/1.1 without close, and not until_close
+  bool keep_alive = true;  ///< HTTP/1.1 without close, and not until_close
+  bool nominates = false;  ///< as in request_head
   std::size_t field_count = 0;
   std::array<field, max_fields> fields;
 
@@ -154,9 +203,12 @@ class response_head {
   http::refusal refusal_;
   std::size_t size_ = 0;
   bool head_request_ = false;
+  std::uint64_t seen_ = 0;  // one bit per header_id
   std::uint32_t cursor_ = 0;
-  std::uint32_t line_at_ = 0;
   std::uint8_t phase_ = 0;
+  std::uint8_t line_phase_ = 0;
+  std::uint16_t connection_options_ = 0;
+  bool close_ = false;
   std::uint32_t reason_at_ = 0, reason_size_ = 0;
 };
 

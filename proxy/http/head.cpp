@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of a scanned head that only look things up; the scanners are request_scanner.cpp,
+// response_scanner.cpp.
+#include "proxy/http/head.hpp"
+
+namespace weir::http {
+namespace {
+
+template <typename Head>
+const field* find_field(const Head& head, header_id id) noexcept {
+  for (std::size_t i = 0; i < head.field_count; ++i) {
+    if (head.fields[i].id == id && !head.fields[i].dropped) return &head.fields[i];
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::string_view request_head::method(std::string_view buffer) const noexcept {
+  return buffer.substr(method_at_, method_size_);
+}
+
+std::string_view request_head::target(std::string_view buffer) const noexcept {
+  if (form == target_form::absolute && target_size_ == 0) {
+    return method_id == http::method_id::options ? std::string_view("*") : std::string_view("/");
+  }
+  return buffer.substr(target_at_, target_size_);
+}
+
+std::string_view request_head::host(std::string_view buffer) const noexcept {
+  return buffer.substr(host_at_, host_size_);
+}
+
+const field* request_head::find(header_id id) const noexcept {
+  return (seen_ >> static_cast<unsigned>(id) & 1U) != 0 ? find_field(*this, id) : nullptr;
+}
+
+std::string_view response_head::reason(std::string_view buffer) const noexcept {
+  return buffer.substr(reason_at_, reason_size_);
+}
+
+const field* response_head::find(header_id id) const noexcept {
+  return (seen_ >> static_cast<unsigned>(id) & 1U) != 0 ? find_field(*this, id) : nullptr;
+}
+
+}  // namespace weir::http

@@ -25,10 +25,10 @@ constexpr std::uint64_t bits(Ids... ids) {
 
 using id = header_id;
 constexpr std::uint64_t singletons =
-    bits(id::host, id::content_length, id::transfer_encoding, id::expect, id::content_type, id::authorization,
+    bits(id::host, id::content_length, id::transfer_encoding, id::content_type, id::authorization,
          id::proxy_authorization, id::upgrade, id::max_forwards);
 constexpr std::uint64_t always_dropped = bits(id::proxy, id::x_original_url, id::x_rewrite_url);
-constexpr std::uint64_t judged = singletons | always_dropped | bit(id::connection);
+constexpr std::uint64_t judged = singletons | always_dropped | bits(id::connection, id::expect);
 
 constexpr refusal bad_request(std::string_view message) {
   return {400, "bad_request", message};
@@ -75,8 +75,6 @@ class request_scanner {
     if (s == scan_status::complete && head_.phase_ == target) s = read_target();
     if (s == scan_status::complete && head_.phase_ == version) s = read_version();
     if (s == scan_status::complete && head_.phase_ == field_lines) s = read_fields();
-    if (s == scan_status::need_more && size_ < received_)
-      return refuse(headers_too_large("request head too large"));
     if (s == scan_status::need_more && head_.started_ &&
         size_ == head_.method_at_ + head_.limits_.header_size) {
       return refuse(headers_too_large("request head too large"));
@@ -246,12 +244,12 @@ class request_scanner {
   void identify(field& f) noexcept {
     const std::string_view name{data_ + f.name_at, f.name_size};
     f.id = identify_header(name);
-    if (f.id == header_id::other) {
+    if (f.id == header_id::other || f.id == header_id::x_forwarded_other) {
       // many upstreams map '_' and '-' to one name: an alias would slip past everything that reads the real
       // one
       f.dropped = name.find('_') != std::string_view::npos;
-      return;
     }
+    if (f.id == header_id::other) return;
     head_.repeated_ |= head_.seen_ & bit(f.id);
     head_.seen_ |= bit(f.id);
   }
@@ -271,13 +269,18 @@ class request_scanner {
       case header_id::connection:
         return judge_connection(value);
       case header_id::expect:
-        if (head_.version_minor == 0 || grammar::equals_ignoring_case(value, "100-continue"))
-          return scan_status::complete;
-        return refuse({417, "expectation_failed", "unknown expectation"});
+        return judge_expect(value);
       default:
         f.dropped = f.dropped || (always_dropped & bit(f.id)) != 0;
         return scan_status::complete;
     }
+  }
+
+  scan_status judge_expect(std::string_view value) noexcept {
+    if (head_.version_minor == 0) return scan_status::complete;  // without meaning there
+    const bool once = (head_.repeated_ & bit(header_id::expect)) == 0;
+    if (once && grammar::equals_ignoring_case(value, "100-continue")) return scan_status::complete;
+    return refuse({417, "expectation_failed", "unknown expectation"});
   }
 
   scan_status judge_host(const field& f, std::string_view value) noexcept {

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counters of this process. Each worker writes its own shard (relaxed atomics, one writer); the admin thread sums the
-// shards when it is scraped and never blocks a worker.
+// Counters of this process. Each worker writes its own shard (relaxed atomics, one writer); the admin thread
+// sums the shards when it is scraped and never blocks a worker.
 #pragma once
-
-#include <array>
-#include <atomic>
-#include <cstdint>
-#include <functional>
-#include <memory>
-#include <mutex>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "limiter/errc.hpp"
 #include "limiter/rule.hpp"
 #include "proxy/http/head.hpp"
 #include "proxy/settings.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace weir::proxy {
 
@@ -45,9 +44,10 @@ class gauge {
 };
 
 /// Bucket bounds in microseconds: A = OpenTelemetry's for requests, B = finer, for parts of a request.
-inline constexpr std::array<std::int64_t, 14> buckets_a_us{5000,   10000,  25000,   50000,   75000,   100000,  250000,
-                                                           500000, 750000, 1000000, 2500000, 5000000, 7500000, 10000000};
-inline constexpr std::array<std::int64_t, 11> buckets_b_us{50,   100,  250,   500,   1000,  2500,
+inline constexpr std::array<std::int64_t, 14> buckets_a_us{5000,    10000,   25000,   50000,   75000,
+                                                           100000,  250000,  500000,  750000,  1000000,
+                                                           2500000, 5000000, 7500000, 10000000};
+inline constexpr std::array<std::int64_t, 11> buckets_b_us{50,   100,   250,   500,   1000,  2500,
                                                            5000, 10000, 25000, 50000, 100000};
 
 template <std::size_t N>
@@ -62,17 +62,19 @@ struct histogram {
   }
 };
 
+inline constexpr std::size_t status_codes = 600;  ///< arrays indexed by status
+
 /// Decisions of one rule.
 struct rule_counters {
   counter allow, deny;
   std::array<counter, 3> failure_mode;  ///< by limiter::failure_mode
   counter degraded_admitted;
-  counter near_limit;                   ///< allowed with >= 80 % used
+  counter near_limit;  ///< allowed with >= 80 % used
 };
 
 struct upstream_counters {
   histogram<buckets_a_us.size()> duration;
-  std::array<counter, 600> by_code;     ///< responses by status; index 0 = attempts without a response
+  std::array<counter, status_codes> by_code;  ///< responses by status; index 0 = attempts without a response
   enum retry_reason { connect_error, reset, timeout, status, retry_reason_count };
   std::array<counter, retry_reason_count> retries;
   counter budget_exhausted;
@@ -80,68 +82,157 @@ struct upstream_counters {
   histogram<buckets_b_us.size()> pool_wait;
 };
 
+/// Connections of one listener.
+struct listener_counters {
+  gauge connections;
+  enum reject_reason { connection_limit, descriptor_limit, reject_reason_count };
+  std::array<counter, reject_reason_count> rejected;
+};
+
 /// One (method, route, status) series of http_server_request_duration_seconds.
 struct request_series {
-  std::atomic<std::uint64_t> key{0};    ///< 0 = free; else 1 + packed (route slot, method, status)
+  std::uint32_t route_slot = 0;
+  http::method_id method = http::method_id::other;
+  int status = 0;
   histogram<buckets_a_us.size()> duration;
 };
 
-/// Names of the label values that shards count by slot. Slots are never reused while the process lives: a reload that
-/// adds a rule takes a new slot; a removed one keeps its counts but is no longer exported.
+/// Names of the label values that shards count by slot. Slots are never reused while the process lives: a
+/// reload that adds a rule takes a new slot; a removed one keeps its counts but is no longer exported.
 class metric_names {
  public:
-  static constexpr std::size_t max_slots = 1024;  ///< per kind; beyond: the last slot, exported as `_overflow`
+  static constexpr std::size_t max_slots =
+      1024;  ///< per kind; beyond: the last slot, exported as `_overflow`
   /// Slot of a name, created on first use. Any thread; called at load, not per request.
   [[nodiscard]] std::uint32_t rule_slot(std::string_view name);
-  [[nodiscard]] std::uint32_t route_slot(std::string_view name);   ///< includes "_none"
+  [[nodiscard]] std::uint32_t route_slot(std::string_view name);  ///< includes "_none"
   [[nodiscard]] std::uint32_t upstream_slot(std::string_view name);
+  [[nodiscard]] std::uint32_t listener_slot(std::string_view name);
 
  private:
-  friend class metrics_registry;
   std::mutex mutex_;
-  std::vector<std::string> rules_, routes_, upstreams_;
+  std::vector<std::string> rules_, routes_, upstreams_, listeners_;
 };
 
-/// Everything one worker counts. Written by that worker only.
+/// Counters by slot, allocated on first use by the one writer and published with release, so that a reader
+/// may walk them at any time. Owns them.
+template <class Counters, std::size_t Slots>
+class slot_table {
+ public:
+  slot_table() = default;
+  slot_table(const slot_table&) = delete;
+  slot_table& operator=(const slot_table&) = delete;
+  ~slot_table() {
+    for (auto& slot : slots_) delete slot.load(std::memory_order_relaxed);
+  }
+
+  /// Writer: the counters of a slot, created when it is the first use.
+  [[nodiscard]] Counters& operator[](std::size_t slot) {
+    Counters* found = slots_[slot].load(std::memory_order_relaxed);
+    return found != nullptr ? *found : put(slot, std::make_unique<Counters>());
+  }
+  /// Writer: fills an empty slot.
+  Counters& put(std::size_t slot, std::unique_ptr<Counters> counters) noexcept {
+    slots_[slot].store(counters.get(), std::memory_order_release);
+    return *counters.release();
+  }
+  /// Any thread; null: nothing was counted there yet.
+  [[nodiscard]] const Counters* find(std::size_t slot) const noexcept {
+    return slots_[slot].load(std::memory_order_acquire);
+  }
+  [[nodiscard]] static constexpr std::size_t size() noexcept { return Slots; }
+
+ private:
+  std::array<std::atomic<Counters*>, Slots> slots_{};
+};
+
+/// Everything one worker counts. Written by that worker only; the const members may be called from any
+/// thread. The first use of a slot or series allocates.
 class metric_shard {
  public:
-  metric_shard();
-  [[nodiscard]] rule_counters& rule(std::uint32_t slot) noexcept;
-  [[nodiscard]] upstream_counters& upstream(std::uint32_t slot) noexcept;
-  /// Counts one finished request. Distinct series are bounded (2048 per shard); beyond: counted in overflow.
-  void request(std::uint32_t route_slot, http::method_id method, int status, std::int64_t duration_us) noexcept;
+  static constexpr std::size_t max_series = 2048;                   ///< of requests; beyond: `_overflow`
+  using series_table = slot_table<request_series, 2 * max_series>;  ///< open addressing, at most half full
 
-  histogram<buckets_b_us.size()> overhead;        ///< time not spent upstream
-  histogram<buckets_b_us.size()> store_take;      ///< duration of decisions in the store
+  [[nodiscard]] rule_counters& rule(std::uint32_t slot) { return rules_[slot]; }
+  [[nodiscard]] upstream_counters& upstream(std::uint32_t slot) { return upstreams_[slot]; }
+  [[nodiscard]] listener_counters& listener(std::uint32_t slot) { return listeners_[slot]; }
+
+  /// Counts one finished request. `status` 0 ... 999.
+  void request(std::uint32_t route_slot, http::method_id method, int status, std::int64_t duration_us) {
+    const std::uint32_t key = series_key(route_slot, method, status);
+    if (key != last_key_) {
+      last_series_ = &find_series(key, route_slot, method, status);
+      last_key_ = key;
+    }
+    if (last_series_ == &overflow_series) series_overflow.add();
+    last_series_->duration.observe(duration_us, buckets_a_us);
+  }
+
+  [[nodiscard]] const rule_counters* find_rule(std::uint32_t slot) const noexcept {
+    return rules_.find(slot);
+  }
+  [[nodiscard]] const upstream_counters* find_upstream(std::uint32_t slot) const noexcept {
+    return upstreams_.find(slot);
+  }
+  [[nodiscard]] const listener_counters* find_listener(std::uint32_t slot) const noexcept {
+    return listeners_.find(slot);
+  }
+  [[nodiscard]] const series_table& requests() const noexcept { return series_; }
+
+  histogram<buckets_b_us.size()> overhead;    ///< time not spent upstream
+  histogram<buckets_b_us.size()> store_take;  ///< duration of decisions in the store
   std::array<counter, limiter::errc_count> store_errors;
-  std::vector<gauge> connections;                 ///< by listener index
-  counter connections_rejected;
-  std::array<counter, 600> rejected_by_code;      ///< weir_http_rejected_total: refused before a decision
+  std::array<counter, status_codes>
+      rejected_by_code;            ///< weir_http_rejected_total: refused before a decision
+  request_series overflow_series;  ///< requests of label sets beyond max_series
   counter series_overflow;
 
  private:
-  friend class metrics_registry;
-  // chunks are allocated on first use and published with release, so the scraper may read them at any time
-  std::array<std::atomic<rule_counters*>, metric_names::max_slots> rules_{};
-  std::array<std::atomic<upstream_counters*>, metric_names::max_slots> upstreams_{};
-  std::vector<request_series> series_;
-  std::vector<std::unique_ptr<rule_counters>> rule_storage_;
-  std::vector<std::unique_ptr<upstream_counters>> upstream_storage_;
+  /// Never 0, the key of "no request yet".
+  [[nodiscard]] static std::uint32_t series_key(std::uint32_t route_slot, http::method_id method,
+                                                int status) noexcept {
+    return 0x8000'0000u | route_slot << 14 | static_cast<std::uint32_t>(method) << 10 |
+           (static_cast<std::uint32_t>(status) & 0x3ffu);
+  }
+  [[nodiscard]] request_series& find_series(std::uint32_t key, std::uint32_t route_slot,
+                                            http::method_id method, int status);
+
+  slot_table<rule_counters, metric_names::max_slots> rules_;
+  slot_table<upstream_counters, metric_names::max_slots> upstreams_;
+  slot_table<listener_counters, metric_names::max_slots> listeners_;
+  series_table series_;
+  std::size_t series_size_ = 0;
+  std::uint32_t last_key_ = 0;
+  request_series* last_series_ = nullptr;
 };
+
+/// What the kernel says about this process. start_time_s 0 = not read.
+struct process_stats {
+  double start_time_s = 0;  ///< Unix seconds
+  double cpu_s = 0;
+  std::uint64_t resident_bytes = 0;
+  std::uint64_t virtual_bytes = 0;
+  std::uint64_t open_fds = 0;
+  std::uint64_t max_fds = 0;
+};
+/// Reads /proc/self (process_stats.cpp). Zero where the kernel does not tell.
+[[nodiscard]] process_stats read_process_stats();
 
 /// Values that are read at scrape time from their owners.
 struct scrape_inputs {
   const settings* current = nullptr;
-  bool store_up = true;
+  bool store_up = true;  ///< false: also weir_store_degraded, the failure modes decide
   bool draining = false;
   std::uint64_t log_dropped = 0;
   std::uint64_t reloads_ok = 0, reloads_rejected = 0, reloads_unchanged = 0;
   bool last_reload_ok = true;
-  std::int64_t last_reload_success_s = 0;   ///< Unix seconds
-  std::uint64_t admin_requests_200 = 0, admin_requests_404 = 0, admin_requests_503 = 0, admin_requests_other = 0;
-  std::int64_t store_keys = -1;             ///< memory store; -1 = not one
+  std::int64_t last_reload_success_s = 0;  ///< Unix seconds
+  std::uint64_t admin_requests_200 = 0, admin_requests_404 = 0, admin_requests_503 = 0,
+                admin_requests_other = 0;
+  std::int64_t store_keys = -1;  ///< memory store; -1 = not one
   std::int64_t store_evictions = 0;
   std::string_view version, compiler;
+  process_stats process;  ///< read_process_stats(); left out of the text when it is empty
 };
 
 class metrics_registry {
@@ -150,9 +241,12 @@ class metrics_registry {
   /// Called before the worker starts.
   metric_shard& add_shard();
   /// Prometheus text 0.0.4; passes `promtool check metrics`. Any thread.
+  /// Only rules, routes, upstreams and listeners of `in.current` appear; it must not be null.
   [[nodiscard]] std::string render(const scrape_inputs& in);
 
  private:
+  [[nodiscard]] std::vector<const metric_shard*> snapshot();
+
   std::mutex mutex_;
   std::vector<std::unique_ptr<metric_shard>> shards_;
 };

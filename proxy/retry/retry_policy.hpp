@@ -2,11 +2,12 @@
 // May this attempt be repeated, and when? Pure: outcome in, step out.
 #pragma once
 
-#include <cstdint>
-#include <string_view>
-
+#include "proxy/retry/backoff.hpp"
 #include "proxy/retry/retry_budget.hpp"
 #include "proxy/settings.hpp"
+
+#include <cstdint>
+#include <string_view>
 
 namespace weir::proxy {
 
@@ -17,38 +18,37 @@ enum class outcome : std::uint8_t {
   reset_before_headers,  ///< closed or reset after bytes were written, before a complete head
   stale_connection,      ///< as reset_before_headers, on a pooled connection that had served before
   first_byte_timeout,
-  bad_response,          ///< a head that is refused
+  bad_response,  ///< a head that is refused
 };
 
 struct attempt {
   proxy::outcome outcome = outcome::response;
-  int status = 0;                      ///< of a response
-  std::int64_t retry_after_us = -1;    ///< parsed Retry-After of a response; -1 = none
-  bool request_bytes_written = true;   ///< false: nothing of the request left
+  int status = 0;                     ///< of a response
+  std::int64_t retry_after_us = -1;   ///< parsed Retry-After of a response; -1 = none
+  bool request_bytes_written = true;  ///< false: nothing of the request left
 };
 
 /// What the request allows.
 struct retry_facts {
   std::string_view method;
   int attempts_made = 1;
-  bool body_replayable = true;         ///< no body, or wholly buffered
-  bool response_started = false;       ///< a byte went downstream: never again
-  std::int64_t time_left_us = 0;       ///< until the total deadline
+  bool body_replayable = true;    ///< no body, or wholly buffered
+  bool response_started = false;  ///< a byte went downstream: never again
+  std::int64_t time_left_us = 0;  ///< until the total deadline
 };
 
 struct retry_step {
   bool retry = false;
-  std::int64_t delay_us = 0;           ///< backoff with jitter, not below Retry-After
-  bool budget_exhausted = false;       ///< it would have been retried but for the budget
+  std::int64_t delay_us = 0;      ///< backoff with jitter, not below Retry-After
+  bool budget_exhausted = false;  ///< it would have been retried but for the budget
 };
 
-/// Uniform random number in [0, bound); injected so that tests are exact.
-using random_below = std::uint64_t (*)(void* state, std::uint64_t bound);
-
 /// Decides and, when it says retry, takes one unit from `budget` (to be returned by budget.finished()).
-/// Methods outside settings.methods are retried only when no request byte was written. A stale pooled connection is
-/// retried like reset_before_headers.
-[[nodiscard]] retry_step next_step(const retry_settings& settings, const attempt& last, const retry_facts& facts,
-                                   retry_budget& budget, std::int64_t now_us, random_below random, void* random_state);
+/// No step reaches past the deadline: a wait that long, be it backoff or Retry-After, means no retry. 429 is
+/// never retried. Methods outside settings.methods are retried only when no request byte was written. A stale
+/// pooled connection is retried like reset_before_headers.
+[[nodiscard]] retry_step next_step(const retry_settings& settings, const attempt& last,
+                                   const retry_facts& facts, retry_budget& budget, std::int64_t now_us,
+                                   random_below random, void* random_state);
 
 }  // namespace weir::proxy

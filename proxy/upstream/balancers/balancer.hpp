@@ -2,19 +2,19 @@
 // Chooses an endpoint of an upstream. One file per method beside this one, plus registry.cpp. Pure.
 #pragma once
 
+#include "proxy/settings.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <span>
-
-#include "proxy/settings.hpp"
 
 namespace weir::proxy {
 
 /// What a balancer sees of one endpoint.
 struct endpoint_view {
-  int weight = 1;                 ///< 1 ... 100
-  std::uint32_t in_flight = 0;    ///< requests of this worker at this endpoint
-  bool avoid = false;             ///< tried already by this request, or known bad: only when nothing else is left
+  int weight = 1;               ///< 1 ... 100
+  std::uint32_t in_flight = 0;  ///< requests of this worker at this endpoint
+  bool avoid = false;  ///< tried already by this request, or known bad: only when nothing else is left
 };
 
 /// Stateful (round robin), one per worker and upstream. Not thread-safe.

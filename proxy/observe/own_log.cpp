@@ -168,7 +168,7 @@ void log_event(log_level level, std::string_view message, std::initializer_list<
   if (write_without_blocking(line)) {
     log.lost = 0;
   } else {
-    ++log.lost;
+    log.lost += 1 + suppressed;
   }
 }
 

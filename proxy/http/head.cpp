@@ -3,6 +3,8 @@
 // response_scanner.cpp.
 #include "proxy/http/head.hpp"
 
+#include "proxy/http/header_set.hpp"
+
 namespace weir::http {
 namespace {
 
@@ -32,7 +34,7 @@ std::string_view request_head::host(std::string_view buffer) const noexcept {
 }
 
 const field* request_head::find(header_id id) const noexcept {
-  return (seen_ >> static_cast<unsigned>(id) & 1U) != 0 ? find_field(*this, id) : nullptr;
+  return contains(seen_, id) ? find_field(*this, id) : nullptr;
 }
 
 std::string_view response_head::reason(std::string_view buffer) const noexcept {
@@ -40,7 +42,7 @@ std::string_view response_head::reason(std::string_view buffer) const noexcept {
 }
 
 const field* response_head::find(header_id id) const noexcept {
-  return (seen_ >> static_cast<unsigned>(id) & 1U) != 0 ? find_field(*this, id) : nullptr;
+  return contains(seen_, id) ? find_field(*this, id) : nullptr;
 }
 
 }  // namespace weir::http

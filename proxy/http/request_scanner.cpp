@@ -3,6 +3,7 @@
 #include "proxy/http/field_lines.hpp"
 #include "proxy/http/grammar.hpp"
 #include "proxy/http/head.hpp"
+#include "proxy/http/header_set.hpp"
 #include "proxy/http/methods.hpp"
 
 #include <algorithm>
@@ -15,20 +16,12 @@ constexpr std::uint8_t max_empty_lines = 2;
 
 enum phase : std::uint8_t { empty_lines, method, target, version, field_lines, done };
 
-constexpr std::uint64_t bit(header_id id) {
-  return std::uint64_t{1} << static_cast<unsigned>(id);
-}
-template <typename... Ids>
-constexpr std::uint64_t bits(Ids... ids) {
-  return (bit(ids) | ...);
-}
-
 using id = header_id;
-constexpr std::uint64_t singletons =
-    bits(id::host, id::content_length, id::transfer_encoding, id::content_type, id::authorization,
-         id::proxy_authorization, id::upgrade, id::max_forwards);
-constexpr std::uint64_t always_dropped = bits(id::proxy, id::x_original_url, id::x_rewrite_url);
-constexpr std::uint64_t judged = singletons | always_dropped | bits(id::connection, id::expect);
+constexpr header_set singletons =
+    headers(id::host, id::content_length, id::transfer_encoding, id::content_type, id::authorization,
+            id::proxy_authorization, id::upgrade, id::max_forwards);
+constexpr header_set always_dropped = headers(id::proxy, id::x_original_url, id::x_rewrite_url);
+constexpr header_set judged = singletons | always_dropped | headers(id::connection, id::expect);
 
 constexpr refusal bad_request(std::string_view message) {
   return {400, "bad_request", message};
@@ -237,7 +230,7 @@ class request_scanner {
       }
       ++head_.field_count;
       identify(f);
-      if ((judged & bit(f.id)) != 0 && judge(f) != scan_status::complete) return scan_status::refused;
+      if (contains(judged, f.id) && judge(f) != scan_status::complete) return scan_status::refused;
     }
   }
 
@@ -250,12 +243,12 @@ class request_scanner {
       f.dropped = name.find('_') != std::string_view::npos;
     }
     if (f.id == header_id::other) return;
-    head_.repeated_ |= head_.seen_ & bit(f.id);
-    head_.seen_ |= bit(f.id);
+    head_.repeated_ |= head_.seen_ & headers(f.id);
+    head_.seen_ |= headers(f.id);
   }
 
   scan_status judge(field& f) noexcept {
-    if ((head_.repeated_ & singletons & bit(f.id)) != 0)
+    if (contains(head_.repeated_ & singletons, f.id))
       return refuse("repeated field that may occur only once");
     const std::string_view value{data_ + f.value_at, f.value_size};
     switch (f.id) {
@@ -271,14 +264,14 @@ class request_scanner {
       case header_id::expect:
         return judge_expect(value);
       default:
-        f.dropped = f.dropped || (always_dropped & bit(f.id)) != 0;
+        f.dropped = f.dropped || contains(always_dropped, f.id);
         return scan_status::complete;
     }
   }
 
   scan_status judge_expect(std::string_view value) noexcept {
     if (head_.version_minor == 0) return scan_status::complete;  // without meaning there
-    const bool once = (head_.repeated_ & bit(header_id::expect)) == 0;
+    const bool once = !contains(head_.repeated_, header_id::expect);
     if (once && grammar::equals_ignoring_case(value, "100-continue")) return scan_status::complete;
     return refuse({417, "expectation_failed", "unknown expectation"});
   }
@@ -300,7 +293,7 @@ class request_scanner {
   }
 
   scan_status judge_framing() noexcept {
-    constexpr std::uint64_t both = bits(header_id::content_length, header_id::transfer_encoding);
+    constexpr header_set both = headers(header_id::content_length, header_id::transfer_encoding);
     if ((head_.seen_ & both) == both) return refuse("Transfer-Encoding beside Content-Length");
     return scan_status::complete;
   }
@@ -317,7 +310,7 @@ class request_scanner {
   }
 
   scan_status finish() noexcept {
-    const auto seen = [this](header_id h) { return (head_.seen_ & bit(h)) != 0; };
+    const auto seen = [this](header_id h) { return contains(head_.seen_, h); };
     if (head_.version_minor == 1 && !seen(header_id::host)) return refuse("missing Host");
     if (head_.unknown_coding_) return refuse({501, "not_implemented", "transfer coding not implemented"});
     if (seen(header_id::transfer_encoding)) {

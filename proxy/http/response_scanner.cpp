@@ -2,6 +2,7 @@
 #include "proxy/http/field_lines.hpp"
 #include "proxy/http/grammar.hpp"
 #include "proxy/http/head.hpp"
+#include "proxy/http/header_set.hpp"
 
 #include <algorithm>
 
@@ -141,9 +142,8 @@ class response_scanner {
 
   /// Judges a field that decides framing or persistence. False: refused.
   bool judge(const field& f) noexcept {
-    const std::uint64_t bit = std::uint64_t{1} << static_cast<unsigned>(f.id);
-    const bool first = (head_.seen_ & bit) == 0;
-    head_.seen_ |= bit;
+    const bool first = !contains(head_.seen_, f.id);
+    head_.seen_ |= headers(f.id);
     const std::string_view value{data_ + f.value_at, f.value_size};
     switch (f.id) {
       case header_id::content_length:
@@ -177,7 +177,7 @@ class response_scanner {
   }
 
   scan_status finish() noexcept {
-    const bool chunked = (head_.seen_ >> static_cast<unsigned>(header_id::transfer_encoding) & 1U) != 0;
+    const bool chunked = contains(head_.seen_, header_id::transfer_encoding);
     if (chunked && head_.has_content_length) return refuse("Transfer-Encoding beside Content-Length");
     if (chunked && head_.version_minor == 0) return refuse("Transfer-Encoding in HTTP/1.0");
     const bool interim = head_.status < 200;

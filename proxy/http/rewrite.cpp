@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/http/rewrite.hpp"
+
+#include "proxy/http/authority.hpp"
+#include "proxy/http/error_response.hpp"
+#include "proxy/http/grammar.hpp"
+#include "proxy/http/header_set.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+
+namespace weir::http {
+namespace {
+
+using id = header_id;
+constexpr header_set hop_by_hop = headers(
+    id::connection, id::keep_alive, id::proxy_connection, id::proxy_authenticate, id::proxy_authorization,
+    id::te, id::trailer, id::transfer_encoding, id::upgrade, id::http2_settings, id::expect);
+constexpr header_set always_removed = hop_by_hop | headers(id::proxy, id::x_original_url, id::x_rewrite_url);
+/// Written anew by weir in both directions.
+constexpr header_set rewritten = headers(id::host, id::content_length, id::x_request_id);
+/// What a client could claim about the way of its request.
+constexpr header_set forwarding =
+    headers(id::x_forwarded_for, id::x_forwarded_proto, id::x_forwarded_host, id::x_forwarded_port,
+            id::x_forwarded_other, id::forwarded, id::x_real_ip);
+/// Connection may not name these away.
+constexpr header_set never_nominated = headers(id::host, id::content_length, id::transfer_encoding,
+                                               id::content_type, id::authorization, id::cookie);
+
+constexpr std::size_t head_reserve = 512;  ///< room for what weir adds, beyond the size of the received head
+
+void append_number(std::string& out, std::uint64_t n) {
+  std::array<char, 20> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), n).ptr;
+  out.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
+}
+
+/// For values that weir made or the scanner has judged; texts from elsewhere go through append_field.
+template <typename... Parts>
+void append_line(std::string& out, Parts... parts) {
+  (out.append(std::string_view(parts)), ...);
+  out.append("\r\n", 2);
+}
+
+/// The field names that Connection nominates for removal.
+class nominations {
+ public:
+  template <typename Head>
+  nominations(const Head& head, std::string_view buffer) noexcept {
+    if (!head.nominates) return;
+    for (std::size_t i = 0; i < head.field_count; ++i) {
+      const field& f = head.fields[i];
+      if (f.id == header_id::connection) collect(head.value(f, buffer));
+    }
+  }
+
+  [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+  [[nodiscard]] bool contain(std::string_view name) const noexcept {
+    const auto end = names_.begin() + static_cast<std::ptrdiff_t>(count_);
+    return std::any_of(names_.begin(), end, [name](word w) {
+      return grammar::equals_ignoring_case({w.data, w.size}, name);
+    });
+  }
+
+ private:
+  void collect(std::string_view list) noexcept {
+    std::string_view element;
+    while (count_ < names_.size() && grammar::next_element(list, element)) {
+      if (!element.empty()) names_[count_++] = {element.data(), element.size()};
+    }
+  }
+
+  struct word {  // not a string_view: that one's constructor would clear the array for every head
+    const char* data;
+    std::size_t size;
+  };
+  std::array<word, max_connection_options> names_;  // read up to count_ only
+  std::size_t count_ = 0;
+};
+
+/// Copies the kept fields of a head. Lines that stand in canonical form next to each other leave in one
+/// piece.
+class field_copier {
+ public:
+  field_copier(std::string& out, std::string_view buffer) noexcept : out_(out), buffer_(buffer) {}
+  ~field_copier() { flush(); }
+  field_copier(const field_copier&) = delete;
+  field_copier& operator=(const field_copier&) = delete;
+
+  void copy(const field& f) {
+    const std::size_t value_end = f.value_at + f.value_size;
+    const bool canonical = f.value_at == f.name_at + f.name_size + 2U && buffer_[f.value_at - 1] == ' ' &&
+                           buffer_[value_end] == '\r';
+    if (!canonical) {
+      flush();
+      append_line(out_, buffer_.substr(f.name_at, f.name_size), ": ",
+                  buffer_.substr(f.value_at, f.value_size));
+      return;
+    }
+    if (f.name_at != run_end_) {
+      flush();
+      run_begin_ = f.name_at;
+    }
+    run_end_ = value_end + 2;
+  }
+
+ private:
+  void flush() {
+    out_.append(buffer_.substr(run_begin_, run_end_ - run_begin_));
+    run_begin_ = run_end_ = 0;
+  }
+
+  std::string& out_;
+  std::string_view buffer_;
+  std::size_t run_begin_ = 0, run_end_ = 0;
+};
+
+/// Copies what `removed` and the nominations leave. Answers the ids that were copied.
+template <typename Head, typename IsProtected>
+header_set copy_fields(std::string& out, const Head& head, std::string_view buffer, header_set removed,
+                       const nominations& nominated, IsProtected is_protected) {
+  field_copier copier(out, buffer);
+  header_set copied = 0;
+  for (std::size_t i = 0; i < head.field_count; ++i) {
+    const field& f = head.fields[i];
+    if (f.dropped || contains(removed, f.id)) continue;
+    if (!nominated.empty() && (!contains(never_nominated, f.id)) {
+      const std::string_view name = head.name(f, buffer);
+      if (nominated.contain(name) && !is_protected(name)) continue;
+    }
+    copied |= headers(f.id);
+    copier.copy(f);
+  }
+  return copied;
+}
+
+/// One line for the whole list, so that an upstream that reads a single line sees every hop.
+void append_forwarded_for(std::string& out, const request_head& head, std::string_view buffer,
+                          const request_context& c, bool keep_received) {
+  out.append("X-Forwarded-For: ");
+  for (std::size_t i = 0; keep_received && i < head.field_count; ++i) {
+    const field& f = head.fields[i];
+    if (f.id != header_id::x_forwarded_for || f.dropped || f.value_size == 0) continue;
+    out.append(head.value(f, buffer)).append(", ");
+  }
+  append_line(out, c.peer_address);
+}
+
+void append_forwarding(std::string& out, const request_head& head, std::string_view buffer,
+                       const request_context& c, header_set copied, bool keep_received) {
+  append_forwarded_for(out, head, buffer, c, keep_received);
+  if (!contains(copied, id::x_forwarded_proto)) append_line(out, "X-Forwarded-Proto: ", c.scheme);
+  const std::string_view host = head.host(buffer);
+  if (!contains(copied, id::x_forwarded_host) && !host.empty()) append_line(out, "X-Forwarded-Host: ", host);
+  if (!contains(copied, id::x_forwarded_port) && !c.listener_port.empty()) {
+    append_line(out, "X-Forwarded-Port: ", c.listener_port);
+  }
+}
+
+void append_content_length(std::string& out, std::uint64_t length) {
+  out.append("Content-Length: ");
+  append_number(out, length);
+  out.append("\r\n", 2);
+}
+
+void append_request_framing(std::string& out, const request_head& head) {
+  switch (head.framing) {
+    case framing::chunked:
+      append_line(out, "Transfer-Encoding: chunked");
+      break;
+    case framing::content_length:
+      append_content_length(out, head.content_length);
+      break;
+    default:
+      if (head.method_id == method_id::post || head.method_id == method_id::put ||
+          head.method_id == method_id::patch) {
+        append_content_length(out, 0);
+      }
+  }
+}
+
+void append_via(std::string& out, int version_minor, std::string_view pseudonym) {
+  append_line(out, version_minor == 0 ? "Via: 1.0 " : "Via: 1.1 ", pseudonym);
+}
+
+void append_status_line(std::string& out, const response_head& head, std::string_view buffer) {
+  out.append("HTTP/1.1 ");
+  append_number(out, static_cast<std::uint64_t>(head.status));
+  append_line(out, " ", head.reason(buffer));
+}
+
+bool has_field(const response_head& head, std::string_view buffer, std::string_view name) {
+  const header_id known = identify_header(name);
+  if (known != header_id::other) return head.find(known) != nullptr;
+  return std::any_of(
+      head.fields.begin(), head.fields.begin() + static_cast<std::ptrdiff_t>(head.field_count),
+      [&](const field& f) { return grammar::equals_ignoring_case(head.name(f, buffer), name); });
+}
+
+/// An upstream's own limits stand as they are: a line of ours never replaces or doubles one of the same name.
+void append_extra_fields(std::string& out, const response_head& head, std::string_view buffer,
+                         std::string_view lines) {
+  while (!lines.empty()) {
+    const std::size_t size = std::min(lines.find('\n'), lines.size() - 1) + 1;
+    const std::string_view line = lines.substr(0, size);
+    if (!has_field(head, buffer, line.substr(0, line.find(':')))) out.append(line);
+    lines.remove_prefix(size);
+  }
+}
+
+void append_response_framing(std::string& out, const response_head& head, framing towards_client) {
+  const bool bodiless = head.status < 200 || head.status == 204;
+  switch (towards_client) {
+    case framing::chunked:
+      append_line(out, "Transfer-Encoding: chunked");
+      break;
+    case framing::content_length:
+      append_content_length(out, head.content_length);
+      break;
+    case framing::none:  // HEAD and 304 tell the length of a body that is not sent
+      if (head.has_content_length && !bodiless) append_content_length(out, head.content_length);
+      break;
+    case framing::until_close:
+      break;
+  }
+}
+
+constexpr auto nothing_protected = [](std::string_view) { return false; };
+
+}  // namespace
+
+bool append_field(std::string& out, std::string_view name, std::string_view value) {
+  constexpr std::string_view forbidden("\r\n\0", 3);
+  if (name.empty() || !grammar::is_all(name, grammar::token)) return false;
+  if (value.find_first_of(forbidden) != std::string_view::npos) return false;
+  append_line(out, name, ": ", value);
+  return true;
+}
+
+void append_request_head(std::string& out, const request_head& head, std::string_view buffer,
+                         const request_context& c) {
+  out.reserve(out.size() + head.size() + c.path.size() + head_reserve);
+  out.append(head.method(buffer)).append(1, ' ').append(c.path);
+  if (c.has_query) out.append(1, '?').append(c.query);
+  append_line(out, " HTTP/1.1\r\nHost: ", c.host);
+
+  const nominations nominated(head, buffer);
+  // a trusted peer's X-Forwarded-For goes into our line, unless it was nominated away
+  const header_set removed =
+      always_removed | rewritten | (c.peer_trusted ? headers(id::x_forwarded_for) : forwarding);
+  const auto is_protected = [&c](std::string_view name) {
+    return std::any_of(c.protected_headers.begin(), c.protected_headers.end(),
+                       [name](const std::string& p) { return grammar::equals_ignoring_case(name, p); });
+  };
+  const header_set copied = copy_fields(out, head, buffer, removed, nominated, is_protected);
+
+  append_request_framing(out, head);
+  constexpr std::string_view forwarded_for = "x-forwarded-for";
+  const bool keep_received = c.peer_trusted && (nominated.empty() || !nominated.contain(forwarded_for) ||
+                                                is_protected(forwarded_for));
+  append_forwarding(out, head, buffer, c, copied, keep_received);
+  append_line(out, "X-Request-ID: ", c.request_id);
+  append_via(out, head.version_minor, c.via);
+  out.append("\r\n", 2);
+}
+
+void append_response_head(std::string& out, const response_head& head, std::string_view buffer,
+                          const response_context& c) {
+  out.reserve(out.size() + head.size() + c.extra_fields.size() + head_reserve);
+  append_status_line(out, head, buffer);
+  const nominations nominated(head, buffer);
+  const header_set removed = hop_by_hop | headers(id::content_length, id::x_request_id);
+  const header_set copied = copy_fields(out, head, buffer, removed, nominated, nothing_protected);
+  append_response_framing(out, head, c.framing);
+  if (!contains(copied, id::date) && !c.date.empty()) append_line(out, "Date: ", c.date);
+  append_extra_fields(out, head, buffer, c.extra_fields);
+  append_line(out, "X-Request-ID: ", c.request_id);
+  append_via(out, head.version_minor, c.via);
+  if (c.close || c.client_version_minor == 0) append_line(out, "Connection: close");
+  out.append("\r\n", 2);
+}
+
+void append_interim_head(std::string& out, const response_head& head, std::string_view buffer) {
+  append_status_line(out, head, buffer);
+  const header_set removed = hop_by_hop | headers(id::content_length);
+  copy_fields(out, head, buffer, removed, nominations(head, buffer), nothing_protected);
+  out.append("\r\n", 2);
+}
+
+bool is_sane_request_id(std::string_view request_id) noexcept {
+  constexpr std::size_t max_size = 128;
+  return !request_id.empty() && request_id.size() <= max_size &&
+         std::all_of(request_id.begin(), request_id.end(),
+                     [](char c) { return c != '~' && grammar::is(c, grammar::unreserved); });
+}
+
+void append_match_host(std::string& out, std::string_view host) {
+  std::string_view name = split_authority(host).host;
+  if (name.ends_with('.')) name.remove_suffix(1);
+  for (const char c : name) out += grammar::lower(c);
+}
+
+void append_http_date(std::string& out, std::int64_t unix_seconds) {
+  using namespace std::chrono;
+  constexpr std::string_view weekdays = "SunMonTueWedThuFriSat";
+  constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  const sys_seconds time{seconds(unix_seconds)};
+  const sys_days day = floor<days>(time);
+  const year_month_day date{day};
+  const hh_mm_ss clock{time - day};
+  const auto two_digits = [&out](unsigned n) {
+    out += static_cast<char>('0' + n / 10 % 10);
+    out += static_cast<char>('0' + n % 10);
+  };
+  out.append(weekdays.substr(weekday{day}.c_encoding() * 3, 3)).append(", ");
+  two_digits(static_cast<unsigned>(date.day()));
+  out.append(1, ' ').append(months.substr((static_cast<unsigned>(date.month()) - 1) * 3, 3)).append(1, ' ');
+  const auto year = static_cast<unsigned>(static_cast<int>(date.year()));
+  two_digits(year / 100);
+  two_digits(year % 100);
+  out += ' ';
+  two_digits(static_cast<unsigned>(clock.hours().count()));
+  out += ':';
+  two_digits(static_cast<unsigned>(clock.minutes().count()));
+  out += ':';
+  two_digits(static_cast<unsigned>(clock.seconds().count()));
+  out.append(" GMT");
+}
+
+}  // namespace weir::http

@@ -126,7 +126,7 @@ header_set copy_fields(std::string& out, const Head& head, std::string_view buff
   for (std::size_t i = 0; i < head.field_count; ++i) {
     const field& f = head.fields[i];
     if (f.dropped || contains(removed, f.id)) continue;
-    if (!nominated.empty() && (!contains(never_nominated, f.id)) {
+    if (!nominated.empty() && !contains(never_nominated, f.id)) {
       const std::string_view name = head.name(f, buffer);
       if (nominated.contain(name) && !is_protected(name)) continue;
     }

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limiter/algorithms/sliding_window_log.hpp"
+
+#include <algorithm>
+
+namespace weir::limiter::sliding_window_log {
+namespace {
+
+const stamp_ring no_stamps;
+
+const stamp_ring& stamps_of(const stored_state& state) noexcept {
+  return state.stamps ? *state.stamps : no_stamps;
+}
+
+// A stamp beyond the clock counts as taken now.
+std::int64_t stamp_at(const stamp_ring& stamps, std::int64_t i, std::int64_t now_us) noexcept {
+  return std::min(stamps.at(i), now_us);
+}
+
+// Time until `units` more units fit: the oldest units in the way must leave the window. `live` stamps are the
+// tail.
+std::int64_t time_until_free(const stamp_ring& stamps, std::int64_t live, std::int64_t units,
+                             std::int64_t limit, std::int64_t window_us, std::int64_t now_us) noexcept {
+  const std::int64_t in_the_way = live + units - limit;
+  if (in_the_way <= 0) return 0;
+  return stamp_at(stamps, stamps.size() - live + in_the_way - 1, now_us) + window_us - now_us;
+}
+
+void write(stored_state& state, const evaluation& e, std::int64_t change, std::int64_t window_us,
+           std::int64_t now_us) {
+  if (!state.stamps) state.stamps = std::make_unique<stamp_ring>();
+  stamp_ring& stamps = *state.stamps;
+  stamps.pop_front(e.expired);
+  const std::int64_t ahead = stamps.size() - stamps.count_until(now_us);
+  stamps.pop_back(ahead);
+  const std::int64_t at_now = ahead + change;  // stamps beyond the clock become `now`, newest refunded first
+  if (at_now > 0) {
+    stamps.push_back(now_us, at_now);
+  } else {
+    stamps.pop_back(-at_now);
+  }
+  state.expires_at_us = stamps.size() > 0 ? stamps.at(stamps.size() - 1) + window_us : 0;
+}
+
+}  // namespace
+
+parameters to_parameters(const quota& q) noexcept {
+  return {{q.limit, q.period_us, 0}, 2};
+}
+
+evaluation evaluate(const stored_state& state, const parameters& p, operation op, std::int64_t cost,
+                    std::int64_t now_us) {
+  const std::int64_t limit = p.values[0];
+  const std::int64_t window_us = p.values[1];
+  const stamp_ring& stamps = stamps_of(state);
+  const std::int64_t length = stamps.size();
+  evaluation e;
+  e.expired = stamps.count_until(now_us - window_us);
+  e.used = e.used_after = length - e.expired;
+  e.repair = op != operation::peek && length > 0 && stamps.at(length - 1) > now_us;
+
+  switch (op) {
+    case operation::refund:
+      e.used_after = std::max<std::int64_t>(0, e.used - cost);
+      break;
+    case operation::take_upto:
+      e.granted = std::clamp<std::int64_t>(limit - e.used, 0, cost);
+      e.used_after = e.used + e.granted;
+      e.allowed = e.granted > 0 || cost == 0;
+      if (!e.allowed) e.retry_after_us = time_until_free(stamps, e.used, 1, limit, window_us, now_us);
+      break;
+    case operation::take:
+    case operation::peek:
+      e.allowed = cost == 0 || e.used + cost <= limit;
+      if (e.allowed) {
+        e.used_after = e.used + cost;
+      } else {
+        e.retry_after_us =
+            cost > limit ? -1 : time_until_free(stamps, e.used, cost, limit, window_us, now_us);
+      }
+      break;
+  }
+  return e;
+}
+
+rule_state conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit,
+                    std::int64_t now_us) {
+  const std::int64_t limit = p.values[0];
+  const std::int64_t window_us = p.values[1];
+  const std::int64_t used = commit ? e.used_after : e.used;
+  if (e.repair || used != e.used) write(state, e, used - e.used, window_us, now_us);
+
+  const stamp_ring& stamps = stamps_of(state);
+  const std::int64_t wait_us = time_until_free(stamps, used, 1, limit, window_us, now_us);
+  state.pinned_until_us = wait_us > 0 ? now_us + wait_us : 0;
+  return {.allowed = e.allowed,
+          .remaining = std::max<std::int64_t>(0, limit - used),
+          .retry_after_us = e.retry_after_us,
+          .reset_after_us = used > 0 ? stamp_at(stamps, stamps.size() - 1, now_us) + window_us - now_us : 0,
+          .granted = commit ? e.granted : 0};
+}
+
+}  // namespace weir::limiter::sliding_window_log

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The stamps of admitted units, oldest first.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace weir::limiter {
+
+/// A ring that doubles with use; its owner never stores more units than the longest legal log.
+class stamp_ring {
+ public:
+  [[nodiscard]] std::int64_t size() const noexcept { return size_; }
+  /// The i-th oldest, 0 <= i < size().
+  [[nodiscard]] std::int64_t at(std::int64_t i) const noexcept { return slots_[slot(i)]; }
+  /// Number of stamps <= `instant`.
+  [[nodiscard]] std::int64_t count_until(std::int64_t instant) const noexcept;
+
+  void push_back(std::int64_t stamp, std::int64_t units);
+  void pop_front(std::int64_t units) noexcept;
+  void pop_back(std::int64_t units) noexcept { size_ -= units; }
+
+ private:
+  [[nodiscard]] std::size_t slot(std::int64_t i) const noexcept {
+    return (head_ + static_cast<std::size_t>(i)) & (slots_.size() - 1);
+  }
+  void reserve(std::int64_t units);
+
+  std::vector<std::int64_t> slots_;  // size is 0 or a power of two
+  std::size_t head_ = 0;
+  std::int64_t size_ = 0;
+};
+
+}  // namespace weir::limiter

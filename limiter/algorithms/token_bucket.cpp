@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limiter/algorithms/token_bucket.hpp"
+
+#include "limiter/algorithms/integer.hpp"
+
+#include <algorithm>
+
+namespace weir::limiter::token_bucket {
+namespace {
+
+constexpr std::int64_t exact_limit = std::int64_t{1} << 53;
+
+struct reading {
+  std::int64_t used = 0;  // credits, 0 ... cap
+  bool beyond = false;    // more than the bucket holds: the clock went back or the capacity shrank
+};
+
+// A fraction written under another rate, in units of this one. May reach r, a full microsecond.
+std::int64_t rescale(std::int64_t fraction, std::int64_t base, std::int64_t r) noexcept {
+  const wide product = static_cast<wide>(fraction) * r;
+  if (product >= exact_limit) return r - 1;  // Lua cannot form the product; it rounds up the same way
+  return ceil_div(static_cast<std::int64_t>(product), base);
+}
+
+reading read(const stored_state& state, std::int64_t r, std::int64_t cap, std::int64_t now_us) noexcept {
+  std::int64_t full_at_us = state.expires_at_us;
+  if (full_at_us < now_us) return {};
+  std::int64_t fraction = state.fraction;
+  if (fraction > 0 && state.fraction_base != r) {
+    fraction = rescale(fraction, state.fraction_base, r);
+    if (fraction == r) {
+      ++full_at_us;
+      fraction = 0;
+    }
+  }
+  const std::int64_t time_to_full_us = full_at_us - now_us;
+  // Compared before multiplying: the product of an instant far ahead would not fit.
+  if (time_to_full_us > cap / r || fraction > cap - time_to_full_us * r) return {cap, true};
+  return {time_to_full_us * r + fraction, false};
+}
+
+void write(stored_state& state, std::int64_t used, std::int64_t r, std::int64_t now_us) noexcept {
+  if (used == 0) {
+    state.expires_at_us = 0;
+    state.fraction = 0;
+    return;
+  }
+  state.expires_at_us = now_us + used / r;
+  state.fraction = used % r;
+  state.fraction_base = r;
+}
+
+}  // namespace
+
+parameters to_parameters(const quota& q) noexcept {
+  const credits c = to_credits(q);
+  return {{c.r, c.q, c.cap}, 3};
+}
+
+evaluation evaluate(const stored_state& state, const parameters& p, operation op, std::int64_t cost,
+                    std::int64_t now_us) {
+  const auto [r, q, cap] = p.values;
+  const reading stored = read(state, r, cap, now_us);
+  const std::int64_t free = cap - stored.used;
+  evaluation e;
+  e.used = e.used_after = stored.used;
+  e.repair = stored.beyond && op != operation::peek;
+
+  const wide demand = static_cast<wide>(cost) * q;
+  switch (op) {
+    case operation::refund:
+      e.used_after = demand < stored.used ? stored.used - static_cast<std::int64_t>(demand) : 0;
+      break;
+    case operation::take_upto:
+      e.granted = std::min(cost, free / q);
+      e.used_after = stored.used + e.granted * q;
+      e.allowed = e.granted > 0 || cost == 0;
+      if (!e.allowed) e.retry_after_us = ceil_div(q - free, r);
+      break;
+    case operation::take:
+    case operation::peek:
+      e.allowed = cost == 0 || demand <= free;
+      if (e.allowed) {
+        e.used_after = stored.used + static_cast<std::int64_t>(demand);
+      } else {
+        e.retry_after_us = demand > cap ? -1 : ceil_div(static_cast<std::int64_t>(demand) - free, r);
+      }
+      break;
+  }
+  return e;
+}
+
+rule_state conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit,
+                    std::int64_t now_us) {
+  const auto [r, q, cap] = p.values;
+  const std::int64_t used = commit ? e.used_after : e.used;
+  if (e.repair || used != e.used) write(state, used, r, now_us);
+  const std::int64_t free = cap - used;
+  const std::int64_t remaining = free / q;
+  state.pinned_until_us = remaining > 0 ? 0 : now_us + ceil_div(q - free, r);
+  return {.allowed = e.allowed,
+          .remaining = remaining,
+          .retry_after_us = e.retry_after_us,
+          .reset_after_us = ceil_div(used, r),
+          .granted = commit ? e.granted : 0};
+}
+
+}  // namespace weir::limiter::token_bucket

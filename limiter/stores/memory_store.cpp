@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limiter/stores/memory_store.hpp"
+
+#include "limiter/algorithms/algorithm.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <boost/container/small_vector.hpp>
+#include <chrono>
+#include <cstring>
+#include <mutex>
+#include <random>
+#include <utility>
+#include <vector>
+
+namespace weir::limiter {
+namespace {
+
+/// One rule's state for one subject.
+struct entry {
+  subject_key subject;
+  std::array<char, 4> rid{};
+  char letter = 0;  // an algorithm never reads another one's state
+  stored_state state;
+};
+
+__extension__ using unsigned_wide = unsigned __int128;
+
+/// Keyed hash of an entry's name. Subjects are chosen by clients: without a secret they could aim at one
+/// slot.
+class name_hash {
+ public:
+  name_hash() {
+    std::random_device random;
+    for (std::uint64_t& word : secret_) word = (std::uint64_t{random()} << 32) | random();
+  }
+
+  [[nodiscard]] std::uint64_t operator()(const subject_key& subject) const noexcept {
+    const char* text = subject.text.data();
+    const std::uint64_t head = fold(load(text) ^ secret_[0], load(text + 8) ^ secret_[1]);
+    return fold(load(text + subject.text.size() - 8) ^ secret_[2], head ^ secret_[3]);
+  }
+
+  [[nodiscard]] std::uint64_t operator()(std::uint64_t subject_hash, const std::array<char, 4>& rid,
+                                         char letter) const noexcept {
+    std::uint32_t id = 0;
+    std::memcpy(&id, rid.data(), sizeof id);
+    const auto tail = (std::uint64_t{id} << 8) | static_cast<unsigned char>(letter);
+    return fold(tail ^ secret_[2], subject_hash ^ secret_[1]);
+  }
+
+ private:
+  static std::uint64_t load(const char* bytes) noexcept {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes, sizeof word);
+    return word;
+  }
+  static std::uint64_t fold(std::uint64_t a, std::uint64_t b) noexcept {
+    const unsigned_wide product = static_cast<unsigned_wide>(a) * b;
+    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+  }
+
+  std::array<std::uint64_t, 4> secret_{};
+};
+
+/// The entries of one shard: dense, found through open addressing with linear probing. Not thread-safe.
+class entry_table {
+ public:
+  static constexpr std::uint32_t npos = ~std::uint32_t{0};
+
+  [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(entries_.size()); }
+  [[nodiscard]] entry& operator[](std::uint32_t position) noexcept { return entries_[position]; }
+
+  [[nodiscard]] std::uint32_t find(std::uint32_t hash, const subject_key& subject,
+                                   const std::array<char, 4>& rid, char letter) const noexcept {
+    for (std::size_t i = home(hash); slots_[i].position != npos; i = next(i)) {
+      if (slots_[i].hash != hash) continue;
+      const entry& e = entries_[slots_[i].position];
+      if (e.subject == subject && e.rid == rid && e.letter == letter) return slots_[i].position;
+    }
+    return npos;
+  }
+
+  void insert(std::uint32_t hash, entry&& e, std::int64_t now_us) {
+    if (entries_.size() + 1 > limit(slots_.size())) make_space(now_us);
+    place({hash, size()});
+    hashes_.push_back(hash);
+    entries_.push_back(std::move(e));
+  }
+
+  void erase(std::uint32_t position) noexcept {
+    unplace(position);
+    const std::uint32_t last = size() - 1;
+    if (position != last) {
+      slots_[slot_of(last)].position = position;
+      entries_[position] = std::move(entries_[last]);
+      hashes_[position] = hashes_[last];
+    }
+    entries_.pop_back();
+    hashes_.pop_back();
+  }
+
+ private:
+  struct slot {
+    std::uint32_t hash = 0;
+    std::uint32_t position = npos;
+  };
+
+  static std::size_t limit(std::size_t slots) noexcept { return slots / 4 * 3; }
+  [[nodiscard]] std::size_t home(std::uint32_t hash) const noexcept { return hash & (slots_.size() - 1); }
+  [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & (slots_.size() - 1); }
+
+  [[nodiscard]] std::size_t slot_of(std::uint32_t position) const noexcept {
+    std::size_t i = home(hashes_[position]);
+    while (slots_[i].position != position) i = next(i);
+    return i;
+  }
+
+  void place(slot s) noexcept {
+    std::size_t i = home(s.hash);
+    while (slots_[i].position != npos) i = next(i);
+    slots_[i] = s;
+  }
+
+  // Closes the gap, so that no tombstones pile up.
+  void unplace(std::uint32_t position) noexcept {
+    std::size_t gap = slot_of(position);
+    for (std::size_t i = next(gap); slots_[i].position != npos; i = next(i)) {
+      const std::size_t distance = (i - home(slots_[i].hash)) & (slots_.size() - 1);
+      if (distance < ((i - gap) & (slots_.size() - 1))) continue;
+      slots_[gap] = slots_[i];
+      gap = i;
+    }
+    slots_[gap].position = npos;
+  }
+
+  // Forgets what has expired (it means nothing) and doubles only when that was not enough.
+  void make_space(std::int64_t now_us) {
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      if (entries_[i].state.expires_at_us < now_us) continue;
+      if (kept != i) {
+        entries_[kept] = std::move(entries_[i]);
+        hashes_[kept] = hashes_[i];
+      }
+      ++kept;
+    }
+    entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(kept), entries_.end());
+    hashes_.resize(kept);
+    const std::size_t slots = kept > limit(slots_.size()) / 2 ? slots_.size() * 2 : slots_.size();
+    slots_.assign(slots, slot{});
+    for (std::uint32_t i = 0; i < size(); ++i) place({hashes_[i], i});
+  }
+
+  std::vector<slot> slots_ = std::vector<slot>(64);
+  std::vector<entry> entries_;
+  std::vector<std::uint32_t> hashes_;  // of entries_, by position
+};
+
+struct alignas(64) shard {
+  std::mutex mutex;
+  entry_table table;
+  std::uint64_t random = 0;           // state of the eviction sampler
+  std::atomic<std::int64_t> keys{0};  // table.size(), readable without the lock
+
+  void count_keys() noexcept { keys.store(table.size(), std::memory_order_relaxed); }
+};
+
+/// One charge on its way through the two phases.
+struct step {
+  const rule* matched = nullptr;
+  const algorithm_functions* algorithm = nullptr;
+  parameters quota;
+  std::int64_t cost = 0;
+  shard* home = nullptr;
+  const subject_key* subject = nullptr;
+  std::uint32_t hash = 0;
+  std::uint32_t position = entry_table::npos;
+  stored_state fresh;  // state of a key the table does not hold yet
+  evaluation outcome;
+
+  [[nodiscard]] stored_state& state() noexcept {
+    return position == entry_table::npos ? fresh : home->table[position].state;
+  }
+};
+using steps = boost::container::small_vector<step, 4>;
+
+std::uint64_t next_random(std::uint64_t& state) noexcept {  // splitmix64
+  state += 0x9e3779b97f4a7c15u;
+  std::uint64_t z = state;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+// '~' is no base64url character: no request has this subject.
+const subject_key overflow_subject = [] {
+  subject_key key;
+  key.text.fill('~');
+  return key;
+}();
+
+std::function<std::int64_t()> anchored_clock() {
+  using std::chrono::microseconds;
+  const auto to_us = [](auto duration) { return std::chrono::duration_cast<microseconds>(duration).count(); };
+  const std::int64_t anchor = to_us(std::chrono::system_clock::now().time_since_epoch()) -
+                              to_us(std::chrono::steady_clock::now().time_since_epoch());
+  return [anchor, to_us] { return anchor + to_us(std::chrono::steady_clock::now().time_since_epoch()); };
+}
+
+// Small tables get few shards: a shard must be large enough for the eviction sample to mean something.
+std::size_t shard_count(const memory_table::options& o) noexcept {
+  constexpr std::int64_t smallest_shard = 256;
+  const std::int64_t wanted = std::clamp<std::int64_t>(o.max_keys / smallest_shard, 1, std::max(1, o.shards));
+  return std::bit_floor(static_cast<std::size_t>(wanted));
+}
+
+}  // namespace
+
+struct memory_table::impl {
+  explicit impl(options o)
+      : clock(o.clock ? std::move(o.clock) : anchored_clock()),
+        shards(shard_count(o)),
+        shard_capacity(static_cast<std::uint32_t>(
+            std::clamp<std::int64_t>(o.max_keys / static_cast<std::int64_t>(shards.size()), 1, 1 << 30))) {
+    std::random_device random;
+    for (shard& s : shards) s.random = random();
+  }
+
+  using locks = boost::container::small_vector<std::unique_lock<std::mutex>, 4>;
+
+  void prepare(std::span<const charge> charges, steps& work);
+  void lock_shards(const steps& work, locks& held);
+  void locate(operation op, steps& work, locks& held, std::int64_t now_us);
+  bool has_place(const step& s, const steps& work) const noexcept;
+  bool make_place(operation op, shard& home, const steps& work, std::int64_t now_us);
+  void redirect_to_overflow(step& s, locks& held);
+  void conclude(operation op, steps& work, std::int64_t now_us, store_reply& reply);
+  void settle(step& s, std::int64_t now_us);
+
+  const std::function<std::int64_t()> clock;
+  const name_hash hash;
+  std::vector<shard> shards;
+  const std::uint32_t shard_capacity;
+  shard overflow;  // one bucket per rule for keys that found no room; locked after all others
+  std::atomic<std::int64_t> evictions{0};
+};
+
+void memory_table::impl::prepare(std::span<const charge> charges, steps& work) {
+  work.resize(charges.size());
+  for (std::size_t i = 0; i < charges.size(); ++i) {
+    step& s = work[i];
+    s.matched = charges[i].matched;
+    s.algorithm = &functions_of(s.matched->quota.algorithm);
+    s.quota = s.algorithm->to_parameters(s.matched->quota);
+    s.cost = charges[i].cost;
+    s.subject = &charges[i].subject;
+    const std::uint64_t subject_hash = hash(*s.subject);
+    s.home = &shards[(subject_hash >> 40) & (shards.size() - 1)];
+    s.hash = static_cast<std::uint32_t>(hash(subject_hash, s.matched->rid.id, s.algorithm->letter));
+  }
+}
+
+void memory_table::impl::lock_shards(const steps& work, locks& held) {
+  boost::container::small_vector<shard*, 4> wanted;
+  for (const step& s : work) wanted.push_back(s.home);
+  std::sort(wanted.begin(), wanted.end());  // shards are one array: address order is index order
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  for (shard* s : wanted) held.emplace_back(s->mutex);
+}
+
+void memory_table::impl::locate(operation op, steps& work, locks& held, std::int64_t now_us) {
+  const auto find = [](step& s) {
+    s.position = s.home->table.find(s.hash, *s.subject, s.matched->rid.id, s.algorithm->letter);
+  };
+  bool was_full = false;
+  for (step& s : work) {
+    find(s);
+    if (s.position != entry_table::npos || has_place(s, work)) continue;
+    was_full = true;
+    if (!make_place(op, *s.home, work, now_us)) redirect_to_overflow(s, held);
+  }
+  if (was_full) std::for_each(work.begin(), work.end(), find);  // an eviction moves entries
+}
+
+// Room for the new key of `s` beside those of the steps before it.
+bool memory_table::impl::has_place(const step& s, const steps& work) const noexcept {
+  std::uint32_t needed = s.home->table.size() + 1;
+  for (const step* other = work.data(); other != &s; ++other) {
+    if (other->home == s.home && other->position == entry_table::npos) ++needed;
+  }
+  return needed <= shard_capacity;
+}
+
+// Gives up the sampled entry that knows least: an expired one, else the one nearest to expiry. A key that
+// denies is never given up, or spraying new keys would free a blocked one; nor is a key of this call. False:
+// all are such.
+bool memory_table::impl::make_place(operation op, shard& home, const steps& work, std::int64_t now_us) {
+  constexpr std::uint32_t sample = 16;
+  const std::uint32_t size = home.table.size();
+  std::uint32_t victim = entry_table::npos;
+  for (std::uint32_t i = 0; i < std::min(sample, size); ++i) {
+    const auto position = size <= sample ? i : static_cast<std::uint32_t>(next_random(home.random) % size);
+    const entry& e = home.table[position];
+    if (e.state.pinned_until_us > now_us) continue;
+    if (std::any_of(work.begin(), work.end(), [&](const step& s) { return *s.subject == e.subject; }))
+      continue;
+    if (victim == entry_table::npos || e.state.expires_at_us < home.table[victim].state.expires_at_us) {
+      victim = position;
+    }
+  }
+  if (victim == entry_table::npos) return false;
+  if (op == operation::peek || op == operation::refund) return true;  // they store no new key
+  if (home.table[victim].state.expires_at_us >= now_us) evictions.fetch_add(1, std::memory_order_relaxed);
+  home.table.erase(victim);
+  home.count_keys();
+  return true;
+}
+
+void memory_table::impl::redirect_to_overflow(step& s, locks& held) {
+  if (held.back().mutex() != &overflow.mutex) held.emplace_back(overflow.mutex);
+  s.home = &overflow;
+  s.subject = &overflow_subject;
+  s.hash = static_cast<std::uint32_t>(hash(hash(overflow_subject), s.matched->rid.id, s.algorithm->letter));
+}
+
+void memory_table::impl::conclude(operation op, steps& work, std::int64_t now_us, store_reply& reply) {
+  bool commit = op != operation::peek;
+  for (step& s : work) {
+    s.outcome = s.algorithm->evaluate(s.state(), s.quota, op, s.cost, now_us);
+    commit &= s.outcome.allowed;
+  }
+  reply.now_us = now_us;
+  reply.states.clear();
+  for (step& s : work) {
+    reply.states.push_back(s.algorithm->conclude(s.state(), s.quota, s.outcome, commit, now_us));
+  }
+}
+
+// Takes a new state into the table. One emptied by a refund stays until its place is needed: it has expired.
+void memory_table::impl::settle(step& s, std::int64_t now_us) {
+  if (s.position != entry_table::npos || s.fresh.unused()) return;
+  s.home->table.insert(s.hash, {*s.subject, s.matched->rid.id, s.algorithm->letter, std::move(s.fresh)},
+                       now_us);
+  s.home->count_keys();
+}
+
+memory_table::memory_table(options o) : impl_(std::make_unique<impl>(std::move(o))) {}
+memory_table::~memory_table() = default;
+
+void memory_table::execute(operation op, std::span<const charge> charges, store_reply& reply) {
+  steps work;
+  impl_->prepare(charges, work);
+  impl::locks held;
+  impl_->lock_shards(work, held);
+  const std::int64_t now_us = impl_->clock();  // under the locks: a key never sees its own past
+  impl_->locate(op, work, held, now_us);
+  impl_->conclude(op, work, now_us, reply);
+  for (step& s : work) impl_->settle(s, now_us);
+}
+
+std::int64_t memory_table::keys() const noexcept {
+  std::int64_t sum = impl_->overflow.keys.load(std::memory_order_relaxed);
+  for (const shard& s : impl_->shards) sum += s.keys.load(std::memory_order_relaxed);
+  return sum;
+}
+
+std::int64_t memory_table::evictions() const noexcept {
+  return impl_->evictions.load(std::memory_order_relaxed);
+}
+
+void memory_store::execute(operation op, std::span<const charge> charges, store_waiter& waiter) {
+  store_reply reply;
+  table_->execute(op, charges, reply);
+  waiter.on_store_reply(errc::ok, reply);
+}
+
+}  // namespace weir::limiter

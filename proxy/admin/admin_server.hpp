@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The admin port: /livez /healthz /readyz[?verbose] /metrics. Runs on its own thread's io_context, never on a worker.
+// The admin port: /livez /healthz /readyz[?verbose] /metrics. Runs on its own thread's io_context, never on a
+// worker.
 #pragma once
 
+#include "proxy/settings.hpp"
+
+#include <array>
 #include <boost/asio/io_context.hpp>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include "proxy/settings.hpp"
 
 namespace weir::proxy {
 
@@ -24,24 +27,28 @@ struct readiness_report {
   std::vector<readiness_check> checks;
 };
 
-/// What the server shows; called on the admin thread for every request.
+/// What the server shows; called on the admin thread for every request. An exception becomes a 500.
 struct admin_sources {
   std::function<readiness_report()> readiness;
   std::function<std::string()> metrics;
 };
 
-/// Counts of answered requests by status class, for weir_admin_requests_total.
-struct admin_counters;
-
-/// Bounded: 64 connections, 5 s per request, request bodies refused, heads <= 8 KiB. GET and HEAD only (else 405);
-/// on the main address `Host` must be localhost, 127.0.0.1 or [::1] (else 403); the scrape address takes any Host.
+/// Bounded: 64 connections (more are closed at once), 5 s per request including the wait for it, request
+/// bodies refused, heads <= 8 KiB. GET and HEAD only (else 405); on the main address `Host` must be
+/// localhost, 127.0.0.1 or
+/// [::1] (else 403, against DNS rebinding); the scrape address takes any Host.
 class admin_server {
  public:
-  /// Binds at once; throws std::system_error naming the address when it is taken.
+  /// Binds at once; throws std::system_error naming the address when it is taken. Port 0 takes a free one.
   admin_server(boost::asio::io_context& io, const admin_settings& settings, admin_sources sources);
   ~admin_server();
-  /// Closes the listeners and every connection.
+  /// Closes the listeners and every connection; the coroutines end in the io_context's next turns. Call it on
+  /// the io_context's thread, or when nobody runs it.
   void stop();
+
+  /// Ports that are bound; 0 = no scrape address.
+  [[nodiscard]] std::uint16_t port() const noexcept;
+  [[nodiscard]] std::uint16_t scrape_port() const noexcept;
 
   /// Answers by status: [0] 200, [1] 404, [2] 503, [3] everything else. Any thread.
   [[nodiscard]] std::array<std::uint64_t, 4> answered() const noexcept;

@@ -134,7 +134,10 @@ void policy_set::match(const request_attributes& request, std::string& scratch, 
     auto subject = subjects.find(r.key, e.key_number);
     if (!subject && any_repeated(r.key, request)) return refuse(out, out.malformed, r);
     if (!subject && r.missing == on_missing::skip) continue;
-    if (!subject && r.missing == on_missing::fallback) subject = subjects.find(r.fallback, e.fallback_number);
+    if (!subject && r.missing == on_missing::fallback) {
+      subject = subjects.find(r.fallback, e.fallback_number);
+      if (!subject && any_repeated(r.fallback, request)) return refuse(out, out.malformed, r);
+    }
     // a fallback without a value refuses too: a missing key must not open the gate
     if (!subject) return refuse(out, out.unauthenticated, r);
     out.charges.push_back({&r, *subject, e.costs.empty() ? r.cost_default : e.costs[route]});

@@ -36,6 +36,7 @@ class forward final : private connection_user {
  public:
   enum class progress : std::uint8_t {
     pending,
+    yield,         ///< resume() again after other sessions had their turn
     complete,     ///< the response is relayed
     failed,       ///< no response: answer error(), close_after() tells whether the connection must go
     aborted,      ///< the response broke off: close without ending it
@@ -55,6 +56,8 @@ class forward final : private connection_user {
   [[nodiscard]] std::int64_t deadline_us() const noexcept;
   [[nodiscard]] http::local_error error() const noexcept { return error_; }
   /// The client has been given a response head.
+  /// What the offsets of request.response refer to, inside write_response_head().
+  [[nodiscard]] std::string_view response_buffer() const noexcept { return exchange_.response_buffer(); }
   [[nodiscard]] bool response_started() const noexcept { return exchange_.accepted(); }
 
  private:

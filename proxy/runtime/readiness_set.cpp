@@ -16,8 +16,9 @@ int make_epoll() {
 }
 }  // namespace
 
-readiness_set::readiness_set(boost::asio::io_context& io, std::function<void()> after_batch)
-    : epoll_(io, make_epoll()), after_batch_(std::move(after_batch)) {}
+readiness_set::readiness_set(boost::asio::io_context& io, std::function<void()> before_batch,
+                             std::function<void()> after_batch)
+    : epoll_(io, make_epoll()), before_batch_(std::move(before_batch)), after_batch_(std::move(after_batch)) {}
 
 bool readiness_set::add(int fd, ready_handler& handler) noexcept {
   epoll_event event{};
@@ -52,6 +53,7 @@ void readiness_set::wait() {
 void readiness_set::dispatch() {
   const int n = ::epoll_wait(epoll_.native_handle(), events_.data(), static_cast<int>(batch_size), 0);
   count_ = n > 0 ? static_cast<std::size_t>(n) : 0;
+  before_batch_();
   for (next_ = 0; next_ < count_;) {
     const epoll_event event = events_[next_++];
     if (event.data.ptr != nullptr) static_cast<ready_handler*>(event.data.ptr)->on_ready(event.events);

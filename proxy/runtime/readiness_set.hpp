@@ -30,8 +30,8 @@ class ready_handler {
 
 class readiness_set {
  public:
-  /// `after_batch` runs after the events of one wait were handled (deferred destruction, timer re-arming).
-  readiness_set(boost::asio::io_context& io, std::function<void()> after_batch);
+  /// `before_batch` and `after_batch` run around the events of one wait (clock; deferred destruction, timers).
+  readiness_set(boost::asio::io_context& io, std::function<void()> before_batch, std::function<void()> after_batch);
 
   readiness_set(const readiness_set&) = delete;
   readiness_set& operator=(const readiness_set&) = delete;
@@ -53,6 +53,7 @@ class readiness_set {
 
   static constexpr std::size_t batch_size = 256;
   boost::asio::posix::stream_descriptor epoll_;
+  std::function<void()> before_batch_;
   std::function<void()> after_batch_;
   std::array<epoll_event, batch_size> events_{};
   std::size_t next_ = 0;   // first event of the batch not handled yet

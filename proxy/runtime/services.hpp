@@ -45,11 +45,46 @@ class graveyard {
   std::vector<std::unique_ptr<mortal>> bodies_;
 };
 
+/// Something that gave up its turn and wants another.
+class yielding {
+ public:
+  virtual void on_turn() = 0;
+
+ protected:
+  ~yielding() = default;
+};
+
+/// Everybody who yielded; the worker runs them once per loop turn, after the sockets.
+class turn_queue {
+ public:
+  void add(yielding& who) { waiting_.push_back(&who); }
+  void remove(yielding& who) noexcept {
+    for (yielding*& entry : waiting_) {
+      if (entry == &who) entry = nullptr;
+    }
+    for (yielding*& entry : running_) {
+      if (entry == &who) entry = nullptr;
+    }
+  }
+  [[nodiscard]] bool empty() const noexcept { return waiting_.empty(); }
+  void run() {
+    running_.swap(waiting_);
+    for (std::size_t i = 0; i < running_.size(); ++i) {
+      if (yielding* who = running_[i]) who->on_turn();
+    }
+    running_.clear();
+  }
+
+ private:
+  std::vector<yielding*> waiting_, running_;
+};
+
 struct services {
   readiness_set& sockets;
   timer_wheel& timers;
   buffer_pool& buffers;
   graveyard& dead;
+  turn_queue& turns;
   random_source& random;
   limiter::rate_limiter* limiter = nullptr;
   metric_shard& metrics;

@@ -83,10 +83,12 @@ io_result stream_socket::write(const iovec* parts, std::size_t count) noexcept {
   }
 }
 
-bool stream_socket::is_quiet() const noexcept {
+bool stream_socket::is_quiet() noexcept {
   char byte;
   const ssize_t n = ::recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+  const bool quiet = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+  readable_ = !quiet;
+  return quiet;
 }
 
 }  // namespace weir::proxy

@@ -55,7 +55,7 @@ class stream_socket {
   [[nodiscard]] bool peer_finished() const noexcept { return peer_finished_; }
   [[nodiscard]] bool broken() const noexcept { return broken_; }
   /// Asks the kernel whether an idle connection is still silent and open (one peek).
-  [[nodiscard]] bool is_quiet() const noexcept;
+  [[nodiscard]] bool is_quiet() noexcept;
 
  private:
   readiness_set* set_ = nullptr;

@@ -183,13 +183,17 @@ void endpoint::finish_connect(upstream_connection& connection) {
 
 void endpoint::give_back(upstream_connection& connection) {
   connection.user_ = nullptr;
-  if (worn_out(connection) || connection.socket.readable() || connection.socket.peer_finished() ||
-      all_.size() > pool_.size) {
+  if (worn_out(connection) || connection.socket.peer_finished() ||
+      (connection.socket.readable() && !connection.socket.is_quiet())) {
     destroy(connection);
     return;
   }
   if (connection_user* waiter = next_waiter()) {
     waiter->on_connection(lend(connection, *waiter));
+    return;
+  }
+  if (all_.size() > pool_.size) {
+    destroy(connection);
     return;
   }
   connection.in.release();

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything about the one request a session is working on. Borrowed from the worker's pool while it is active, so
+// that an idle connection holds none of it and a busy one allocates nothing.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "limiter/limiter.hpp"
+#include "limiter/policy.hpp"
+#include "proxy/downstream/body_reader.hpp"
+#include "proxy/downstream/outgoing.hpp"
+#include "proxy/http/head.hpp"
+#include "proxy/http/path.hpp"
+#include "proxy/observe/access_record.hpp"
+#include "proxy/runtime/compiled_config.hpp"
+
+namespace weir::proxy {
+
+/// Told when the limiter has decided.
+class decision_listener {
+ public:
+  virtual void on_decision() = 0;
+
+ protected:
+  ~decision_listener() = default;
+};
+
+class active_request final : public limiter::pending_decision, public limiter::header_source {
+ public:
+  /// Ready for the next request of `listener`; keeps every buffer's capacity.
+  void begin(decision_listener& listener, std::shared_ptr<const compiled_config> config, std::int64_t now_us);
+  /// Gives up what it holds of others before it goes back to the pool.
+  void end() noexcept;
+
+  http::request_head head;
+  http::response_head response;
+  std::shared_ptr<const compiled_config> config;
+  limiter::request_attributes attributes;
+  limiter::match_result match;
+  http::normalised_target target;
+
+  body_reader body;        ///< from the client
+  outgoing to_client;      ///< response head and body slices
+  outgoing to_upstream;    ///< request head and body slices
+
+  std::string path_storage;   ///< when normalisation changed the path
+  std::string host;           ///< lower case, for matching
+  std::string client_ip;      ///< the client, ungrouped
+  std::string client_group;   ///< the client's partition
+  std::string user_hash;
+  std::string request_id;
+  std::string rate_fields;    ///< rendered RateLimit lines for the response
+  std::string scratch;
+  std::vector<std::uint32_t> route_scratch;
+  std::vector<std::string_view> identity_values;  ///< by config->identity_headers; empty = absent
+  std::optional<std::uint32_t> route;             ///< none: "_none"
+  bool peer_trusted = false;
+
+  // for the record
+  record_decision verdict = record_decision::rejected;
+  std::string_view reason;         ///< static text
+  std::string_view upstream_addr;
+  int status = 0;
+  int attempts = 0;
+  std::uint64_t bytes_out = 0;
+  std::int64_t started_us = 0;     ///< first byte of the head
+  std::int64_t limiter_us = -1;
+  std::int64_t upstream_us = -1;
+
+  [[nodiscard]] std::optional<std::string_view> header(std::string_view lower_case_name) const override;
+
+ private:
+  void on_decision() override { listener_->on_decision(); }
+  decision_listener* listener_ = nullptr;
+};
+
+/// Recycles requests; one per worker.
+class request_pool {
+ public:
+  static constexpr std::size_t max_kept = 256;
+  [[nodiscard]] std::unique_ptr<active_request> take() {
+    if (kept_.empty()) return std::unique_ptr<active_request>(new active_request);
+    std::unique_ptr<active_request> request = std::move(kept_.back());
+    kept_.pop_back();
+    return request;
+  }
+  void give(std::unique_ptr<active_request> request) {
+    request->end();
+    if (kept_.size() < max_kept) kept_.push_back(std::move(request));
+  }
+
+ private:
+  std::vector<std::unique_ptr<active_request>> kept_;
+};
+
+}  // namespace weir::proxy

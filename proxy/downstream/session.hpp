@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// One downstream connection: accept -> read -> identify -> decide -> forward -> respond -> record, again and again.
+#pragma once
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "proxy/downstream/active_request.hpp"
+#include "proxy/downstream/client_channel.hpp"
+#include "proxy/identity/address.hpp"
+#include "proxy/retry/forward.hpp"
+
+namespace weir::proxy {
+
+class session;
+
+/// What sessions of one listener share; owned by the worker.
+struct listener_context {
+  std::string name;
+  std::string port;              ///< text, for X-Forwarded-Port; empty for unix sockets
+  listener_counters* counters = nullptr;
+};
+
+/// The worker's sessions. Owns them; a session leaves by destroying itself through the graveyard.
+class session_set {
+ public:
+  explicit session_set(request_pool& requests) : requests_(requests) {}
+  session& add(std::unique_ptr<session> s);
+  void remove(session& s, graveyard& dead);
+  [[nodiscard]] std::size_t size() const noexcept { return sessions_.size(); }
+  [[nodiscard]] request_pool& requests() noexcept { return requests_; }
+  /// Calls `f` for every session there was when it began; `f` may remove the session it is given.
+  void for_each(const std::function<void(session&)>& f);
+
+ private:
+  request_pool& requests_;
+  std::vector<std::unique_ptr<session>> sessions_;
+};
+
+/// A state machine that moves when its sockets, its timer, the limiter or an upstream say so. Lives on one worker.
+/// An exception out of any of these ends this session alone.
+class session final : public ready_handler,
+                      public mortal,
+                      private timer,
+                      private decision_listener,
+                      private forward_owner,
+                      private yielding {
+ public:
+  session(services& worker, session_set& owner, const listener_context& listener);
+  ~session() override;
+
+  /// Takes over an accepted, non-blocking socket. False: it could not be registered; the session must be discarded.
+  [[nodiscard]] bool open(int fd, const identity::address& peer, std::string peer_text);
+
+  /// The process drains: an idle connection leaves now, a busy one after its response.
+  void drain();
+  /// The drain deadline: whatever is in flight is cut. True: a request was.
+  bool cut();
+
+  void on_ready(std::uint32_t events) override;
+
+ private:
+  friend class session_set;
+  enum class stage : std::uint8_t { idle, head, deciding, forwarding, answering, draining_body, lingering, closed };
+
+  void on_timer() override;
+  void on_decision() override;
+  void on_forward_event() override;
+  void on_turn() override;
+  void write_request_head(const endpoint_settings& target) override;
+  http::framing write_response_head() override;
+
+  /// Runs `work` and then everything that became possible; the session boundary for exceptions.
+  template <typename Work>
+  void guarded(Work&& work);
+  void run();
+  void schedule();
+  [[nodiscard]] std::int64_t deadline_us() const noexcept;
+
+  // stages: true = another step may follow at once
+  [[nodiscard]] bool step();
+  [[nodiscard]] bool wait_for_request();
+  [[nodiscard]] bool read_head();
+  [[nodiscard]] bool on_head();
+  [[nodiscard]] bool admit();
+  [[nodiscard]] bool after_decision();
+  [[nodiscard]] bool drive_forward();
+  [[nodiscard]] bool send_answer();
+  [[nodiscard]] bool drain_body();
+  [[nodiscard]] bool linger();
+
+  void begin_request();
+  [[nodiscard]] bool refuse_head();
+  [[nodiscard]] bool answer(http::local_error error, std::string_view reason, bool close);
+  [[nodiscard]] bool answer_denied();
+  [[nodiscard]] bool finish_request();
+  [[nodiscard]] bool client_left() const noexcept;
+  void abandon(int status, std::string_view reason);
+  void fail_internal(const std::exception& error) noexcept;
+  void count_decision();
+  void record();
+  void end_request() noexcept;
+  void close() noexcept;
+  [[nodiscard]] std::string_view buffer() const noexcept { return channel_.in.all(); }
+  [[nodiscard]] const settings& config() const noexcept { return *request_->config->settings; }
+
+  static constexpr std::size_t drain_limit = 64 * 1024;       ///< body bytes dropped to keep a connection
+  static constexpr std::int64_t drain_patience_us = 1'000'000;
+  static constexpr std::size_t linger_limit = 4 * 1024 * 1024;
+  static constexpr std::int64_t linger_patience_us = 2'000'000;
+
+  services& worker_;
+  session_set& owner_;
+  const listener_context& listener_;
+  client_channel channel_;
+  identity::address peer_;
+  std::string peer_text_;
+  std::unique_ptr<active_request> request_;
+  std::unique_ptr<forward> forward_;  // made for the first forwarded request, then reused
+  std::int64_t since_us_ = 0;         // when the stage began, or last progress
+  std::size_t dropped_bytes_ = 0;     // in draining_body and lingering
+  std::uint32_t requests_ = 0;
+  std::uint32_t position_ = 0;        // in the set
+  stage stage_ = stage::idle;
+  bool close_after_ = false;          // the response said Connection: close
+  bool reset_after_ = false;          // the client must not take what it got for complete
+  bool in_step_ = false;              // a callback inside run() must not run again
+  bool yielded_ = false;
+};
+
+}  // namespace weir::proxy

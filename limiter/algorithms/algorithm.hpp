@@ -20,9 +20,9 @@ struct stored_state {
   /// X: after this instant the state means nothing. token_bucket: F, the instant the bucket is full. 0 =
   /// never used.
   std::int64_t expires_at_us = 0;
-  std::int64_t pinned_until_us = 0;    ///< a take of cost 1 is denied before this instant
-  std::int64_t fraction = 0;           ///< token_bucket: f, in 1/fraction_base us beyond F
-  std::int64_t fraction_base = 0;      ///< token_bucket: the r that `fraction` was written with
+  std::int64_t pinned_until_us = 0;  ///< a take of cost 1 is denied before this instant
+  std::uint32_t fraction = 0;        ///< token_bucket: f, in 1/fraction_base us beyond F
+  std::uint32_t fraction_base = 0;   ///< token_bucket: the r that `fraction` was written with; r <= L <= 2^31
   std::unique_ptr<stamp_ring> stamps;  ///< sliding_window_log
 
   [[nodiscard]] bool unused() const noexcept { return expires_at_us == 0; }

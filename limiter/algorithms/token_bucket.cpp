@@ -46,8 +46,8 @@ void write(stored_state& state, std::int64_t used, std::int64_t r, std::int64_t 
     return;
   }
   state.expires_at_us = now_us + used / r;
-  state.fraction = used % r;
-  state.fraction_base = r;
+  state.fraction = static_cast<std::uint32_t>(used % r);
+  state.fraction_base = static_cast<std::uint32_t>(r);
 }
 
 }  // namespace

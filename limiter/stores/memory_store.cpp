@@ -18,13 +18,15 @@
 namespace weir::limiter {
 namespace {
 
-/// One rule's state for one subject.
+/// One rule's state for one subject, in one cache line.
 struct entry {
   subject_key subject;
   std::array<char, 4> rid{};
-  char letter = 0;  // an algorithm never reads another one's state
+  char letter = 0;  // of the algorithm, which never reads another one's state; 0 = free slot
+  std::uint32_t hash = 0;
   stored_state state;
 };
+static_assert(sizeof(entry) <= 64);
 
 __extension__ using unsigned_wide = unsigned __int128;
 
@@ -65,98 +67,76 @@ class name_hash {
   std::array<std::uint64_t, 4> secret_{};
 };
 
-/// The entries of one shard: dense, found through open addressing with linear probing. Not thread-safe.
+/// The entries of one shard: open addressing with linear probing, an entry lives in its slot. Not
+/// thread-safe.
 class entry_table {
  public:
-  static constexpr std::uint32_t npos = ~std::uint32_t{0};
+  static constexpr std::size_t npos = ~std::size_t{0};
 
-  [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(entries_.size()); }
-  [[nodiscard]] entry& operator[](std::uint32_t position) noexcept { return entries_[position]; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] entry& operator[](std::size_t position) noexcept { return slots_[position]; }
 
-  [[nodiscard]] std::uint32_t find(std::uint32_t hash, const subject_key& subject,
-                                   const std::array<char, 4>& rid, char letter) const noexcept {
-    for (std::size_t i = home(hash); slots_[i].position != npos; i = next(i)) {
-      if (slots_[i].hash != hash) continue;
-      const entry& e = entries_[slots_[i].position];
-      if (e.subject == subject && e.rid == rid && e.letter == letter) return slots_[i].position;
+  void prefetch(std::uint32_t hash) const noexcept { __builtin_prefetch(&slots_[home(hash)]); }
+
+  [[nodiscard]] std::size_t find(std::uint32_t hash, const subject_key& subject,
+                                 const std::array<char, 4>& rid, char letter) const noexcept {
+    for (std::size_t i = home(hash); slots_[i].letter != 0; i = next(i)) {
+      const entry& e = slots_[i];
+      if (e.hash == hash && e.subject == subject && e.rid == rid && e.letter == letter) return i;
     }
     return npos;
   }
 
-  void insert(std::uint32_t hash, entry&& e, std::int64_t now_us) {
-    if (entries_.size() + 1 > limit(slots_.size())) make_space(now_us);
-    place({hash, size()});
-    hashes_.push_back(hash);
-    entries_.push_back(std::move(e));
-  }
-
-  void erase(std::uint32_t position) noexcept {
-    unplace(position);
-    const std::uint32_t last = size() - 1;
-    if (position != last) {
-      slots_[slot_of(last)].position = position;
-      entries_[position] = std::move(entries_[last]);
-      hashes_[position] = hashes_[last];
-    }
-    entries_.pop_back();
-    hashes_.pop_back();
-  }
-
- private:
-  struct slot {
-    std::uint32_t hash = 0;
-    std::uint32_t position = npos;
-  };
-
-  static std::size_t limit(std::size_t slots) noexcept { return slots / 4 * 3; }
-  [[nodiscard]] std::size_t home(std::uint32_t hash) const noexcept { return hash & (slots_.size() - 1); }
-  [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & (slots_.size() - 1); }
-
-  [[nodiscard]] std::size_t slot_of(std::uint32_t position) const noexcept {
-    std::size_t i = home(hashes_[position]);
-    while (slots_[i].position != position) i = next(i);
+  /// Some entry: the first at or after a place chosen by `random`. Not for an empty table.
+  [[nodiscard]] std::size_t sample(std::uint64_t random) const noexcept {
+    std::size_t i = random & (slots_.size() - 1);
+    while (slots_[i].letter == 0) i = next(i);
     return i;
   }
 
-  void place(slot s) noexcept {
-    std::size_t i = home(s.hash);
-    while (slots_[i].position != npos) i = next(i);
-    slots_[i] = s;
+  /// Moves other entries when it runs out of slots.
+  void insert(entry&& e, std::int64_t now_us) {
+    if (size_ + 1 > limit()) make_space(now_us);
+    place(std::move(e));
+    ++size_;
   }
 
-  // Closes the gap, so that no tombstones pile up.
-  void unplace(std::uint32_t position) noexcept {
-    std::size_t gap = slot_of(position);
-    for (std::size_t i = next(gap); slots_[i].position != npos; i = next(i)) {
-      const std::size_t distance = (i - home(slots_[i].hash)) & (slots_.size() - 1);
-      if (distance < ((i - gap) & (slots_.size() - 1))) continue;
-      slots_[gap] = slots_[i];
+  /// Closes the gap by moving other entries, so that no tombstones pile up.
+  void erase(std::size_t gap) noexcept {
+    for (std::size_t i = next(gap); slots_[i].letter != 0; i = next(i)) {
+      const std::size_t mask = slots_.size() - 1;
+      if (((i - home(slots_[i].hash)) & mask) < ((i - gap) & mask)) continue;
+      slots_[gap] = std::move(slots_[i]);
       gap = i;
     }
-    slots_[gap].position = npos;
+    slots_[gap] = {};
+    --size_;
   }
 
-  // Forgets what has expired (it means nothing) and doubles only when that was not enough.
+ private:
+  [[nodiscard]] std::size_t limit() const noexcept { return slots_.size() / 4 * 3; }
+  [[nodiscard]] std::size_t home(std::uint32_t hash) const noexcept { return hash & (slots_.size() - 1); }
+  [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & (slots_.size() - 1); }
+
+  void place(entry&& e) noexcept {
+    std::size_t i = home(e.hash);
+    while (slots_[i].letter != 0) i = next(i);
+    slots_[i] = std::move(e);
+  }
+
+  // Forgets what has expired (it means nothing) and doubles only when that is not enough.
   void make_space(std::int64_t now_us) {
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < entries_.size(); ++i) {
-      if (entries_[i].state.expires_at_us < now_us) continue;
-      if (kept != i) {
-        entries_[kept] = std::move(entries_[i]);
-        hashes_[kept] = hashes_[i];
-      }
-      ++kept;
+    const auto expired = [now_us](const entry& e) { return e.letter == 0 || e.state.expires_at_us < now_us; };
+    size_ = slots_.size() - static_cast<std::size_t>(std::count_if(slots_.begin(), slots_.end(), expired));
+    std::vector<entry> old(size_ > limit() / 2 ? slots_.size() * 2 : slots_.size());
+    old.swap(slots_);
+    for (entry& e : old) {
+      if (!expired(e)) place(std::move(e));
     }
-    entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(kept), entries_.end());
-    hashes_.resize(kept);
-    const std::size_t slots = kept > limit(slots_.size()) / 2 ? slots_.size() * 2 : slots_.size();
-    slots_.assign(slots, slot{});
-    for (std::uint32_t i = 0; i < size(); ++i) place({hashes_[i], i});
   }
 
-  std::vector<slot> slots_ = std::vector<slot>(64);
-  std::vector<entry> entries_;
-  std::vector<std::uint32_t> hashes_;  // of entries_, by position
+  std::vector<entry> slots_ = std::vector<entry>(64);
+  std::size_t size_ = 0;
 };
 
 struct alignas(64) shard {
@@ -165,7 +145,9 @@ struct alignas(64) shard {
   std::uint64_t random = 0;           // state of the eviction sampler
   std::atomic<std::int64_t> keys{0};  // table.size(), readable without the lock
 
-  void count_keys() noexcept { keys.store(table.size(), std::memory_order_relaxed); }
+  void count_keys() noexcept {
+    keys.store(static_cast<std::int64_t>(table.size()), std::memory_order_relaxed);
+  }
 };
 
 /// One charge on its way through the two phases.
@@ -177,7 +159,7 @@ struct step {
   shard* home = nullptr;
   const subject_key* subject = nullptr;
   std::uint32_t hash = 0;
-  std::uint32_t position = entry_table::npos;
+  std::size_t position = entry_table::npos;
   stored_state fresh;  // state of a key the table does not hold yet
   evaluation outcome;
 
@@ -223,7 +205,7 @@ struct memory_table::impl {
   explicit impl(options o)
       : clock(o.clock ? std::move(o.clock) : anchored_clock()),
         shards(shard_count(o)),
-        shard_capacity(static_cast<std::uint32_t>(
+        shard_capacity(static_cast<std::size_t>(
             std::clamp<std::int64_t>(o.max_keys / static_cast<std::int64_t>(shards.size()), 1, 1 << 30))) {
     std::random_device random;
     for (shard& s : shards) s.random = random();
@@ -243,7 +225,7 @@ struct memory_table::impl {
   const std::function<std::int64_t()> clock;
   const name_hash hash;
   std::vector<shard> shards;
-  const std::uint32_t shard_capacity;
+  const std::size_t shard_capacity;
   shard overflow;  // one bucket per rule for keys that found no room; locked after all others
   std::atomic<std::int64_t> evictions{0};
 };
@@ -287,7 +269,7 @@ void memory_table::impl::locate(operation op, steps& work, locks& held, std::int
 
 // Room for the new key of `s` beside those of the steps before it.
 bool memory_table::impl::has_place(const step& s, const steps& work) const noexcept {
-  std::uint32_t needed = s.home->table.size() + 1;
+  std::size_t needed = s.home->table.size() + 1;
   for (const step* other = work.data(); other != &s; ++other) {
     if (other->home == s.home && other->position == entry_table::npos) ++needed;
   }
@@ -298,11 +280,11 @@ bool memory_table::impl::has_place(const step& s, const steps& work) const noexc
 // denies is never given up, or spraying new keys would free a blocked one; nor is a key of this call. False:
 // all are such.
 bool memory_table::impl::make_place(operation op, shard& home, const steps& work, std::int64_t now_us) {
-  constexpr std::uint32_t sample = 16;
-  const std::uint32_t size = home.table.size();
-  std::uint32_t victim = entry_table::npos;
-  for (std::uint32_t i = 0; i < std::min(sample, size); ++i) {
-    const auto position = size <= sample ? i : static_cast<std::uint32_t>(next_random(home.random) % size);
+  constexpr int samples = 16;
+  if (home.table.size() == 0) return false;  // this call alone names more new keys than a shard holds
+  std::size_t victim = entry_table::npos;
+  for (int i = 0; i < samples; ++i) {
+    const std::size_t position = home.table.sample(next_random(home.random));
     const entry& e = home.table[position];
     if (e.state.pinned_until_us > now_us) continue;
     if (std::any_of(work.begin(), work.end(), [&](const step& s) { return *s.subject == e.subject; }))
@@ -342,7 +324,7 @@ void memory_table::impl::conclude(operation op, steps& work, std::int64_t now_us
 // Takes a new state into the table. One emptied by a refund stays until its place is needed: it has expired.
 void memory_table::impl::settle(step& s, std::int64_t now_us) {
   if (s.position != entry_table::npos || s.fresh.unused()) return;
-  s.home->table.insert(s.hash, {*s.subject, s.matched->rid.id, s.algorithm->letter, std::move(s.fresh)},
+  s.home->table.insert({*s.subject, s.matched->rid.id, s.algorithm->letter, s.hash, std::move(s.fresh)},
                        now_us);
   s.home->count_keys();
 }
@@ -355,6 +337,7 @@ void memory_table::execute(operation op, std::span<const charge> charges, store_
   impl_->prepare(charges, work);
   impl::locks held;
   impl_->lock_shards(work, held);
+  for (const step& s : work) s.home->table.prefetch(s.hash);  // arrives while the clock is read
   const std::int64_t now_us = impl_->clock();  // under the locks: a key never sees its own past
   impl_->locate(op, work, held, now_us);
   impl_->conclude(op, work, now_us, reply);

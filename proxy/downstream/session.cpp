@@ -121,6 +121,7 @@ void session::on_decision() {
   stage_ = stage::forwarding;  // after_decision() follows
   if (in_step_) return;        // answered inside decide()
   guarded([this] { (void)after_decision(); });
+  worker_.settle_soon();
 }
 
 void session::on_forward_event() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -90,6 +91,8 @@ struct services {
   metric_shard& metrics;
   log_ring* access_log = nullptr;                  ///< null: access_log.to is none
   std::shared_ptr<const compiled_config> config;   ///< swapped by a reload; requests in flight keep theirs
+  /// Runs the end-of-turn work (timers, destruction, yielded sessions) soon; for callbacks outside a socket batch.
+  std::function<void()> settle_soon;
   bool draining = false;                           ///< every response says Connection: close
   std::int64_t now_us = 0;                         ///< steady clock, read once per loop turn
   std::int64_t date_second = 0;                    ///< Unix second of `date`

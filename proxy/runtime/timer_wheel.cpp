@@ -141,7 +141,7 @@ void timer_wheel::refile(node_list& list) noexcept {
     timer& t = *pending;
     pending = t.next_;
     --size_;
-    file(t, std::max(tick_at_or_after(t.deadline_us_), tick_ + 1));
+    file(t, std::max(tick_at_or_after(t.deadline_us_), t.slot_time_));
   }
 }
 

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// `weir run`: the only place where the file format and the running process meet.
+#include <cstdio>
+#include <unistd.h>
+
+#include "config/load.hpp"
+#include "proxy/cli/cli.hpp"
+#include "proxy/runtime/server.hpp"
+
+namespace weir::cli {
+
+namespace {
+
+std::string render_all(const config::load_result& loaded, bool color) {
+  std::string text;
+  for (const config::problem& p : loaded.problems) text += config::render(p, loaded.source_text, color);
+  return text;
+}
+
+proxy::reload_outcome load_again(const std::string& path, const proxy::settings& current) {
+  config::load_result loaded = config::load_file(path, config::process_environment());
+  if (loaded.settings) {
+    const std::vector<config::problem> conflicts = config::reload_problems(current, *loaded.settings, loaded);
+    if (config::has_errors(conflicts)) {
+      loaded.settings = nullptr;
+      loaded.problems = conflicts;
+    }
+  }
+  return {loaded.settings, loaded.settings ? std::string() : render_all(loaded, false)};
+}
+
+}  // namespace
+
+int run_command(const std::string& config_path) {
+  const config::load_result loaded = config::load_file(config_path, config::process_environment());
+  const std::string problems = render_all(loaded, ::isatty(STDERR_FILENO) == 1);
+  std::fputs(problems.c_str(), stderr);
+  if (!loaded.settings) {
+    std::fputs((config::summary(loaded.problems, config_path) + "\n").c_str(), stderr);
+    return exit_bad_config;
+  }
+  return proxy::serve(
+      loaded.settings, [&](const proxy::settings& current) { return load_again(config_path, current); }, WEIR_VERSION,
+      WEIR_COMPILER);
+}
+
+}  // namespace weir::cli

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/downstream/listener.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <system_error>
+#include <unistd.h>
+
+#include "proxy/observe/own_log.hpp"
+
+namespace weir::proxy {
+
+namespace {
+
+[[noreturn]] void fail(int fd, const socket_address& address, const char* what) {
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  throw std::system_error(error, std::generic_category(), std::string(what) + " " + address.text());
+}
+
+/// A socket file nobody listens on any more is left from a killed process.
+void remove_stale(const sockaddr_storage& address, socklen_t size, const std::string& path) {
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (probe < 0) return;
+  const bool refused =
+      ::connect(probe, reinterpret_cast<const sockaddr*>(&address), size) != 0 && errno == ECONNREFUSED;
+  ::close(probe);
+  if (refused) ::unlink(path.c_str());
+}
+
+identity::address to_address(const sockaddr_storage& peer) {
+  identity::address result;
+  if (peer.ss_family == AF_INET6) {
+    sockaddr_in6 v6;
+    std::memcpy(&v6, &peer, sizeof v6);
+    std::memcpy(result.bytes.data(), &v6.sin6_addr, result.bytes.size());
+    return result;
+  }
+  if (peer.ss_family == AF_INET) {
+    sockaddr_in v4;
+    std::memcpy(&v4, &peer, sizeof v4);
+    return identity::from_v4(ntohl(v4.sin_addr.s_addr));
+  }
+  return identity::from_v4(INADDR_LOOPBACK);  // a unix peer is on this machine
+}
+
+}  // namespace
+
+int bind_listener(const socket_address& address) {
+  const std::vector<resolved_address> addresses = literal_addresses(address);
+  if (addresses.empty()) {
+    errno = EINVAL;
+    fail(-1, address, "cannot listen on");
+  }
+  const resolved_address& target = addresses.front();
+  const int fd = ::socket(target.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) fail(fd, address, "cannot listen on");
+  const int on = 1;
+  const int off = 0;
+  if (target.storage.ss_family == AF_UNIX) {
+    remove_stale(target.storage, target.size, address.unix_path);
+  } else {
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    // `[::]` serves IPv4 clients too; their addresses are compared by value
+    if (target.storage.ss_family == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  }
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&target.storage), target.size) != 0) {
+    fail(fd, address, "cannot listen on");
+  }
+  if (::listen(fd, 4096) != 0) fail(fd, address, "cannot listen on");
+  return fd;
+}
+
+listener::listener(services& worker, session_set& sessions, const listener_settings& settings,
+                   listener_counters& counters, int fd, std::uint32_t max_connections)
+    : worker_(worker),
+      sessions_(sessions),
+      fd_(fd),
+      max_connections_(max_connections),
+      is_unix_(!settings.address.unix_path.empty()) {
+  context_.name = settings.name;
+  context_.counters = &counters;
+  if (!is_unix_) context_.port = std::to_string(settings.address.port);
+}
+
+listener::~listener() {
+  if (yielded_) worker_.turns.remove(*this);
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void listener::start() {
+  if (!worker_.sockets.add(fd_, *this)) throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+}
+
+void listener::close() {
+  if (fd_ < 0) return;
+  accept_some();
+  worker_.sockets.remove(fd_, *this);
+  ::close(fd_);
+  fd_ = -1;
+  if (armed()) worker_.timers.disarm(*this);
+}
+
+void listener::on_ready(std::uint32_t) { accept_some(); }
+
+void listener::on_turn() {
+  yielded_ = false;
+  if (fd_ >= 0) accept_some();
+}
+
+void listener::accept_some() {
+  for (int i = 0; i < max_accepts_per_turn; ++i) {
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    const int fd = ::accept4(fd_, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      welcome(fd, peer);
+      continue;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      // The queue stays readable without a new edge: come back when descriptors may be free again.
+      log_event(log_level::warn, "cannot accept", {{"listener", context_.name}, {"cause", std::strerror(errno)}});
+      worker_.timers.arm(*this, worker_.now_us + retry_us);
+      return;
+    }
+    // ECONNABORTED and the like concern one connection only
+  }
+  if (!yielded_) worker_.turns.add(*this);
+  yielded_ = true;
+}
+
+void listener::welcome(int fd, const sockaddr_storage& peer) {
+  if (sessions_.size() >= max_connections_) {
+    ::close(fd);
+    context_.counters->rejected[listener_counters::connection_limit].add();
+    return;
+  }
+  if (!is_unix_) {
+    const int on = 1;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  const identity::address address = to_address(peer);
+  std::string text;
+  if (is_unix_) {
+    text = "unix";
+  } else {
+    identity::append_address(text, address);
+  }
+  auto made = std::make_unique<session>(worker_, sessions_, context_);
+  if (made->open(fd, address, std::move(text))) sessions_.add(std::move(made));
+}
+
+}  // namespace weir::proxy

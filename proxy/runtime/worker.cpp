@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/runtime/worker.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include "proxy/http/rewrite.hpp"
+#include "proxy/observe/own_log.hpp"
+
+namespace weir::proxy {
+
+namespace {
+
+limiter::redis_settings to_redis(const store_settings& s) {
+  limiter::redis_settings redis;
+  redis.host = s.host;
+  redis.port = s.port;
+  redis.unix_path = s.unix_path;
+  redis.username = s.username;
+  redis.password = s.password;
+  redis.database = s.database;
+  redis.key_prefix = s.key_prefix;
+  redis.connect_timeout = s.connect_timeout;
+  redis.command_timeout = s.command_timeout;
+  redis.max_in_flight = s.max_in_flight;
+  return redis;
+}
+
+void log_store(std::string_view level, std::string_view message) {
+  log_event(level == "warn" ? log_level::warn : log_level::info, message, {});
+}
+
+}  // namespace
+
+worker::worker(worker_setup setup, metrics_registry& metrics)
+    : names_(metrics.names),
+      shard_(metrics.add_shard()),
+      work_(boost::asio::make_work_guard(io_)),
+      wheel_timer_(io_),
+      wheel_(steady_now_us()),
+      sockets_(io_, [this] { begin_turn(); }, [this] { settle(); }),
+      services_{sockets_, wheel_, buffers_, dead_, turns_, random_, nullptr, shard_, setup.access_log, nullptr,
+                [this] { settle_soon(); }, false, steady_now_us(), 0, {}},
+      on_stopped_(std::move(setup.on_stopped)) {
+  begin_turn();
+  make_store(setup);
+  sessions_ = std::make_unique<session_set>(requests_);
+  services_.config = compile(setup.config, nullptr, services_, names_, setup.addresses);
+  for (std::size_t i = 0; i < setup.listening.size(); ++i) {
+    const listener_settings& wanted = setup.config->listeners[i];
+    listeners_.push_back(std::make_unique<listener>(services_, *sessions_, wanted,
+                                                    shard_.listener(names_.listener_slot(wanted.name)),
+                                                    setup.listening[i], setup.max_connections));
+  }
+}
+
+worker::~worker() = default;
+
+void worker::make_store(const worker_setup& setup) {
+  const store_settings& s = setup.config->store;
+  if (s.kind == store_kind::redis) {
+    auto redis = std::make_unique<limiter::redis_store>(io_, to_redis(s), log_store);
+    redis_ = redis.get();
+    store_ = std::move(redis);
+  } else {
+    store_ = std::make_unique<limiter::memory_store>(setup.shared_table);
+  }
+  local_store_ = std::make_unique<limiter::memory_store>(setup.local_table);
+  limiter_ = std::make_unique<limiter::rate_limiter>(*store_, *local_store_, s.replicas);
+  services_.limiter = limiter_.get();
+}
+
+void worker::run() {
+  for (const auto& l : listeners_) l->start();
+  sockets_.start();
+  arm_wheel();
+  io_.run();
+  // Sessions and pools go before the stores and sockets they use.
+  listeners_.clear();
+  dead_.clear();
+  services_.config.reset();
+  dead_.clear();
+  on_stopped_();
+}
+
+// ---- one loop turn ----------------------------------------------------------------------------------------------
+
+void worker::begin_turn() {
+  services_.now_us = steady_now_us();
+  const std::int64_t second = wall_now_us() / 1'000'000;
+  if (second == services_.date_second) return;
+  services_.date_second = second;
+  services_.date.clear();
+  http::append_http_date(services_.date, second);
+}
+
+void worker::settle() {
+  dead_.clear();
+  if (!turns_.empty()) settle_soon();
+  arm_wheel();
+  if (services_.draining) stop_when_drained();
+}
+
+void worker::settle_soon() {
+  if (settle_posted_) return;
+  settle_posted_ = true;
+  boost::asio::post(io_, [this] {
+    settle_posted_ = false;
+    begin_turn();
+    turns_.run();
+    settle();
+  });
+}
+
+void worker::arm_wheel() {
+  const std::int64_t wake = wheel_.next_wake_us();
+  if (wake < 0 || (wheel_wake_us_ >= 0 && wheel_wake_us_ <= wake)) return;
+  wheel_wake_us_ = wake;
+  wheel_timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::microseconds(wake)));
+  wheel_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;  // re-armed for an earlier time
+    wheel_wake_us_ = -1;
+    begin_turn();
+    wheel_.advance(services_.now_us);
+    settle();
+  });
+}
+
+// ---- orders from other threads ----------------------------------------------------------------------------------
+
+void worker::reload(std::shared_ptr<const settings> config, resolved_endpoints addresses) {
+  boost::asio::post(io_, [this, config = std::move(config), addresses = std::move(addresses)]() mutable {
+    begin_turn();
+    services_.config = compile(std::move(config), services_.config.get(), services_, names_, addresses);
+    settle();
+  });
+}
+
+void worker::update_addresses(std::string upstream_name, std::size_t index,
+                              std::vector<resolved_address> addresses) {
+  boost::asio::post(io_, [this, name = std::move(upstream_name), index, addresses = std::move(addresses)] {
+    for (const std::shared_ptr<upstream>& candidate : services_.config->upstreams) {
+      if (candidate->settings.name == name && index < candidate->size()) {
+        candidate->endpoint(static_cast<std::uint32_t>(index)).set_addresses(addresses);
+      }
+    }
+  });
+}
+
+void worker::drain() {
+  boost::asio::post(io_, [this] {
+    begin_turn();
+    for (const auto& l : listeners_) l->close();
+    services_.draining = true;
+    sessions_->for_each([](session& s) { s.drain(); });
+    settle();
+  });
+}
+
+void worker::cut() {
+  boost::asio::post(io_, [this] {
+    begin_turn();
+    for (const auto& l : listeners_) l->close();
+    services_.draining = true;
+    std::uint64_t busy = 0;
+    sessions_->for_each([&busy](session& s) { if (s.cut()) ++busy; });
+    cut_requests_.store(busy, std::memory_order_relaxed);
+    settle();
+  });
+}
+
+void worker::stop_when_drained() {
+  if (stopping_ || sessions_->size() > 0) return;
+  stopping_ = true;
+  sockets_.stop();
+  wheel_timer_.cancel();
+  if (redis_ != nullptr) static_cast<limiter::redis_store&>(*store_).shutdown();
+  work_.reset();
+  io_.stop();
+}
+
+bool worker::store_available() const noexcept { return redis_ == nullptr || redis_->available(); }
+
+}  // namespace weir::proxy

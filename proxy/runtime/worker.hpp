@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// One thread, one io_context, its own listeners, sessions, upstream pools, Redis connection, metric shard and log ring.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "limiter/limiter.hpp"
+#include "limiter/stores/memory_store.hpp"
+#include "limiter/stores/redis_store.hpp"
+#include "proxy/downstream/listener.hpp"
+#include "proxy/downstream/session.hpp"
+#include "proxy/runtime/compiled_config.hpp"
+#include "proxy/runtime/services.hpp"
+
+namespace weir::proxy {
+
+/// What the process gives a worker at start.
+struct worker_setup {
+  std::shared_ptr<const settings> config;
+  resolved_endpoints addresses;
+  std::vector<int> listening;                               ///< one descriptor per listener; taken over
+  std::shared_ptr<limiter::memory_table> shared_table;      ///< store memory://
+  std::shared_ptr<limiter::memory_table> local_table;       ///< failure_mode local
+  log_ring* access_log = nullptr;
+  std::uint32_t max_connections = 0;
+  std::function<void()> on_stopped;                         ///< called on the worker's thread as it ends
+};
+
+class worker {
+ public:
+  worker(worker_setup setup, metrics_registry& metrics);
+  ~worker();
+  worker(const worker&) = delete;
+  worker& operator=(const worker&) = delete;
+
+  /// The thread's body; returns when the worker has drained or was cut.
+  void run();
+
+  // Any thread:
+  /// Requests that begin after it use the new configuration.
+  void reload(std::shared_ptr<const settings> config, resolved_endpoints addresses);
+  /// New addresses of one endpoint, by upstream name.
+  void update_addresses(std::string upstream_name, std::size_t endpoint, std::vector<resolved_address> addresses);
+  /// Closes the listeners and idle connections; run() returns when the last request is done.
+  void drain();
+  /// Ends everything now. cut_requests() then tells how many were in flight.
+  void cut();
+
+  [[nodiscard]] bool store_available() const noexcept;
+  [[nodiscard]] std::uint64_t cut_requests() const noexcept { return cut_requests_.load(std::memory_order_relaxed); }
+
+ private:
+  void begin_turn();
+  void settle();
+  void settle_soon();
+  void arm_wheel();
+  void stop_when_drained();
+  void make_store(const worker_setup& setup);
+
+  metric_names& names_;
+  metric_shard& shard_;
+  boost::asio::io_context io_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  boost::asio::steady_timer wheel_timer_;
+  buffer_pool buffers_;
+  request_pool requests_;
+  random_source random_;
+  timer_wheel wheel_;
+  graveyard dead_;
+  turn_queue turns_;
+  readiness_set sockets_;
+  services services_;
+  std::unique_ptr<limiter::store> store_;
+  const limiter::redis_store* redis_ = nullptr;  // store_, when it is one
+  std::unique_ptr<limiter::store> local_store_;
+  std::unique_ptr<limiter::rate_limiter> limiter_;
+  std::unique_ptr<session_set> sessions_;
+  std::vector<std::unique_ptr<listener>> listeners_;
+  std::function<void()> on_stopped_;
+  std::int64_t wheel_wake_us_ = -1;  // when wheel_timer_ will fire; -1 = not armed
+  bool settle_posted_ = false;
+  bool stopping_ = false;
+  std::atomic<std::uint64_t> cut_requests_{0};
+};
+
+}  // namespace weir::proxy

@@ -16,48 +16,9 @@ case ${1:-} in
     ;;
 esac
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-report() { # report WORD NAME
-  if [ "$1" = ok ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
-  printf '%-7s %s\n' "$1" "$2"
-}
-
-accepts() { # accepts NAME COMMAND...
-  local name=$1
-  shift
-  if "$@" >"$work/output" 2>&1 </dev/null; then
-    report ok "$name"
-  else
-    report FAILED "$name"
-    head -n 20 "$work/output"
-  fi
-}
-
-# The command must fail, and say the words: a validator that fails for another reason proves nothing.
-refuses() { # refuses NAME WORDS COMMAND...
-  local name=$1 words=$2
-  shift 2
-  if "$@" >"$work/output" 2>&1 </dev/null; then
-    report FAILED "$name: it was accepted"
-  elif ! grep -qF -e "$words" "$work/output"; then
-    report FAILED "$name: refused without \`$words\`"
-    head -n 20 "$work/output"
-  else
-    report ok "$name"
-  fi
-}
-
-# A copy of FILE with one line changed; an expression that changes nothing is a mistake of the test.
-broken() { # broken FILE SED-EXPRESSION -> path
-  local copy
-  copy=$work/$(basename "$1")
-  sed -E "$2" "$1" >"$copy"
-  if cmp -s "$1" "$copy"; then echo "$2 changes nothing in $1" >&2; fi
-  echo "$copy"
-}
+# shellcheck source=tests/support/checks.sh
+. "$root/tests/support/checks.sh"
+work=$checks_work
 
 install_validators() {
   local stamp=$here/node_modules/.package-lock.json
@@ -116,7 +77,7 @@ check_shell_and_yaml() {
 check_policies() {
   local policy
   if [ -z "$weir" ]; then
-    echo 'skipped policy files: no --weir'
+    skip 'policy files' 'no --weir'
     return
   fi
   export REDIS_URL=redis://127.0.0.1:6379 UPSTREAM_URL=http://127.0.0.1:3000
@@ -136,5 +97,4 @@ check_dockerfile
 check_compose
 check_shell_and_yaml
 check_policies
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+closing_line

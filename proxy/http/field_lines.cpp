@@ -15,6 +15,7 @@ field_reader::event field_reader::fail(field_fault f) noexcept {
 
 field_reader::event field_reader::next(field& f, bool room) noexcept {
   if (phase == line_phase::start) {
+    if (room && read_whole_line(f)) return event::field;
     if (const event e = begin_line(f, room); e != event::field) return e;
   }
   if (phase == line_phase::name) {
@@ -29,6 +30,28 @@ field_reader::event field_reader::next(field& f, bool room) noexcept {
   if (phase == line_phase::head_end) return event::head_end;
   phase = line_phase::start;
   return event::field;
+}
+
+bool field_reader::read_whole_line(field& f) noexcept {
+  const char* const begin = data + cursor;
+  const char* const end = data + std::min<std::size_t>(size, cursor + line_limit);
+  const char* const colon = grammar::skip_token(data, begin, end);
+  const auto name_size = static_cast<std::size_t>(colon - begin);
+  if (name_size == 0 || name_size > max_name_size || end - colon < 2 || *colon != ':') return false;
+  const char* value = colon + 1;
+  const char* const cr = grammar::skip_text(data, value, end);
+  if (end - cr < 2 || cr[0] != '\r' || cr[1] != '\n') return false;
+  const char* value_end = cr;
+  while (value != cr && grammar::is_ows(*value)) ++value;
+  while (value_end != value && grammar::is_ows(value_end[-1])) --value_end;
+  f.name_at = cursor;
+  f.value_at = static_cast<std::uint32_t>(value - data);
+  f.value_size = static_cast<std::uint32_t>(value_end - value);
+  f.name_size = static_cast<std::uint16_t>(name_size);
+  f.id = header_id::other;
+  f.dropped = false;
+  cursor = static_cast<std::uint32_t>(cr + 2 - data);
+  return true;
 }
 
 // The parts below answer event::field for "go on with the next part".
@@ -54,9 +77,8 @@ field_reader::event field_reader::begin_line(field& f, bool room) noexcept {
 
 field_reader::event field_reader::read_name(field& f) noexcept {
   const std::size_t limit = f.name_at + std::min(max_name_size, line_limit);
-  const char* at = data + cursor;
-  const char* const stop = data + std::min<std::size_t>(size, limit + 1);
-  while (at != stop && grammar::is(*at, grammar::token)) ++at;
+  const char* const at =
+      grammar::skip_token(data, data + cursor, data + std::min<std::size_t>(size, limit + 1));
   cursor = static_cast<std::uint32_t>(at - data);
   if (cursor > limit) return fail(field_fault::name_too_long);
   if (cursor == size) return event::need_more;
@@ -71,7 +93,7 @@ field_reader::event field_reader::read_value(field& f) noexcept {
   const std::size_t limit = f.name_at + line_limit;
   const char* const stop = data + std::min<std::size_t>(size, limit + 1);
   // the colon itself may be the first byte beyond the limit: nothing is left to scan then
-  const char* const at = data + cursor < stop ? grammar::skip_text(data + cursor, stop) : data + cursor;
+  const char* const at = data + cursor < stop ? grammar::skip_text(data, data + cursor, stop) : data + cursor;
   cursor = static_cast<std::uint32_t>(at - data);
   if (cursor > limit) return fail(field_fault::line_too_long);
   if (cursor == size) return event::need_more;
@@ -110,6 +132,10 @@ coding parse_transfer_encoding(std::string_view value) noexcept {
 
 connection_options parse_connection(std::string_view value) noexcept {
   connection_options options;
+  if (grammar::equals_lower(value, "keep-alive")) {  // nearly always
+    options.count = 1;
+    return options;
+  }
   std::string_view element;
   while (options.count <= max_connection_options && grammar::next_element(value, element)) {
     ++options.count;

@@ -40,6 +40,8 @@ struct field_reader {
   [[nodiscard]] event next(field& f, bool room) noexcept;
 
  private:
+  /// The usual case at once: a line without fault that has wholly arrived. False: nothing was done.
+  bool read_whole_line(field& f) noexcept;
   event begin_line(field& f, bool room) noexcept;
   event read_name(field& f) noexcept;
   event read_value(field& f) noexcept;

@@ -9,6 +9,10 @@
 #include <cstring>
 #include <string_view>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 namespace weir::http::grammar {
 
 enum byte_class : std::uint8_t {
@@ -92,14 +96,24 @@ inline constexpr std::array<std::int8_t, 256> hex_values = detail::make_hex();
 /// `word` in any case equals `lower_word`. Letters, digits and '-' only in `lower_word`: with bit 0x20 set no
 /// byte but the two cases of a letter maps onto them, save controls, which no token holds.
 [[nodiscard]] inline bool equals_lower(const char* word, const char* lower_word, std::size_t size) noexcept {
-  std::size_t i = 0;
-  for (; i + 8 <= size; i += 8) {
-    std::uint64_t a, b;
-    std::memcpy(&a, word + i, 8);
-    std::memcpy(&b, lower_word + i, 8);
-    if ((a | 0x2020202020202020U) != b) return false;
+  const auto same = [word, lower_word]<typename Unit>(std::size_t at, Unit case_bits) {
+    Unit a, b;
+    std::memcpy(&a, word + at, sizeof a);
+    std::memcpy(&b, lower_word + at, sizeof b);
+    return (a | case_bits) == b;
+  };
+  constexpr std::uint64_t case_bits = 0x2020202020202020U;
+  if (size >= 8) {  // the last step overlaps the one before
+    for (std::size_t at = 0; at + 8 < size; at += 8) {
+      if (!same(at, case_bits)) return false;
+    }
+    return same(size - 8, case_bits);
   }
-  for (; i < size; ++i) {
+  if (size >= 4) {
+    const auto half = static_cast<std::uint32_t>(case_bits);
+    return same(0, half) && same(size - 4, half);
+  }
+  for (std::size_t i = 0; i < size; ++i) {
     if ((word[i] | 0x20) != lower_word[i]) return false;
   }
   return true;
@@ -126,9 +140,100 @@ inline constexpr std::array<std::int8_t, 256> hex_values = detail::make_hex();
   return true;
 }
 
+// Names, values and targets are most of a head: sixteen bytes a step where the processor has SSE2, the table
+// elsewhere. `floor` is the first readable byte: the last step may look at bytes before `at` again instead of
+// going byte by byte.
+
+namespace detail {
+
+[[nodiscard]] inline const char* skip_by_table(const char* at, const char* end, byte_class k) noexcept {
+  while (at != end && is(*at, k)) ++at;
+  return at;
+}
+
+#ifdef __SSE2__
+
+[[nodiscard]] inline __m128i all(char c) noexcept {
+  return _mm_set1_epi8(c);
+}
+[[nodiscard]] inline unsigned bits(__m128i lanes) noexcept {
+  return static_cast<unsigned>(_mm_movemask_epi8(lanes));
+}
+
+struct not_text {
+  unsigned operator()(__m128i bytes) const noexcept {
+    const __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, all(0x1F)), bytes);
+    const __m128i tab = _mm_cmpeq_epi8(bytes, all('\t'));
+    return bits(_mm_or_si128(_mm_andnot_si128(tab, control), _mm_cmpeq_epi8(bytes, all(0x7F))));
+  }
+};
+
+struct not_target {
+  unsigned operator()(__m128i bytes) const noexcept {
+    const __m128i visible = _mm_cmpgt_epi8(bytes, all(0x20));  // signed: bytes above 0x7F are not
+    const __m128i excluded = _mm_or_si128(_mm_cmpeq_epi8(bytes, all(0x7F)), _mm_cmpeq_epi8(bytes, all('#')));
+    return bits(_mm_andnot_si128(excluded, visible)) ^ 0xFFFFU;
+  }
+};
+
+/// Neither letter, digit nor '-': includes the rarer token bytes.
+struct not_plain_token {
+  unsigned operator()(__m128i bytes) const noexcept {
+    const __m128i folded = _mm_or_si128(bytes, all(0x20));
+    const __m128i letter =
+        _mm_and_si128(_mm_cmpgt_epi8(folded, all('a' - 1)), _mm_cmplt_epi8(folded, all('z' + 1)));
+    const __m128i digit =
+        _mm_and_si128(_mm_cmpgt_epi8(bytes, all('0' - 1)), _mm_cmplt_epi8(bytes, all('9' + 1)));
+    return bits(_mm_or_si128(_mm_or_si128(letter, digit), _mm_cmpeq_epi8(bytes, all('-')))) ^ 0xFFFFU;
+  }
+};
+
+/// First byte of [at, end) whose bit is set, else `end`. The sixteen bytes before `end` are readable.
+template <typename BadBits>
+[[nodiscard]] inline const char* find_first(const char* at, const char* end, BadBits bad_bits) noexcept {
+  for (; end - at >= 16; at += 16) {
+    const unsigned bad = bad_bits(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+    if (bad != 0) return at + __builtin_ctz(bad);
+  }
+  if (at == end) return end;
+  const unsigned bad =
+      bad_bits(_mm_loadu_si128(reinterpret_cast<const __m128i*>(end - 16))) >> (16 - (end - at));
+  return bad == 0 ? end : at + __builtin_ctz(bad);
+}
+
+#endif
+
+}  // namespace detail
+
 /// First byte of [at, end) that a field value may not hold, else `end`. CR is such a byte.
-[[nodiscard]] const char* skip_text(const char* at, const char* end) noexcept;
+[[nodiscard]] inline const char* skip_text([[maybe_unused]] const char* floor, const char* at,
+                                           const char* end) noexcept {
+#ifdef __SSE2__
+  if (end - floor >= 16) return detail::find_first(at, end, detail::not_text{});
+#endif
+  return detail::skip_by_table(at, end, text);
+}
+
 /// First byte of [at, end) that a request target may not hold, else `end`. SP is such a byte.
-[[nodiscard]] const char* skip_target(const char* at, const char* end) noexcept;
+[[nodiscard]] inline const char* skip_target([[maybe_unused]] const char* floor, const char* at,
+                                             const char* end) noexcept {
+#ifdef __SSE2__
+  if (end - floor >= 16) return detail::find_first(at, end, detail::not_target{});
+#endif
+  return detail::skip_by_table(at, end, target);
+}
+
+/// First byte of [at, end) that a token may not hold, else `end`.
+[[nodiscard]] inline const char* skip_token([[maybe_unused]] const char* floor, const char* at,
+                                            const char* end) noexcept {
+#ifdef __SSE2__
+  if (end - floor >= 16) {
+    at = detail::find_first(at, end, detail::not_plain_token{});
+    while (at != end && is(*at, token)) at = detail::find_first(at + 1, end, detail::not_plain_token{});
+    return at;
+  }
+#endif
+  return detail::skip_by_table(at, end, token);
+}
 
 }  // namespace weir::http::grammar

@@ -13,8 +13,8 @@ struct normalised_target {
   bool has_query = false;
 };
 
-/// Normalises an origin-form target (or "*"). `storage` is written only when the path changes; the views point into
-/// `target` or `storage`. False: the path must be refused with 400.
+/// Normalises an origin-form target (or "*"). `storage` is written only when the path changes; the views
+/// point into `target` or `storage`. False: the path must be refused with 400.
 [[nodiscard]] bool normalise_target(std::string_view target, std::string& storage, normalised_target& out);
 
 }  // namespace weir::http

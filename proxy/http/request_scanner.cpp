@@ -138,7 +138,7 @@ class request_scanner {
   scan_status read_target() noexcept {
     const std::size_t limit = head_.target_at_ + head_.limits_.target_size;
     const char* const stop = data_ + std::min<std::size_t>(size_, limit + 1);
-    const char* const at = grammar::skip_target(data_ + head_.cursor_, stop);
+    const char* const at = grammar::skip_target(data_, data_ + head_.cursor_, stop);
     head_.cursor_ = static_cast<std::uint32_t>(at - data_);
     if (head_.cursor_ > limit) return refuse({414, "uri_too_long", "request target too long"});
     if (head_.cursor_ == size_) return scan_status::need_more;
@@ -151,7 +151,13 @@ class request_scanner {
 
   scan_status read_version() noexcept {
     constexpr std::string_view pattern = "HTTP/M.m\r\n";
+    constexpr std::string_view usual = "HTTP/1.1\r\n";
     const std::uint32_t begin = head_.target_at_ + head_.target_size_ + 1;
+    if (std::string_view(data_ + begin, size_ - begin).starts_with(usual)) {
+      head_.version_major_ = 1;
+      head_.version_minor = 1;
+      head_.cursor_ = begin + static_cast<std::uint32_t>(usual.size());
+    }
     for (; head_.cursor_ - begin < pattern.size(); ++head_.cursor_) {
       if (head_.cursor_ == size_) return scan_status::need_more;
       const char c = data_[head_.cursor_];

@@ -67,6 +67,11 @@ class response_scanner {
   /// "HTTP/1.x NNN" and the byte after it.
   scan_status read_status() noexcept {
     constexpr std::string_view pattern = "HTTP/1.v dnn";
+    constexpr std::string_view usual = "HTTP/1.1 ";
+    if (head_.cursor_ == 0 && std::string_view(data_, size_).starts_with(usual)) {
+      head_.version_minor = 1;
+      head_.cursor_ = usual.size();
+    }
     for (; head_.cursor_ < pattern.size(); ++head_.cursor_) {
       if (head_.cursor_ == size_) return scan_status::need_more;
       const char c = data_[head_.cursor_];
@@ -96,7 +101,7 @@ class response_scanner {
   }
 
   scan_status read_reason() noexcept {
-    const char* const at = grammar::skip_text(data_ + head_.cursor_, data_ + size_);
+    const char* const at = grammar::skip_text(data_, data_ + head_.cursor_, data_ + size_);
     head_.cursor_ = static_cast<std::uint32_t>(at - data_);
     if (head_.cursor_ == size_) return scan_status::need_more;
     if (*at != '\r') return refuse("control byte in the reason phrase");

@@ -5,10 +5,10 @@
 #include "proxy/http/error_response.hpp"
 #include "proxy/http/grammar.hpp"
 #include "proxy/http/header_set.hpp"
+#include "proxy/http/text_writer.hpp"
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 
 namespace weir::http {
@@ -29,20 +29,7 @@ constexpr header_set forwarding =
 constexpr header_set never_nominated = headers(id::host, id::content_length, id::transfer_encoding,
                                                id::content_type, id::authorization, id::cookie);
 
-constexpr std::size_t head_reserve = 512;  ///< room for what weir adds, beyond the size of the received head
-
-void append_number(std::string& out, std::uint64_t n) {
-  std::array<char, 20> digits;
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), n).ptr;
-  out.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
-}
-
-/// For values that weir made or the scanner has judged; texts from elsewhere go through append_field.
-template <typename... Parts>
-void append_line(std::string& out, Parts... parts) {
-  (out.append(std::string_view(parts)), ...);
-  out.append("\r\n", 2);
-}
+constexpr std::size_t added_size = 512;  ///< what weir usually adds to a received head, or less
 
 /// The field names that Connection nominates for removal.
 class nominations {
@@ -84,7 +71,7 @@ class nominations {
 /// piece.
 class field_copier {
  public:
-  field_copier(std::string& out, std::string_view buffer) noexcept : out_(out), buffer_(buffer) {}
+  field_copier(text_writer& out, std::string_view buffer) noexcept : out_(out), buffer_(buffer) {}
   ~field_copier() { flush(); }
   field_copier(const field_copier&) = delete;
   field_copier& operator=(const field_copier&) = delete;
@@ -95,8 +82,7 @@ class field_copier {
                            buffer_[value_end] == '\r';
     if (!canonical) {
       flush();
-      append_line(out_, buffer_.substr(f.name_at, f.name_size), ": ",
-                  buffer_.substr(f.value_at, f.value_size));
+      out_.line(buffer_.substr(f.name_at, f.name_size), ": ", buffer_.substr(f.value_at, f.value_size));
       return;
     }
     if (f.name_at != run_end_) {
@@ -108,18 +94,18 @@ class field_copier {
 
  private:
   void flush() {
-    out_.append(buffer_.substr(run_begin_, run_end_ - run_begin_));
+    out_.put(buffer_.substr(run_begin_, run_end_ - run_begin_));
     run_begin_ = run_end_ = 0;
   }
 
-  std::string& out_;
+  text_writer& out_;
   std::string_view buffer_;
   std::size_t run_begin_ = 0, run_end_ = 0;
 };
 
 /// Copies what `removed` and the nominations leave. Answers the ids that were copied.
 template <typename Head, typename IsProtected>
-header_set copy_fields(std::string& out, const Head& head, std::string_view buffer, header_set removed,
+header_set copy_fields(text_writer& out, const Head& head, std::string_view buffer, header_set removed,
                        const nominations& nominated, IsProtected is_protected) {
   field_copier copier(out, buffer);
   header_set copied = 0;
@@ -137,38 +123,38 @@ header_set copy_fields(std::string& out, const Head& head, std::string_view buff
 }
 
 /// One line for the whole list, so that an upstream that reads a single line sees every hop.
-void append_forwarded_for(std::string& out, const request_head& head, std::string_view buffer,
+void append_forwarded_for(text_writer& out, const request_head& head, std::string_view buffer,
                           const request_context& c, bool keep_received) {
-  out.append("X-Forwarded-For: ");
+  out.put("X-Forwarded-For: ");
   for (std::size_t i = 0; keep_received && i < head.field_count; ++i) {
     const field& f = head.fields[i];
     if (f.id != header_id::x_forwarded_for || f.dropped || f.value_size == 0) continue;
-    out.append(head.value(f, buffer)).append(", ");
+    out.put(head.value(f, buffer), ", ");
   }
-  append_line(out, c.peer_address);
+  out.line(c.peer_address);
 }
 
-void append_forwarding(std::string& out, const request_head& head, std::string_view buffer,
+void append_forwarding(text_writer& out, const request_head& head, std::string_view buffer,
                        const request_context& c, header_set copied, bool keep_received) {
   append_forwarded_for(out, head, buffer, c, keep_received);
-  if (!contains(copied, id::x_forwarded_proto)) append_line(out, "X-Forwarded-Proto: ", c.scheme);
+  if (!contains(copied, id::x_forwarded_proto)) out.line("X-Forwarded-Proto: ", c.scheme);
   const std::string_view host = head.host(buffer);
-  if (!contains(copied, id::x_forwarded_host) && !host.empty()) append_line(out, "X-Forwarded-Host: ", host);
+  if (!contains(copied, id::x_forwarded_host) && !host.empty()) out.line("X-Forwarded-Host: ", host);
   if (!contains(copied, id::x_forwarded_port) && !c.listener_port.empty()) {
-    append_line(out, "X-Forwarded-Port: ", c.listener_port);
+    out.line("X-Forwarded-Port: ", c.listener_port);
   }
 }
 
-void append_content_length(std::string& out, std::uint64_t length) {
-  out.append("Content-Length: ");
-  append_number(out, length);
-  out.append("\r\n", 2);
+void append_content_length(text_writer& out, std::uint64_t length) {
+  out.put("Content-Length: ");
+  out.put_number(length);
+  out.line();
 }
 
-void append_request_framing(std::string& out, const request_head& head) {
+void append_request_framing(text_writer& out, const request_head& head) {
   switch (head.framing) {
     case framing::chunked:
-      append_line(out, "Transfer-Encoding: chunked");
+      out.line("Transfer-Encoding: chunked");
       break;
     case framing::content_length:
       append_content_length(out, head.content_length);
@@ -181,14 +167,14 @@ void append_request_framing(std::string& out, const request_head& head) {
   }
 }
 
-void append_via(std::string& out, int version_minor, std::string_view pseudonym) {
-  append_line(out, version_minor == 0 ? "Via: 1.0 " : "Via: 1.1 ", pseudonym);
+void append_via(text_writer& out, int version_minor, std::string_view pseudonym) {
+  out.line(version_minor == 0 ? "Via: 1.0 " : "Via: 1.1 ", pseudonym);
 }
 
-void append_status_line(std::string& out, const response_head& head, std::string_view buffer) {
-  out.append("HTTP/1.1 ");
-  append_number(out, static_cast<std::uint64_t>(head.status));
-  append_line(out, " ", head.reason(buffer));
+void append_status_line(text_writer& out, const response_head& head, std::string_view buffer) {
+  out.put("HTTP/1.1 ");
+  out.put_number(static_cast<std::uint64_t>(head.status));
+  out.line(" ", head.reason(buffer));
 }
 
 bool has_field(const response_head& head, std::string_view buffer, std::string_view name) {
@@ -200,21 +186,21 @@ bool has_field(const response_head& head, std::string_view buffer, std::string_v
 }
 
 /// An upstream's own limits stand as they are: a line of ours never replaces or doubles one of the same name.
-void append_extra_fields(std::string& out, const response_head& head, std::string_view buffer,
+void append_extra_fields(text_writer& out, const response_head& head, std::string_view buffer,
                          std::string_view lines) {
   while (!lines.empty()) {
     const std::size_t size = std::min(lines.find('\n'), lines.size() - 1) + 1;
     const std::string_view line = lines.substr(0, size);
-    if (!has_field(head, buffer, line.substr(0, line.find(':')))) out.append(line);
+    if (!has_field(head, buffer, line.substr(0, line.find(':')))) out.put(line);
     lines.remove_prefix(size);
   }
 }
 
-void append_response_framing(std::string& out, const response_head& head, framing towards_client) {
+void append_response_framing(text_writer& out, const response_head& head, framing towards_client) {
   const bool bodiless = head.status < 200 || head.status == 204;
   switch (towards_client) {
     case framing::chunked:
-      append_line(out, "Transfer-Encoding: chunked");
+      out.line("Transfer-Encoding: chunked");
       break;
     case framing::content_length:
       append_content_length(out, head.content_length);
@@ -235,16 +221,16 @@ bool append_field(std::string& out, std::string_view name, std::string_view valu
   constexpr std::string_view forbidden("\r\n\0", 3);
   if (name.empty() || !grammar::is_all(name, grammar::token)) return false;
   if (value.find_first_of(forbidden) != std::string_view::npos) return false;
-  append_line(out, name, ": ", value);
+  out.append(name).append(": ").append(value).append("\r\n");
   return true;
 }
 
-void append_request_head(std::string& out, const request_head& head, std::string_view buffer,
+void append_request_head(std::string& text, const request_head& head, std::string_view buffer,
                          const request_context& c) {
-  out.reserve(out.size() + head.size() + c.path.size() + head_reserve);
-  out.append(head.method(buffer)).append(1, ' ').append(c.path);
-  if (c.has_query) out.append(1, '?').append(c.query);
-  append_line(out, " HTTP/1.1\r\nHost: ", c.host);
+  text_writer out(text, head.size() + added_size);
+  out.put(head.method(buffer), " ", c.path);
+  if (c.has_query) out.put("?", c.query);
+  out.line(" HTTP/1.1\r\nHost: ", c.host);
 
   const nominations nominated(head, buffer);
   // a trusted peer's X-Forwarded-For goes into our line, unless it was nominated away
@@ -261,32 +247,33 @@ void append_request_head(std::string& out, const request_head& head, std::string
   const bool keep_received = c.peer_trusted && (nominated.empty() || !nominated.contain(forwarded_for) ||
                                                 is_protected(forwarded_for));
   append_forwarding(out, head, buffer, c, copied, keep_received);
-  append_line(out, "X-Request-ID: ", c.request_id);
+  out.line("X-Request-ID: ", c.request_id);
   append_via(out, head.version_minor, c.via);
-  out.append("\r\n", 2);
+  out.line();
 }
 
-void append_response_head(std::string& out, const response_head& head, std::string_view buffer,
+void append_response_head(std::string& text, const response_head& head, std::string_view buffer,
                           const response_context& c) {
-  out.reserve(out.size() + head.size() + c.extra_fields.size() + head_reserve);
+  text_writer out(text, head.size() + c.extra_fields.size() + added_size);
   append_status_line(out, head, buffer);
   const nominations nominated(head, buffer);
   const header_set removed = hop_by_hop | headers(id::content_length, id::x_request_id);
   const header_set copied = copy_fields(out, head, buffer, removed, nominated, nothing_protected);
   append_response_framing(out, head, c.framing);
-  if (!contains(copied, id::date) && !c.date.empty()) append_line(out, "Date: ", c.date);
+  if (!contains(copied, id::date) && !c.date.empty()) out.line("Date: ", c.date);
   append_extra_fields(out, head, buffer, c.extra_fields);
-  append_line(out, "X-Request-ID: ", c.request_id);
+  out.line("X-Request-ID: ", c.request_id);
   append_via(out, head.version_minor, c.via);
-  if (c.close || c.client_version_minor == 0) append_line(out, "Connection: close");
-  out.append("\r\n", 2);
+  if (c.close || c.client_version_minor == 0) out.line("Connection: close");
+  out.line();
 }
 
-void append_interim_head(std::string& out, const response_head& head, std::string_view buffer) {
+void append_interim_head(std::string& text, const response_head& head, std::string_view buffer) {
+  text_writer out(text, head.size());
   append_status_line(out, head, buffer);
   const header_set removed = hop_by_hop | headers(id::content_length);
   copy_fields(out, head, buffer, removed, nominations(head, buffer), nothing_protected);
-  out.append("\r\n", 2);
+  out.line();
 }
 
 bool is_sane_request_id(std::string_view request_id) noexcept {

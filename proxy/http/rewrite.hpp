@@ -2,47 +2,49 @@
 // Canonical re-serialisation: what is forwarded is written anew from the parsed form.
 #pragma once
 
+#include "proxy/http/head.hpp"
+
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 
-#include "proxy/http/head.hpp"
-
 namespace weir::http {
 
-/// Refuses CR, LF and NUL in the value and non-token names; the only way to write a field whose text comes from
-/// outside. False: nothing was appended.
+/// Refuses CR, LF and NUL in the value and non-token names; the only way to write a field whose text comes
+/// from outside. False: nothing was appended.
 [[nodiscard]] bool append_field(std::string& out, std::string_view name, std::string_view value);
 
 /// What weir knows about a request beyond its head.
 struct request_context {
-  std::string_view path;            ///< normalised
+  std::string_view path;  ///< normalised
   std::string_view query;
   bool has_query = false;
-  std::string_view host;            ///< value for Host; never empty
-  std::string_view peer_address;    ///< text of the TCP peer, appended to X-Forwarded-For
-  bool peer_trusted = false;        ///< false: discard X-Forwarded-*, Forwarded, X-Real-IP from the client
+  std::string_view host;          ///< value for Host; never empty
+  std::string_view peer_address;  ///< text of the TCP peer, appended to X-Forwarded-For
+  bool peer_trusted = false;      ///< false: discard X-Forwarded-*, Forwarded, X-Real-IP from the client
   std::string_view scheme = "http";
-  std::string_view listener_port;   ///< for X-Forwarded-Port
+  std::string_view listener_port;  ///< for X-Forwarded-Port
   std::string_view request_id;
-  std::string_view via;             ///< pseudonym
-  std::span<const std::string> protected_headers;  ///< lower case; names selectors read: never removed by nomination
+  std::string_view via;  ///< pseudonym
+  std::span<const std::string>
+      protected_headers;  ///< lower case; names selectors read: never removed by nomination
 };
 
-/// Appends the head for the upstream: request line, Host first, kept fields in order, then weir's own; ends with the
-/// empty line. Body framing: Content-Length (canonical), chunked, or neither (POST/PUT/PATCH without a body get
-/// Content-Length: 0).
-void append_request_head(std::string& out, const request_head& head, std::string_view buffer, const request_context& c);
+/// Appends the head for the upstream: request line, Host first, kept fields in order, then weir's own; ends
+/// with the empty line. Body framing: Content-Length (canonical), chunked, or neither (POST/PUT/PATCH without
+/// a body get Content-Length: 0).
+void append_request_head(std::string& out, const request_head& head, std::string_view buffer,
+                         const request_context& c);
 
 struct response_context {
   int client_version_minor = 1;
-  bool close = false;               ///< send Connection: close
+  bool close = false;                     ///< send Connection: close
   http::framing framing = framing::none;  ///< towards the client (until_close for a 1.0 client)
   std::string_view request_id;
   std::string_view via;
-  std::string_view date;            ///< used when the upstream sent none
-  std::string_view extra_fields;    ///< complete lines, e.g. the RateLimit fields, already rendered
+  std::string_view date;          ///< used when the upstream sent none
+  std::string_view extra_fields;  ///< complete lines, e.g. the RateLimit fields, already rendered
 };
 
 /// Appends the head for the client, hop-by-hop fields removed, Via, X-Request-ID and Date set.

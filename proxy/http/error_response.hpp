@@ -32,21 +32,21 @@ struct error_text {
 
 /// Members of `details` for a denial; empty rule = hidden, the members are left out.
 struct denial_details {
-  std::string_view rule;
+  std::string_view rule{};
   std::int64_t limit = 0;
   std::int64_t remaining = 0;
   std::int64_t retry_after_s = -1;  ///< -1: left out
 };
 
 struct error_context {
-  std::string_view request_id;
-  std::string_view date;
-  std::string_view via;
-  std::string_view extra_fields;   ///< complete lines (Retry-After, RateLimit, Allow)
+  std::string_view request_id{};
+  std::string_view date{};
+  std::string_view via{};
+  std::string_view extra_fields{};   ///< complete lines (Retry-After, RateLimit, Allow)
   bool head_request = false;       ///< same head, no body
   bool close = false;              ///< Connection: close
   int status = 0;                  ///< overrides the table's (deny.status); 0 = the table's
-  std::string_view message;        ///< static text that overrides the table's; empty = the table's
+  std::string_view message{};        ///< static text that overrides the table's; empty = the table's
   const denial_details* denial = nullptr;
 };
 

@@ -24,7 +24,10 @@ shows_the_first_denial() { # shows_the_first_denial OPTION...
 }
 
 within_three_seconds() {
-  "$quickstart" --once 2>&1 </dev/null | grep -Eq 'first refusal, [0-2]\.[0-9] s after the build'
+  local output=$work/timed.out
+  "$quickstart" --once >"$output" 2>&1 </dev/null
+  cat "$output"
+  grep -Eq 'first refusal, [0-2]\.[0-9] s after the build' "$output"
 }
 
 # Starts it as a person would, waits until it invites to try, edits nothing, and interrupts it.

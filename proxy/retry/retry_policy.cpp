@@ -11,6 +11,10 @@ bool contains(const List& list, const Value& value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
+bool has_failed(const retry_settings& settings, const attempt& last) {
+  return last.outcome != outcome::response || contains(settings.on_status, last.status);
+}
+
 bool is_retryable(const retry_settings& settings, const attempt& last) {
   switch (last.outcome) {
     case outcome::response:
@@ -38,6 +42,7 @@ bool is_safe(const retry_settings& settings, const attempt& last, const retry_fa
 
 retry_step next_step(const retry_settings& settings, const attempt& last, const retry_facts& facts,
                      retry_budget& budget, std::int64_t now_us, random_below random, void* random_state) {
+  if (facts.attempts_made > 1 && has_failed(settings, last)) budget.futile(now_us);
   if (facts.response_started || facts.attempts_made > settings.attempts) return {};
   if (!is_retryable(settings, last) || !is_safe(settings, last, facts)) return {};
 

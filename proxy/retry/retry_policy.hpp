@@ -44,6 +44,7 @@ struct retry_step {
 };
 
 /// Decides and, when it says retry, takes one unit from `budget` (to be returned by budget.finished()).
+/// To be called for every attempt that ends, also the last: the budget learns from it whether retries help.
 /// No step reaches past the deadline: a wait that long, be it backoff or Retry-After, means no retry. 429 is
 /// never retried. Methods outside settings.methods are retried only when no request byte was written. A stale
 /// pooled connection is retried like reset_before_headers.

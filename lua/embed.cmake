@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -DSOURCE_DIR=<lua/> -DOUTPUT=<scripts.cpp> -P embed.cmake
+# Joins clock prelude, algorithms and driver to one script and writes it as C++ text with its SHA-1.
+file(READ ${SOURCE_DIR}/clock_time.lua prelude)
+set(core "")
+foreach(name token_bucket sliding_window_log decide)   # the driver last; a new algorithm gets its name here
+  file(READ ${SOURCE_DIR}/${name}.lua text)
+  string(APPEND core "${text}")
+endforeach()
+
+# Comments and indentation cost nothing in Redis, which keeps the compiled form, but they travel with every SCRIPT
+# LOAD; they stay, so that SCRIPT output and error line numbers match these files' text.
+set(script "${prelude}${core}")
+string(SHA1 SCRIPT_SHA1 "${script}")
+string(LENGTH "${prelude}" PRELUDE_SIZE)
+
+# One C++ literal per line of Lua. ';' separates CMake lists and '[' ']' group them, so lines are never made a list.
+string(REPLACE "\\" "\\\\" SCRIPT_LITERALS "${script}")
+string(REPLACE "\"" "\\\"" SCRIPT_LITERALS "${SCRIPT_LITERALS}")
+string(REGEX REPLACE "\n$" "" SCRIPT_LITERALS "${SCRIPT_LITERALS}")
+string(REPLACE "\n" "\\n\"\n    \"" SCRIPT_LITERALS "${SCRIPT_LITERALS}")
+set(SCRIPT_LITERALS "    \"${SCRIPT_LITERALS}\\n\"")
+configure_file(${SOURCE_DIR}/scripts.cpp.in ${OUTPUT} @ONLY)

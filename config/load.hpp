@@ -2,6 +2,9 @@
 // The outermost edge: policy file -> settings. Reports all problems of a file at once.
 #pragma once
 
+#include "config/problem.hpp"
+#include "proxy/settings.hpp"
+
 #include <functional>
 #include <memory>
 #include <optional>
@@ -9,33 +12,32 @@
 #include <string_view>
 #include <vector>
 
-#include "config/problem.hpp"
-#include "proxy/settings.hpp"
-
 namespace weir::config {
 
 struct load_result {
   /// Null when any problem is an error.
   std::shared_ptr<const proxy::settings> settings;
   std::vector<problem> problems;
-  std::string source_text;                ///< for render()
-  std::vector<std::string> rule_summaries; ///< one line per rule, in words, with its worst case
+  std::string source_text;                  ///< for render()
+  std::vector<std::string> rule_summaries;  ///< one line per rule, in words, with its worst case
 };
 
 /// Looks up an environment variable; nothing when unset. Injected so that tests need no process environment.
 using environment = std::function<std::optional<std::string>(std::string_view)>;
 [[nodiscard]] environment process_environment();
 
-/// Reads and checks a file (`-` = standard input). An unreadable file is a problem (E0501), never an exception.
+/// Reads and checks a file (`-` = standard input). An unreadable file is a problem (E0501), never an
+/// exception.
 [[nodiscard]] load_result load_file(const std::string& path, const environment& env);
 
-/// As load_file for text in memory; `name` appears in problems, relative files are resolved against `directory`.
+/// As load_file for text in memory; `name` appears in problems, relative files are resolved against
+/// `directory`.
 [[nodiscard]] load_result load_text(std::string text, const std::string& name, const std::string& directory,
                                     const environment& env);
 
-/// Problems of applying `next` to a process that runs `current`: what needs a restart is E0406 (workers, admin
-/// addresses, store.url, a listener's address).
-[[nodiscard]] std::vector<problem> reload_problems(const proxy::settings& current, const proxy::settings& next,
-                                                   const load_result& loaded);
+/// Problems of applying `next` to a process that runs `current`: what needs a restart is E0406 (workers,
+/// admin addresses, store.url, a listener's address).
+[[nodiscard]] std::vector<problem> reload_problems(const proxy::settings& current,
+                                                   const proxy::settings& next, const load_result& loaded);
 
 }  // namespace weir::config

@@ -12,15 +12,15 @@ enum class severity { error, warning, note };
 
 struct problem {
   config::severity severity = severity::error;
-  std::string code;      ///< "E0312"
+  std::string code;  ///< "E0312"
   std::string file;
-  int line = 0;          ///< 1-based; 0 = the whole file
-  int column = 0;        ///< 1-based, in bytes
-  int width = 1;         ///< of the caret
-  std::string path;      ///< e.g. "rules[0].limit"
+  int line = 0;      ///< 1-based; 0 = the whole file
+  int column = 0;    ///< 1-based, in bytes
+  int width = 1;     ///< of the caret
+  std::string path;  ///< e.g. "rules[0].limit"
   std::string message;
-  std::string hint;      ///< shown behind the caret, e.g. "did you mean `burst`?"
-  std::string help;      ///< the `= help:` line
+  std::string hint;  ///< shown behind the caret, e.g. "did you mean `burst`?"
+  std::string help;  ///< the `= help:` line
 };
 
 /// Renders one problem with its source line and caret; `source` is the whole file.

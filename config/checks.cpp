@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/checks.hpp"
+
+#include "config/did_you_mean.hpp"
+#include "config/rule_words.hpp"
+#include "limiter/quota.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <map>
+#include <string_view>
+
+namespace weir::config {
+namespace {
+
+/// Reports the second use of a name. Empty names are missing ones, reported elsewhere.
+class unique_names {
+ public:
+  unique_names(std::string_view what, reporter& report) : what_(what), report_(report) {}
+
+  void add(std::string_view name, const place& at) {
+    if (name.empty()) return;
+    const auto [first, added] = seen_.emplace(name, at);
+    if (added) return;
+    report_.error("E0403", at, fmt::format("the name {} is used by two {}", in_ticks(name), what_),
+                  {fmt::format("first at line {}, column {}", first->second.line, first->second.column), ""});
+  }
+
+ private:
+  std::string_view what_;
+  reporter& report_;
+  std::map<std::string, place, std::less<>> seen_;
+};
+
+class checker {
+ public:
+  checker(file_draft& draft, const environment& env, reporter& report)
+      : draft_(draft), env_(env), report_(report) {}
+
+  void run() {
+    check_server();
+    complete_store();
+    complete_upstreams();
+    complete_routes();
+    complete_rules();
+    warn();
+  }
+
+ private:
+  // ---- server
+  // ------------------------------------------------------------------------------------------------------
+
+  void check_server() {
+    auto& s = draft_.settings;
+    if (s.listeners.empty()) s.listeners.push_back({"0.0.0.0:8080", {"0.0.0.0", 8080, {}}});
+    unique_names names{"listeners", report_};
+    for (std::size_t i = 0; i < draft_.listener_names_at.size(); ++i)
+      names.add(s.listeners[i].name, draft_.listener_names_at[i]);
+    check_addresses();
+    if (s.drain.timeout <= s.drain.delay) {
+      report_.error("E0308", draft_.drain_at,
+                    fmt::format("drain.timeout ({}) must be longer than drain.delay ({})",
+                                format_duration(s.drain.timeout), format_duration(s.drain.delay)),
+                    {"both count from SIGTERM", ""});
+    }
+  }
+
+  void check_addresses() {
+    const auto& s = draft_.settings;
+    std::map<std::string, place> seen;
+    const auto add = [&](const proxy::socket_address& address, const place& at) {
+      if (address == proxy::socket_address{} || seen.emplace(address.text(), at).second) return;
+      report_.error("E0403", at, fmt::format("the address {} is used twice", in_ticks(address.text())));
+    };
+    for (std::size_t i = 0; i < s.listeners.size(); ++i) {
+      add(s.listeners[i].address,
+          i < draft_.listener_names_at.size() ? draft_.listener_names_at[i] : place{});
+    }
+    add(s.admin.address, draft_.admin_at);
+    if (s.admin.has_scrape_address) add(s.admin.scrape_address, draft_.admin_at);
+  }
+
+  // ---- store
+  // -------------------------------------------------------------------------------------------------------
+
+  void complete_store() {
+    auto& d = draft_.store;
+    if (d.username && d.url_has_user)
+      report_.error("E0304", d.username_at, "the user is also in `store.url`", {"keep one of them", ""});
+    if (d.password && d.url_has_password)
+      report_.error("E0304", d.password_at, "the password is also in `store.url`", {"keep one of them", ""});
+    if (d.username) d.value.username = *d.username;
+    if (d.password) d.value.password = *d.password;
+    if (!d.value.username.empty() && d.value.password.empty()) {
+      report_.error("E0302", d.username_at.line != 0 ? d.username_at : d.url_at,
+                    "a user of the store without a password", {"add `password_file`", ""});
+    }
+    draft_.settings.store = std::move(d.value);
+  }
+
+  // ---- upstreams
+  // ---------------------------------------------------------------------------------------------------
+
+  void complete_upstreams() {
+    if (draft_.upstreams.empty() && draft_.upstreams_at.line != 0) {
+      report_.error("E0302", draft_.upstreams_at, "no upstream: there is nowhere to forward to");
+    }
+    for (auto& u : draft_.upstreams) {
+      if (u.has_url == u.has_endpoints) {
+        report_.error(
+            u.has_url ? "E0304" : "E0302", u.has_url ? u.name_at : u.at,
+            fmt::format("upstream {} needs exactly one of `url` and `endpoints`", in_ticks(u.value.name)));
+      }
+      if (u.value.retry.backoff_max < u.value.retry.backoff_base) {
+        report_.error("E0304", u.name_at,
+                      fmt::format("upstream {}: retry.backoff.max is below retry.backoff.base",
+                                  in_ticks(u.value.name)));
+      }
+      draft_.settings.upstreams.push_back(std::move(u.value));
+    }
+  }
+
+  // ---- routes
+  // ------------------------------------------------------------------------------------------------------
+
+  void complete_routes() {
+    auto& s = draft_.settings;
+    if (!draft_.has_routes) {
+      if (s.upstreams.size() > 1) {
+        report_.error("E0310", draft_.upstreams_at,
+                      "several upstreams and no `routes`: which requests go where?",
+                      {"", "add `routes: [{name: rest, match: {path: \"/**\"}, upstream: NAME}]`"});
+      }
+      proxy::route_settings all;
+      all.name = "all";
+      s.routes.push_back(std::move(all));
+      return;
+    }
+    unique_names names{"routes", report_};
+    for (auto& r : draft_.routes) {
+      names.add(r.value.name, r.name_at);
+      r.value.upstream = find_upstream(r.upstream);
+      r.value.match = std::move(r.match.value);
+      s.routes.push_back(std::move(r.value));
+    }
+  }
+
+  std::uint32_t find_upstream(const reference& wanted) {
+    const auto& all = draft_.settings.upstreams;
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const auto& u) { return u.name == wanted.name; });
+    if (found != all.end()) return static_cast<std::uint32_t>(found - all.begin());
+    if (wanted.name.empty()) return 0;
+    std::vector<std::string_view> names;
+    for (const auto& u : all) names.push_back(u.name);
+    unknown("E0401", "upstream", wanted, names);
+    return 0;
+  }
+
+  void unknown(std::string_view code, std::string_view what, const reference& wanted,
+               const std::vector<std::string_view>& names) {
+    report_.error(code, wanted.at, fmt::format("there is no {} {}", what, in_ticks(wanted.name)),
+                  {did_you_mean_hint(wanted.name, names),
+                   names.size() <= 32 ? fmt::format("{}s: {}", what, fmt::join(names, " ")) : std::string{}});
+  }
+
+  [[nodiscard]] bool is_route(std::string_view name) const {
+    const auto& all = draft_.settings.routes;
+    return std::any_of(all.begin(), all.end(), [&](const auto& r) { return r.name == name; });
+  }
+
+  void check_route(const reference& wanted) {
+    if (is_route(wanted.name)) return;
+    std::vector<std::string_view> names;
+    for (const auto& r : draft_.settings.routes) names.push_back(r.name);
+    unknown("E0402", "route", wanted, names);
+  }
+
+  // ---- rules
+  // -------------------------------------------------------------------------------------------------------
+
+  void complete_rules() {
+    unique_names names{"rules", report_};
+    std::vector<limiter::rule> rules;
+    for (auto& d : draft_.rules) {
+      names.add(d.value.name, d.name_at);
+      for (const auto& wanted : d.match.routes) check_route(wanted);
+      d.value.match = std::move(d.match.value);
+      d.value.failure_mode = d.failure_mode.value_or(draft_.settings.store.failure_mode);
+      complete_missing(d);
+      const bool exact = complete_quota(d);
+      complete_cost(d, exact);
+      d.value.rid = limiter::make_rule_id(d.value.name);
+      d.value.index = static_cast<std::uint32_t>(rules.size());
+      // A rule with errors stays out of the words; the file is refused anyway.
+      if (exact && !d.value.name.empty()) rules.push_back(d.value);
+    }
+    check_rule_ids();
+    draft_.settings.policy = limiter::policy_set{std::move(rules)};
+  }
+
+  void check_rule_ids() {
+    std::map<std::string_view, const rule_draft*> seen;
+    for (const auto& d : draft_.rules) {
+      const auto [other, added] = seen.emplace(d.value.rid.text(), &d);
+      if (added || other->second->value.name == d.value.name) continue;
+      report_.error("E0404", d.name_at,
+                    fmt::format("the names {} and {} have the same id in the store",
+                                in_ticks(other->second->value.name), in_ticks(d.value.name)),
+                    {"rename one of them", ""});
+    }
+  }
+
+  void complete_missing(rule_draft& d) {
+    const auto absent = std::find_if(d.value.key.begin(), d.value.key.end(), limiter::can_be_absent);
+    const auto name = in_ticks(d.value.name);
+    if (absent != d.value.key.end() && !d.has_missing) {
+      report_.error(
+          "E0305", d.key_at,
+          fmt::format("rule {}: what happens to requests without {}?", name, in_ticks(absent->text)),
+          {"add `missing`",
+           "missing: skip (do not apply the rule), deny (401), or fallback (count by `fallback`)"});
+    }
+    d.value.missing = d.missing.value_or(limiter::on_missing::skip);
+    const bool falls_back = d.value.missing == limiter::on_missing::fallback;
+    if (!falls_back && d.fallback_at.line != 0) {
+      report_.error("E0304", d.fallback_at, "`fallback` has no effect without `missing: fallback`");
+    }
+    if (falls_back && d.fallback_at.line == 0)
+      d.value.fallback.push_back(*limiter::parse_selector("client_ip"));
+    for (const auto& selector : d.value.fallback) {
+      if (!limiter::can_be_absent(selector)) continue;
+      report_.error("E0305", d.fallback_at,
+                    fmt::format("{} can be absent too: `fallback` takes selectors that always have a value",
+                                in_ticks(selector.text)));
+    }
+  }
+
+  /// False when the rule has no usable quota; why is reported.
+  bool complete_quota(rule_draft& d) {
+    auto& q = d.value.quota;
+    if (d.burst && q.algorithm != limiter::algorithm::token_bucket) {
+      report_.error("E0304", d.burst_at,
+                    "`burst` is only for token_bucket: a log has no burst beside its limit");
+      return false;
+    }
+    if (!d.limit) return false;
+    q.limit = d.limit->limit;
+    q.period_us = d.limit->period.count();
+    q.burst = d.burst.value_or(q.limit);
+    constexpr std::int64_t most = std::int64_t{1} << 31;
+    if (q.limit < 1 || q.limit > most) {
+      report_.error("E0204", d.limit_at, fmt::format("a limit of {} units", q.limit),
+                    {fmt::format("from 1 to {}", most), ""});
+      return false;
+    }
+    const auto checked = limiter::validate(q);
+    if (checked.problem == limiter::quota_problem::none) return true;
+    report_quota(d, checked);
+    return false;
+  }
+
+  void report_quota(const rule_draft& d, const limiter::quota_check& checked) {
+    const auto name = in_ticks(d.value.name);
+    const auto at = d.burst ? d.burst_at : d.limit_at;
+    switch (checked.problem) {
+      case limiter::quota_problem::none:
+        return;
+      case limiter::quota_problem::not_positive:
+        return report_.error("E0207", at,
+                             fmt::format("rule {}: limit, period and burst must be positive", name));
+      case limiter::quota_problem::capacity_too_large:
+        return report_.error(
+            "E0207", at,
+            fmt::format("rule {}: a burst of {} cannot be counted exactly at this rate", name,
+                        d.value.quota.burst),
+            {checked.nearest_legal > 0 ? fmt::format("the nearest legal burst is {}", checked.nearest_legal)
+                                       : "",
+             "a rate whose number divides its period evenly allows a larger burst"});
+      case limiter::quota_problem::log_too_long:
+        return report_.error("E0207", d.limit_at,
+                             fmt::format("rule {}: a log of {} units is too long", name, d.value.quota.limit),
+                             {fmt::format("the nearest legal limit is {}", checked.nearest_legal),
+                              "use `algorithm: token_bucket` for larger limits"});
+    }
+  }
+
+  void complete_cost(rule_draft& d, bool has_quota) {
+    for (const auto& item : d.costs) {
+      if (!item.route.name.empty()) check_route(item.route);
+      if (has_quota && item.cost > d.value.quota.burst) {
+        report_.error("E0208", item.at,
+                      fmt::format("a cost of {} can never be paid: rule {} holds {} units at most", item.cost,
+                                  in_ticks(d.value.name), d.value.quota.burst));
+      }
+      if (item.route.name.empty()) {
+        d.value.cost_default = item.cost;
+      } else {
+        d.value.cost_by_route.emplace_back(item.route.name, item.cost);
+      }
+    }
+  }
+
+  // ---- warnings
+  // ----------------------------------------------------------------------------------------------------
+
+  [[nodiscard]] static bool has_selector(const rule_draft& d, std::string_view text) {
+    const auto is = [&](const limiter::selector& s) { return s.text == text; };
+    return std::any_of(d.value.key.begin(), d.value.key.end(), is) ||
+           std::any_of(d.value.fallback.begin(), d.value.fallback.end(), is);
+  }
+
+  [[nodiscard]] const rule_draft* first_rule(const std::function<bool(const rule_draft&)>& wanted) const {
+    const auto found = std::find_if(draft_.rules.begin(), draft_.rules.end(), wanted);
+    return found == draft_.rules.end() ? nullptr : &*found;
+  }
+
+  void warn() {
+    const auto& s = draft_.settings;
+    if (draft_.rules.empty()) report_.warn("W0110", {}, "there are no rules: every request is forwarded");
+    const auto* by_address = first_rule([](const auto& d) { return has_selector(d, "client_ip"); });
+    if (by_address != nullptr && s.client_ip.trusted_proxies.empty() && !draft_.has_trusted_proxies &&
+        !s.client_ip.header.empty()) {
+      report_.warn(
+          "W0203", {}, "trusted_proxies is empty: behind a load balancer all clients share one bucket",
+          {"", "list the load balancers, or write `trusted_proxies: []` if clients connect directly"});
+    }
+    const auto* by_choice = first_rule([](const auto& d) {
+      return std::any_of(d.value.key.begin(), d.value.key.end(), limiter::is_client_chosen);
+    });
+    const bool backstop = first_rule([](const auto& d) {
+                            return std::any_of(d.value.key.begin(), d.value.key.end(),
+                                               [](const auto& k) { return k.text == "client_ip"; });
+                          }) != nullptr;
+    if (by_choice != nullptr && !backstop) {
+      report_.warn(
+          "W0204", by_choice->key_at,
+          fmt::format("rule {} counts by a value the client chooses, and no rule counts by its address",
+                      in_ticks(by_choice->value.name)),
+          {"", "a client that invents new values is never limited: add a rule with `key: [client_ip]`"});
+    }
+    const auto* by_user = first_rule([](const auto& d) { return has_selector(d, "user"); });
+    if (by_user != nullptr && s.users.empty()) {
+      report_.warn("W0206", by_user->key_at,
+                   fmt::format("rule {} counts by user, but `identity.user` is empty: no request has a user",
+                               in_ticks(by_user->value.name)));
+    }
+    warn_store();
+    note_worst_case();
+  }
+
+  void warn_store() {
+    if (draft_.settings.store.kind != proxy::store_kind::memory || !env_("POD_NAME")) return;
+    report_.warn("W0501", draft_.store.url_at,
+                 "memory:// in a Pod: every replica counts alone, N replicas admit N times each limit",
+                 {"", "use a Redis store for limits that replicas share"});
+  }
+
+  /// Once a file: the difference between a bucket and a log surprises people.
+  void note_worst_case() {
+    const auto& rules = draft_.settings.policy.rules();
+    const auto bucket = std::find_if(rules.begin(), rules.end(), [](const limiter::rule& r) {
+      return r.quota.algorithm == limiter::algorithm::token_bucket && r.quota.limit <= 10000;
+    });
+    if (bucket == rules.end() || worst_case_per_period(bucket->quota) <= bucket->quota.limit) return;
+    report_.note(
+        "W0107", {},
+        fmt::format("`token_bucket` lets {} through in {}; for \"never more than {} in any {}\" use "
+                    "`algorithm: sliding_window_log`",
+                    worst_case_per_period(bucket->quota),
+                    format_duration(std::chrono::microseconds{bucket->quota.period_us}), bucket->quota.limit,
+                    format_duration(std::chrono::microseconds{bucket->quota.period_us})));
+  }
+
+  file_draft& draft_;
+  const environment& env_;
+  reporter& report_;
+};
+
+}  // namespace
+
+void check_and_complete(file_draft& draft, const environment& env, reporter& report) {
+  checker{draft, env, report}.run();
+}
+
+}  // namespace weir::config

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/load.hpp"
+
+#include "config/checks.hpp"
+#include "config/environment.hpp"
+#include "config/rule_words.hpp"
+#include "config/sections/sections.hpp"
+#include "config/yaml_reader.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+#include <iostream>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+#include <system_error>
+
+namespace weir::config {
+namespace {
+
+constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+
+std::string hash_of(std::string_view text) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  return fmt::format("{:02x}", fmt::join(digest.begin(), digest.begin() + 6, ""));
+}
+
+/// Extensions are the user's own: anchors and notes.
+void drop_extensions(node& root) {
+  std::erase_if(root.entries, [](const entry& e) { return e.key.starts_with("x-"); });
+}
+
+/// Behind a syntax error the rest of the file is unknown: what is "missing" may be there.
+void keep_what_is_certain(std::vector<problem>& problems, std::size_t from, const document& file) {
+  const auto doubtful = [&](const problem& p) {
+    return p.code == "E0302" || p.line == 0 || p.line >= file.stopped_at_line;
+  };
+  const auto first = problems.begin() + static_cast<std::ptrdiff_t>(from);
+  problems.erase(std::remove_if(first, problems.end(), doubtful), problems.end());
+}
+
+void sort_by_place(std::vector<problem>& problems) {
+  std::stable_sort(problems.begin(), problems.end(), [](const problem& a, const problem& b) {
+    const auto key = [](const problem& p) { return std::tuple{p.severity, p.line == 0, p.line, p.column}; };
+    return key(a) < key(b);
+  });
+}
+
+void load_into(load_result& result, const std::string& name, const std::string& directory,
+               const environment& env) {
+  reporter report{name, result.problems};
+  auto file = read_yaml(result.source_text, report);
+  const auto from_reader = result.problems.size();
+  expand_environment(file.root, env, report);
+  drop_extensions(file.root);
+  context ctx{report, directory};
+  file_draft draft;
+  if (!file.complete) {
+    if (file.root.kind == node_kind::map) read_map(file.root, file_table(), draft, ctx, "the file");
+    return keep_what_is_certain(result.problems, from_reader, file);
+  }
+  if (!read_map(file.root, file_table(), draft, ctx, "the file")) return;
+  check_and_complete(draft, env, report);
+  result.rule_summaries = rules_in_words(draft.settings.policy.rules());
+  if (has_errors(result.problems)) return;
+  auto& s = draft.settings;
+  if (!draft.has_hash_key && RAND_bytes(s.hash_key.data(), static_cast<int>(s.hash_key.size())) != 1) {
+    return report.error("E0502", {}, "no random bytes for a hash key", {"", "set `hash_key_file`"});
+  }
+  s.hash = hash_of(result.source_text);
+  s.source = name;
+  result.settings = std::make_shared<const proxy::settings>(std::move(s));
+}
+
+load_result unreadable(const std::string& path) {
+  const auto why = errno != 0 ? std::system_category().message(errno) : std::string{"read error"};
+  load_result result;
+  reporter report{path, result.problems};
+  report.error("E0501", {}, fmt::format("cannot read {}: {}", in_ticks(path), why));
+  return result;
+}
+
+/// At most one byte more than a policy file may have: the reader refuses it then.
+std::string read_bounded(std::istream& in) {
+  std::string text(file_size_max + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  return text;
+}
+
+}  // namespace
+
+load_result load_text(std::string text, const std::string& name, const std::string& directory,
+                      const environment& env) {
+  load_result result;
+  if (text.starts_with(byte_order_mark)) text.erase(0, byte_order_mark.size());
+  result.source_text = std::move(text);
+  load_into(result, name, directory, env);
+  sort_by_place(result.problems);
+  return result;
+}
+
+load_result load_file(const std::string& path, const environment& env) {
+  if (path == "-") return load_text(read_bounded(std::cin), "<stdin>", ".", env);
+  errno = 0;
+  std::error_code failed;
+  if (std::filesystem::is_directory(path, failed)) errno = EISDIR;
+  std::ifstream file{path, std::ios::binary};
+  if (!file.is_open() || errno == EISDIR) return unreadable(path);
+  auto text = read_bounded(file);
+  if (file.bad()) return unreadable(path);
+  return load_text(std::move(text), path, std::filesystem::path{path}.parent_path().string(), env);
+}
+
+}  // namespace weir::config

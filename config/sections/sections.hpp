@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tables of the policy file, one file per section. A new key is one row in one of them.
+#pragma once
+
+#include "config/draft.hpp"
+#include "config/table.hpp"
+
+namespace weir::config {
+
+/// The top level of a policy file; every other table hangs below it.
+[[nodiscard]] const table<file_draft>& file_table();
+
+// Rows of the top level, by section.
+[[nodiscard]] std::vector<key_row<file_draft>>
+server_rows();  // version listen admin workers drain via hash_key_file
+[[nodiscard]] std::vector<key_row<file_draft>> identity_rows();  // client_ip identity
+[[nodiscard]] std::vector<key_row<file_draft>> upstream_rows();  // upstreams
+[[nodiscard]] std::vector<key_row<file_draft>> route_rows();     // routes
+[[nodiscard]] std::vector<key_row<file_draft>> rule_rows();      // rules
+[[nodiscard]] std::vector<key_row<file_draft>> response_rows();  // deny
+[[nodiscard]] std::vector<key_row<file_draft>> log_rows();       // access_log log
+
+[[nodiscard]] const table<proxy::limit_settings>& limits_table();
+[[nodiscard]] const table<store_draft>& store_table();
+[[nodiscard]] const table<match_draft>& route_match_table();
+[[nodiscard]] const table<match_draft>& rule_match_table();
+
+}  // namespace weir::config

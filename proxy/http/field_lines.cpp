@@ -15,7 +15,7 @@ field_reader::event field_reader::fail(field_fault f) noexcept {
 
 field_reader::event field_reader::next(field& f, bool room) noexcept {
   if (phase == line_phase::start) {
-    if (room && read_whole_line(f)) return event::field;
+    if (room && cursor < size && data[cursor] != '\r' && read_whole_line(f)) return event::field;
     if (const event e = begin_line(f, room); e != event::field) return e;
   }
   if (phase == line_phase::name) {

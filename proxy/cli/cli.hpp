@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line: one function per verb, each returning the exit code.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace weir::cli {
+
+inline constexpr int exit_ok = 0;
+inline constexpr int exit_failure = 1;       ///< runtime failure; `health`: not ready
+inline constexpr int exit_usage = 64;        ///< the command line is wrong
+inline constexpr int exit_unreachable = 69;  ///< the admin port does not answer
+inline constexpr int exit_bad_config = 78;   ///< the policy file has errors or cannot be read
+
+/// Parses the command line and runs the verb. The only function `main` calls.
+[[nodiscard]] int run_cli(int argc, char** argv);
+
+/// `weir run`: serves until a signal ends it.
+[[nodiscard]] int run_command(const std::string& config_path);
+
+struct check_options {
+  std::vector<std::string> files;  ///< `-` = standard input
+  bool color = false;
+};
+/// `weir check`: prints every problem, each rule in words and a summary line per file to stdout.
+[[nodiscard]] int check_command(const check_options& options);
+
+struct health_options {
+  std::string admin = "http://127.0.0.1:9901";  ///< `http://HOST:PORT` or `unix:PATH`
+};
+/// `weir health`: asks /readyz of a running weir; at most five seconds.
+[[nodiscard]] int health_command(const health_options& options);
+
+/// `weir version`
+[[nodiscard]] int version_command(bool json);
+
+struct echo_options {
+  std::string listen = "127.0.0.1:3000";  ///< `HOST:PORT` or `unix:PATH`
+  std::string delay = "0ms";              ///< before every answer
+  int status = 200;                       ///< of every answer, 200 ... 599
+  std::string size;                       ///< body size; empty: JSON of what was received
+};
+/// `weir echo`: an upstream for demos and tests; ends with SIGTERM or SIGINT.
+[[nodiscard]] int echo_command(const echo_options& options);
+
+}  // namespace weir::cli

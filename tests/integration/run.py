@@ -88,8 +88,12 @@ def main():
     args = parser.parse_args()
 
     wanted = [w for w in args.only.split(",") if w]
-    chosen = [(theme, name, f) for theme, name, f in tests()
-              if not wanted or any(w == theme or w in name or w == f"{theme}.{name}" for w in wanted)]
+    known = tests()
+    themes = {theme for theme, _, _ in known}
+
+    def is_wanted(theme, name):
+        return not wanted or any(w == theme if w in themes else w.replace(" ", "_") in name for w in wanted)
+    chosen = [test for test in known if is_wanted(test[0], test[1])]
     if args.list:
         for theme, name, _ in chosen:
             print(f"{theme}: {name.replace('_', ' ')}")

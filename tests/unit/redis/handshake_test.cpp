@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limiter/redis/handshake.hpp"
+
+#include <doctest/doctest.h>
+#include <string>
+
+using weir::limiter::errc;
+using namespace weir::limiter::redis;
+using progress = handshake::progress;
+
+namespace {
+
+reply make(reply::kind type, std::string text) {
+  return {.type = type, .text = std::move(text), .integers = {}};
+}
+reply status() {
+  return make(reply::kind::status, "OK");
+}
+reply error(std::string text) {
+  return make(reply::kind::error, std::move(text));
+}
+reply info(const std::string& version) {
+  return make(reply::kind::bulk, "# Server\r\nredis_version:" + version + "\r\nredis_mode:standalone\r\n");
+}
+
+const login full{.username = "weir", .password = "hunter2", .database = 3};
+
+}  // namespace
+
+TEST_CASE("a handshake says AUTH, SELECT, INFO and SCRIPT LOAD at once") {
+  std::string out;
+  handshake talk(full, "return 1", "sha", out);
+  CHECK(out ==
+        "*3\r\n$4\r\nAUTH\r\n$4\r\nweir\r\n$7\r\nhunter2\r\n"
+        "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n"
+        "*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n"
+        "*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n$8\r\nreturn 1\r\n");
+  CHECK(talk.on_reply(status()) == progress::more);
+  CHECK(talk.on_reply(status()) == progress::more);
+  CHECK(talk.on_reply(info("7.0.15")) == progress::more);
+  CHECK(talk.on_reply(make(reply::kind::bulk, "sha")) == progress::done);
+}
+
+TEST_CASE("without password and database a handshake is INFO and SCRIPT LOAD") {
+  std::string out;
+  handshake talk({}, "s", "sha", out);
+  CHECK(out.starts_with("*2\r\n$4\r\nINFO\r\n"));
+  CHECK(talk.on_reply(info("6.2.0")) == progress::more);
+  CHECK(talk.on_reply(make(reply::kind::bulk, "sha")) == progress::done);
+}
+
+TEST_CASE("a password alone logs in the default user and the database may stay") {
+  std::string out;
+  handshake talk({.username = "", .password = "pw", .database = 0}, "s", "sha", out);
+  CHECK(out.starts_with("*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n*2\r\n$4\r\nINFO\r\n"));
+  CHECK(talk.on_reply(status()) == progress::more);
+  CHECK(talk.on_reply(info("8.0")) == progress::more);
+}
+
+TEST_CASE("servers older than 6.2 are refused with their version") {
+  for (const std::string version : {"6.0.16", "5.0.3", "2.8", "x"}) {
+    CAPTURE(version);
+    std::string out;
+    handshake talk({}, "s", "sha", out);
+    CHECK(talk.on_reply(info(version)) == progress::failed);
+    CHECK(talk.failure() == errc::refused);
+    CHECK(talk.cause().find("is too old: Redis 6.2 or newer is needed") != std::string::npos);
+  }
+  for (const std::string version : {"6.2.0", "7.0", "10.1.0"}) {
+    CAPTURE(version);
+    std::string out;
+    handshake talk({}, "s", "sha", out);
+    CHECK(talk.on_reply(info(version)) == progress::more);
+  }
+}
+
+TEST_CASE("a refused login is an auth failure and its text stays out of the log") {
+  for (const std::string text :
+       {"WRONGPASS invalid username-password pair", "NOAUTH Authentication required.",
+        "ERR unknown command `AUTH`, with args beginning with: `hunter2`"}) {
+    CAPTURE(text);
+    std::string out;
+    handshake talk(full, "s", "sha", out);
+    CHECK(talk.on_reply(error(text)) == progress::failed);
+    CHECK(talk.failure() == errc::auth);
+    CHECK(talk.cause().find("AUTH refused") != std::string::npos);
+    CHECK(talk.cause().find("hunter2") == std::string::npos);
+  }
+}
+
+TEST_CASE("errors of later steps keep their own kind") {
+  std::string out;
+  handshake talk({}, "s", "sha", out);
+  CHECK(talk.on_reply(error("LOADING Redis is loading the dataset in memory")) == progress::failed);
+  CHECK(talk.failure() == errc::loading);
+  CHECK(talk.cause() == "INFO refused: LOADING");
+}
+
+TEST_CASE("replies of the wrong shape end a handshake") {
+  const auto fails = [](const login& credentials, const reply& answer) {
+    std::string out;
+    handshake talk(credentials, "s", "sha", out);
+    return talk.on_reply(answer) == progress::failed && talk.failure() == errc::protocol;
+  };
+  CHECK(fails(full, make(reply::kind::bulk, "OK")));
+  CHECK(fails({}, status()));
+  std::string out;
+  handshake talk({}, "s", "sha", out);
+  REQUIRE(talk.on_reply(info("7.0.0")) == progress::more);
+  CHECK(talk.on_reply(make(reply::kind::bulk, "another sha")) == progress::failed);
+  CHECK(talk.failure() == errc::protocol);
+}

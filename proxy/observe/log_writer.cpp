@@ -165,11 +165,13 @@ struct log_writer::impl {
     while (!last_round) {
       last_round = stopping.load(std::memory_order_acquire);
       if (reopen_wanted.exchange(false)) reopen_file();
-      const std::uint64_t dropped_before = dropped();
       for (log_ring* ring : rings) flush(*ring);
-      if (last_round || dropped() == dropped_before) announce_drops();
+      // a round with no new drops ends a time of drops
+      const std::uint64_t dropped_before = std::exchange(seen_dropped, dropped());
+      if (last_round || seen_dropped == dropped_before) announce_drops();
       if (!last_round && !crowded()) sleep();
     }
+    out.fd = descriptor();  // a reader sees the end
   }
 
   /// Lines gather for a while, so that one write takes many; not when a ring fills up faster than that.
@@ -315,7 +317,8 @@ struct log_writer::impl {
   destination out;  // from here on the thread's alone
   bool mid_line = false;
   bool failing = false;
-  std::uint64_t announced = 0;
+  std::uint64_t seen_dropped = 0;  // at the end of the last round
+  std::uint64_t announced = 0;     // told by marker lines so far
 
   descriptor wake_fd;
   std::thread thread;

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// A second opinion: what the scanner accepts, Boost.Beast accepts with the same parts. (Beast accepts much
+// more.)
+#include "tests/unit/proxy_core/head_support.hpp"
+
+#include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <random>
+#include <string>
+#include <string_view>
+
+namespace weir::http::test {
+namespace {
+
+namespace beast = boost::beast;
+
+std::string_view view(beast::string_view s) {
+  return {s.data(), s.size()};
+}
+
+template <typename Parser>
+beast::error_code parse(Parser& parser, std::string_view bytes) {
+  parser.header_limit(64 * 1024);
+  parser.body_limit(boost::none);
+  beast::error_code error;
+  while (!error && !parser.is_header_done() && !bytes.empty()) {
+    const std::size_t n = parser.put(boost::asio::buffer(bytes.data(), bytes.size()), error);
+    bytes.remove_prefix(n);
+  }
+  return error;
+}
+
+/// Beast keeps lines of one name together, so that only their order within a name can be compared.
+name_values by_name(name_values fields) {
+  const auto key = [](const auto& f) {
+    std::string name = f.first;
+    for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    return name;
+  };
+  std::stable_sort(fields.begin(), fields.end(),
+                   [key](const auto& a, const auto& b) { return key(a) < key(b); });
+  return fields;
+}
+
+template <typename Head, typename Fields>
+bool same_fields(const Head& head, std::string_view bytes, const Fields& fields) {
+  name_values ours, theirs;
+  for (std::size_t i = 0; i < head.field_count; ++i) {
+    ours.emplace_back(head.name(head.fields[i], bytes), head.value(head.fields[i], bytes));
+  }
+  for (const auto& f : fields) theirs.emplace_back(view(f.name_string()), view(f.value()));
+  return by_name(ours) == by_name(theirs);
+}
+
+/// Why Beast disagrees with an accepted request; empty: it agrees.
+std::string disagreement(const request_head& head, std::string_view bytes) {
+  const std::string_view without_empty_lines =
+      bytes.substr(std::min(bytes.find_first_not_of("\r\n"), bytes.size()));
+  beast::http::request_parser<beast::http::empty_body> parser;
+  parser.skip(true);
+  if (const auto error = parse(parser, without_empty_lines)) return error.message();
+  const auto& message = parser.get();
+  if (view(message.method_string()) != head.method(bytes)) return "method";
+  const bool path_added =
+      head.form == target_form::absolute && !view(message.target()).ends_with(head.target(bytes));
+  if (path_added ? head.target(bytes).size() != 1 : !view(message.target()).ends_with(head.target(bytes)))
+    return "target";
+  if (message.version() != 10U + static_cast<unsigned>(head.version_minor)) return "version";
+  if (!same_fields(head, bytes, message)) return "fields";
+  if (parser.chunked() != (head.framing == framing::chunked)) return "chunked";
+  const auto length = parser.content_length();
+  if (length.has_value() != (head.framing == framing::content_length)) return "has length";
+  if (length.has_value() && *length != head.content_length) return "length";
+  if (parser.keep_alive() != head.keep_alive && head.version_minor == 1) return "keep-alive";
+  return {};
+}
+
+std::string disagreement(const response_head& head, std::string_view bytes) {
+  beast::http::response_parser<beast::http::empty_body> parser;
+  parser.skip(true);
+  if (const auto error = parse(parser, bytes)) {
+    // weir takes a status line without the space before an absent reason, and a malformed Connection for
+    // "close"
+    if (error == beast::http::error::bad_status && bytes[12] == '\r') return {};
+    if (error == beast::http::error::bad_value && head.find(header_id::connection) != nullptr &&
+        !head.keep_alive) {
+      return {};
+    }
+    return error.message();
+  }
+  const auto& message = parser.get();
+  if (message.result_int() != static_cast<unsigned>(head.status)) return "status";
+  // Beast fills in an absent reason
+  if (!head.reason(bytes).empty() && view(message.reason()) != head.reason(bytes)) return "reason";
+  if (message.version() != 10U + static_cast<unsigned>(head.version_minor)) return "version";
+  if (!same_fields(head, bytes, message)) return "fields";
+  return {};
+}
+
+std::string post_with_te(std::string_view coding) {
+  return "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: " + std::string(coding) + "\r\n\r\n";
+}
+
+/// Changes, removes, doubles or inserts a few bytes, or copies a piece of another seed.
+template <std::size_t N>
+std::string mutate(const std::array<std::string_view, N>& seeds, std::mt19937& random) {
+  static constexpr std::string_view alphabet(
+      "\r\n\r\n\r\n:: \t,;\"/?#*%[]@\\\0\x7F\x80\xFF_-.=+0123456789aAcChHxXkKeEnNtT", 66);
+  std::string bytes(seeds[random() % N]);
+  for (auto edits = 1 + random() % 3; edits > 0; --edits) {
+    const std::size_t at = random() % bytes.size();
+    const char c = alphabet[random() % alphabet.size()];
+    switch (random() % 5) {
+      case 0:
+        bytes[at] = c;
+        break;
+      case 1:
+        bytes.erase(at, 1 + random() % 3);
+        break;
+      case 2:
+        bytes.insert(at, 1, c);
+        break;
+      case 3:
+        bytes.insert(at, bytes.substr(at, 1 + random() % 20));
+        break;
+      default: {
+        const std::string_view other = seeds[random() % N];
+        const std::size_t line = other.find("\r\n", random() % other.size());
+        if (line != std::string_view::npos)
+          bytes.insert(at, other.substr(line, other.find("\r\n", line + 2) - line));
+      }
+    }
+    if (bytes.empty()) return "\r";
+  }
+  return bytes;
+}
+
+constexpr std::array<std::string_view, 8> requests{
+    "GET /a/b?c=d HTTP/1.1\r\nHost: a.example:80\r\nUser-Agent: x/1 (y; z)\r\nAccept: */*\r\n\r\n",
+    "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Type: text/plain; "
+    "charset=\"utf-8\"\r\n\r\nhello",
+    "PUT /p HTTP/1.1\r\nHost: [::1]:8080\r\nTransfer-Encoding: chunked\r\nTrailer: t\r\n\r\n0\r\n\r\n",
+    "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, x-a\r\nX-A: \xC3\xA9\r\n\r\n",
+    "GET http://b.example/x HTTP/1.1\r\nHost: b.example\r\nConnection: close\r\nX-Empty:\r\n\r\n",
+    "HEAD /%20;p HTTP/1.0\r\nCookie: a=b; c=d\r\nCookie: e\r\nX_U: 1\r\n\r\n",
+    "PATCH / HTTP/1.1\r\nHost:a\r\nExpect: 100-continue\r\nContent-Length:\t007 \r\nMax-Forwards: 1\r\n\r\n",
+    "\r\nPROPFIND //x HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: h2c\r\nTE: trailers\r\nContent-Length: "
+    "0\r\n\r\n"};
+
+constexpr std::array<std::string_view, 5> responses{
+    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nDate: d\r\n\r\nok",
+    "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\nConnection: close, x-a\r\nX-A: "
+    "b\r\n\r\n0\r\n\r\n",
+    "HTTP/1.0 304 \r\nContent-Length: 9\r\nETag: \"x\"\r\n\r\n",
+    "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n",
+    "HTTP/1.1 500 \xC3\xA9\r\nServer:x\r\nX_Y:  z \r\nRetry-After: 1\r\n\r\n"};
+
+template <typename Head, std::size_t N, typename Begin>
+std::size_t compare(const std::array<std::string_view, N>& seeds, Begin begin, int rounds) {
+  std::mt19937 random(20'260'101);
+  const auto head = std::make_unique<Head>();
+  std::size_t accepted = 0;
+  for (int i = 0; i < rounds; ++i) {
+    const std::string bytes =
+        i < static_cast<int>(N) ? std::string(seeds[static_cast<std::size_t>(i)]) : mutate(seeds, random);
+    begin(*head);
+    if (head->scan(bytes) != scan_status::complete) continue;
+    ++accepted;
+    const std::string why = disagreement(*head, std::string_view(bytes).substr(0, head->size()));
+    if (!why.empty()) FAIL_CHECK(why, ": ", bytes);
+  }
+  return accepted;
+}
+
+}  // namespace
+
+TEST_CASE("Beast agrees with every accepted request of a hundred thousand mutated ones") {
+  const auto begin = [](request_head& h) { h.begin({}); };
+  CHECK(compare<request_head>(requests, begin, 100'000) > 20'000);
+}
+
+TEST_CASE("Beast agrees with every accepted response of fifty thousand mutated ones") {
+  const auto begin = [](response_head& h) { h.begin(false); };
+  CHECK(compare<response_head>(responses, begin, 50'000) > 10'000);
+}
+
+TEST_CASE("requests that Beast accepts and weir refuses") {
+  struct {
+    const char* reason;
+    std::string bytes;
+  } const traps[] = {
+      {"coding that does not end in chunked", post_with_te("gzip")},
+      {"unknown coding", post_with_te("identity")},
+      {"chunked with junk", post_with_te("chunked;q=1")},
+      {"chunked in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"},
+      {"equal lengths twice", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n"},
+      {"no Host", "GET / HTTP/1.1\r\n\r\n"},
+      {"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
+      {"garbage Host", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n"},
+      {"fragment", "GET /#x HTTP/1.1\r\nHost: a\r\n\r\n"},
+      {"target without slash", "GET x HTTP/1.1\r\nHost: a\r\n\r\n"},
+      {"8-bit target", "GET /\xC3\xA9 HTTP/1.1\r\nHost: a\r\n\r\n"},
+      {"folded line", "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n"},
+      {"TRACE", "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n"},
+  };
+  for (const auto& trap : traps) {
+    CAPTURE(trap.reason);
+    beast::http::request_parser<beast::http::empty_body> parser;
+    parser.skip(true);
+    CHECK_FALSE(parse(parser, trap.bytes).failed());
+    CHECK(scan_request(trap.bytes).status == scan_status::refused);
+  }
+}
+
+}  // namespace weir::http::test

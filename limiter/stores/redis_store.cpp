@@ -253,11 +253,10 @@ void redis_store::impl::on_error_reply(const pending& command, std::string_view 
   answer_error(command, error);
 }
 
-/// The answer to this command condemns the connection.
+/// The answer to this command, the oldest, condemns the connection: it fails with the others.
 void redis_store::impl::fail_with(const pending& command, errc reason, std::string_view cause) {
-  const auto self = shared_from_this();  // a waiter may destroy the store
+  sent_.push_front(command);
   drop(reason, cause);
-  answer_error(command, reason);
 }
 
 /// Sends a command again that the server did not execute for want of the script.

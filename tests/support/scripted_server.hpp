@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// A fake Redis for faults that a real one does not show on demand. It lives on the test's own io_context, so
+// nothing runs that the test does not drive.
+#pragma once
+
+#include "lua/scripts.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace weir::tests {
+
+class scripted_server {
+ public:
+  using words = std::vector<std::string>;
+  struct answer {
+    std::string bytes;  ///< empty: silence
+    bool then_close = false;
+  };
+
+  /// `port` 0: any. `receive_buffer` > 0 makes a server that reads slowly push back early.
+  explicit scripted_server(boost::asio::io_context& io, std::uint16_t port = 0, int receive_buffer = 0)
+      : acceptor_(io) {
+    const boost::asio::ip::tcp::endpoint address(boost::asio::ip::address_v4::loopback(), port);
+    acceptor_.open(address.protocol());
+    acceptor_.set_option(boost::asio::socket_base::reuse_address(true));
+    if (receive_buffer > 0)
+      acceptor_.set_option(boost::asio::socket_base::receive_buffer_size(receive_buffer));
+    acceptor_.bind(address);
+    acceptor_.listen();
+    accept();
+  }
+  ~scripted_server() { stop(); }
+  scripted_server(const scripted_server&) = delete;
+  scripted_server& operator=(const scripted_server&) = delete;
+
+  [[nodiscard]] std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+
+  /// Answers EVALSHA and EVAL. Default: one charge, allowed.
+  std::function<answer(const words&)> on_decision = [](const words&) { return answer{allowed()}; };
+  /// Answers everything else; default: as a good server would.
+  std::function<answer(const words&)> on_control = good_control;
+  bool reads = true;  ///< false: accepts and never reads; see resume()
+
+  static std::string allowed(int remaining = 7) {
+    return "*7\r\n:1732422216123456\r\n:1\r\n:1\r\n:" + std::to_string(remaining) +
+           "\r\n:0\r\n:1000\r\n:5\r\n";
+  }
+  static std::string bulk(const std::string& text) {
+    return "$" + std::to_string(text.size()) + "\r\n" + text + "\r\n";
+  }
+  static answer good_control(const words& command) {
+    if (command.front() == "INFO") return {bulk("redis_version:7.0.15\r\n")};
+    if (command.front() == "SCRIPT") return {bulk(std::string(lua::decide_sha1()))};
+    return {"+OK\r\n"};
+  }
+
+  std::size_t accepted = 0;
+  std::vector<words> decisions;  ///< EVALSHA and EVAL, in the order they came
+  std::vector<words> controls;
+
+  /// Unasked bytes to the newest connection, or to an older one (0 = the first).
+  void send(const std::string& bytes) { deliver(sessions_.back(), bytes, false); }
+  void send_to(std::size_t session_number, const std::string& bytes) {
+    deliver(sessions_[session_number], bytes, false);
+  }
+
+  void resume() {
+    reads = true;
+    for (const auto& one : sessions_) read(one);
+  }
+
+  /// Closes every connection.
+  void drop() {
+    boost::system::error_code ignored;
+    for (const auto& one : sessions_) one->socket.close(ignored);
+  }
+
+  void stop() {
+    boost::system::error_code ignored;
+    acceptor_.close(ignored);
+    drop();
+    *alive_ = false;
+  }
+
+ private:
+  struct session {
+    explicit session(boost::asio::ip::tcp::socket s) : socket(std::move(s)) {}
+    boost::asio::ip::tcp::socket socket;
+    std::string input;
+    std::array<char, 65536> chunk;
+  };
+
+  void accept() {
+    acceptor_.async_accept(
+        [this, alive = alive_](boost::system::error_code error, boost::asio::ip::tcp::socket peer) {
+          if (!*alive || error) return;
+          ++accepted;
+          sessions_.push_back(std::make_shared<session>(std::move(peer)));
+          if (reads) read(sessions_.back());
+          accept();
+        });
+  }
+
+  void read(const std::shared_ptr<session>& one) {
+    one->socket.async_read_some(
+        boost::asio::buffer(one->chunk),
+        [this, one, alive = alive_](boost::system::error_code error, std::size_t size) {
+          if (!*alive || error) return;
+          one->input.append(one->chunk.data(), size);
+          std::string out;
+          bool close = false;
+          words command;
+          while (!close && take_command(one->input, command)) {
+            const answer reply = judge(command);
+            out += reply.bytes;
+            close = reply.then_close;
+          }
+          deliver(one, out, close);
+          if (reads && !close) read(one);
+        });
+  }
+
+  answer judge(const words& command) {
+    const bool decision = command.front().starts_with("EVAL");
+    (decision ? decisions : controls).push_back(command);
+    return decision ? on_decision(command) : on_control(command);
+  }
+
+  // Test replies are small: they fit into the socket's buffer. A peer that has gone is no error.
+  static void deliver(const std::shared_ptr<session>& one, const std::string& bytes, bool close) {
+    boost::system::error_code ignored;
+    boost::asio::write(one->socket, boost::asio::buffer(bytes), ignored);
+    if (close) one->socket.close(ignored);
+  }
+
+  /// "*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n" -> {"INFO", "server"}; false when it is not whole yet.
+  static bool take_command(std::string& input, words& command) {
+    command.clear();
+    std::size_t at = 0;
+    std::size_t number = 0;
+    if (!take_number(input, at, number)) return false;
+    for (std::size_t left = number; left > 0; --left) {
+      if (!take_number(input, at, number) || input.size() < at + number + 2) return false;
+      command.push_back(input.substr(at, number));
+      at += number + 2;
+    }
+    input.erase(0, at);
+    return true;
+  }
+  static bool take_number(const std::string& input, std::size_t& at, std::size_t& number) {
+    const auto end = input.find("\r\n", at);
+    if (end == std::string::npos) return false;
+    number = std::stoul(input.substr(at + 1, end - at - 1));
+    at = end + 2;
+    return true;
+  }
+
+  boost::asio::ip::tcp::acceptor acceptor_;
+  std::vector<std::shared_ptr<session>> sessions_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace weir::tests

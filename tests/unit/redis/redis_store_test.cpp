@@ -1,0 +1,600 @@
+// SPDX-License-Identifier: Apache-2.0
+// The store against a scripted server: faults, order, re-entrancy. Against a real one: redis_server_test.cpp.
+#include "limiter/stores/redis_store.hpp"
+
+#include "store_fixture.hpp"
+#include "tests/support/redis_server.hpp"
+#include "tests/support/scripted_server.hpp"
+
+#include <deque>
+#include <doctest/doctest.h>
+#include <optional>
+#include <set>
+
+using namespace weir::tests;
+using weir::limiter::errc;
+using weir::limiter::operation;
+
+namespace {
+
+struct fixture : store_fixture {
+  fixture() {
+    settings.port = server->port();
+    settings.command_timeout = 60ms;
+    settings.connect_timeout = 100ms;
+  }
+  ~fixture() { store.reset(); }
+
+  void answer_with(const std::string& bytes, bool then_close = false) {
+    server->on_decision = [bytes, then_close](const auto&) {
+      return scripted_server::answer{bytes, then_close};
+    };
+  }
+  void heal() { answer_with(scripted_server::allowed()); }
+
+  /// After a fault: back within 2 s, without traffic, and good.
+  void check_recovery() {
+    const auto begin = std::chrono::steady_clock::now();
+    REQUIRE(wait_until_up());
+    CHECK(std::chrono::steady_clock::now() - begin < 2s);
+    CHECK(decide() == errc::ok);
+  }
+
+  std::optional<scripted_server> server{std::in_place, io};
+};
+
+scripted_server::answer silence(const scripted_server::words&) {
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("a store connects by itself and decides") {
+  fixture f;
+  f.settings.username = "weir";
+  f.settings.password = "hunter2";
+  f.settings.database = 2;
+  f.make_store();
+  CHECK_FALSE(f.store->available());
+  REQUIRE(f.wait_until_up());
+  REQUIRE(f.server->controls.size() == 4);
+  CHECK(f.server->controls[0] == scripted_server::words{"AUTH", "weir", "hunter2"});
+  CHECK(f.server->controls[1] == scripted_server::words{"SELECT", "2"});
+  CHECK(f.server->controls[2] == scripted_server::words{"INFO", "server"});
+  CHECK(f.server->controls[3][2] == weir::lua::decide_script());
+
+  waiter w;
+  CHECK(f.decide(w) == errc::ok);
+  REQUIRE(w.states.size() == 1);
+  CHECK(w.states[0].remaining == 7);
+  CHECK(w.store_token == nullptr);
+  REQUIRE(f.server->decisions.size() == 1);
+  CHECK(f.server->decisions[0][0] == "EVALSHA");
+  CHECK(f.server->decisions[0][1] == weir::lua::decide_sha1());
+  CHECK(f.store->counters().connects == 1);
+  CHECK(f.log.size() == 1);
+  CHECK(f.logged("info: connected to redis 127.0.0.1:"));
+}
+
+TEST_CASE("all commands of one loop turn leave in one write and answers keep their order") {
+  fixture f;
+  f.connect();
+  int remaining = 0;
+  f.server->on_decision = [&remaining](const auto&) {
+    return scripted_server::answer{scripted_server::allowed(remaining++)};
+  };
+  std::deque<waiter> waiters(300);
+  for (waiter& w : waiters) f.send(w);
+  CHECK(f.store->counters().batches == 0);
+  REQUIRE(f.run_until([&] { return waiters.back().answered(); }));
+  CHECK(f.store->counters().batches == 1);
+  CHECK(f.store->counters().commands == 300);
+  for (std::size_t i = 0; i < waiters.size(); ++i) {
+    CAPTURE(i);
+    REQUIRE(waiters[i].answers == 1);
+    CHECK(waiters[i].states.at(0).remaining == static_cast<std::int64_t>(i));
+  }
+}
+
+TEST_CASE("commands wait while an earlier write is unfinished") {
+  fixture f;
+  f.server.reset();
+  f.server.emplace(f.io, std::uint16_t{0}, 4096);
+  f.settings.port = f.server->port();
+  f.settings.command_timeout = 5s;
+  f.settings.max_in_flight = 40'000;
+  f.connect();
+  f.server->reads = false;
+  f.settle();
+  std::deque<waiter> waiters(30'000);
+  for (waiter& w : waiters) f.send(w);
+  f.settle();
+  REQUIRE(f.store->counters().batches == 1);
+  std::deque<waiter> later(2);
+  f.send(later[0]);
+  f.settle();
+  f.send(later[1]);
+  f.settle();
+  CHECK(f.store->counters().batches == 1);
+  f.server->resume();
+  REQUIRE(f.run_until([&] { return later[1].answered(); }));
+  CHECK(f.store->counters().batches == 2);
+  CHECK(f.server->decisions.size() == 30'002);
+  for (const waiter& w : waiters) REQUIRE(w.error == errc::ok);
+}
+
+TEST_CASE("while nobody listens decisions are refused at once, later the store connects without traffic") {
+  fixture f;
+  const auto port = f.server->port();
+  f.server.reset();
+  f.make_store();
+  REQUIRE(f.run_until([&f] { return f.logged("warn: cannot connect to redis"); }));
+  waiter w;
+  f.send(w);
+  CHECK(w.answers == 1);
+  CHECK(w.error == errc::refused);
+  CHECK(f.errors(errc::refused) == 1);
+  f.run_until([] { return false; }, 300ms);
+  CHECK(f.log.size() == 1);
+  f.server.emplace(f.io, port);
+  f.check_recovery();
+}
+
+TEST_CASE("a server that accepts and never speaks times out") {
+  fixture f;
+  f.server->on_control = silence;
+  const auto begin = std::chrono::steady_clock::now();
+  f.make_store();
+  REQUIRE(f.run_until([&f] { return f.logged("no connection within connect_timeout"); }));
+  CHECK(std::chrono::steady_clock::now() - begin >= f.settings.connect_timeout);
+  CHECK(f.decide() == errc::timeout);
+  f.server->on_control = scripted_server::good_control;
+  f.check_recovery();
+}
+
+TEST_CASE("a name is resolved, an unknown one refused") {
+  fixture f;
+  f.settings.connect_timeout = 2s;
+  f.settings.host = "localhost";
+  f.connect();
+  CHECK(f.decide() == errc::ok);
+  f.store.reset();
+  f.settings.host = "no-such-host.invalid";
+  f.make_store();
+  REQUIRE(f.run_until([&f] { return f.logged("cannot resolve no-such-host.invalid"); }));
+  CHECK(f.decide() == errc::refused);
+}
+
+TEST_CASE("a unix path that cannot be an address is refused") {
+  fixture f;
+  f.settings.unix_path = "/" + std::string(200, 'x');
+  f.make_store();
+  REQUIRE(f.run_until([&f] { return f.logged("no address to connect to"); }));
+  CHECK(f.decide() == errc::refused);
+}
+
+TEST_CASE("a failed handshake names its step, never the password") {
+  struct handshake_case {
+    std::string command, reply;
+    errc expected;
+    std::string words;
+  };
+  const handshake_case cases[] = {
+      {"AUTH", "-WRONGPASS invalid username-password pair or user is disabled.\r\n", errc::auth,
+       "AUTH refused"},
+      {"AUTH", "-ERR unknown command `AUTH`, with args beginning with: `hunter2`\r\n", errc::auth,
+       "AUTH refused"},
+      {"INFO", "-NOAUTH Authentication required.\r\n", errc::auth, "INFO refused: NOAUTH"},
+      {"INFO", "-LOADING Redis is loading the dataset in memory\r\n", errc::loading, "LOADING"},
+      {"INFO", scripted_server::bulk("redis_version:6.0.16\r\n"), errc::refused, "6.0 is too old"},
+      {"SCRIPT", "-BUSY Redis is busy running a script.\r\n", errc::busy, "SCRIPT LOAD refused: BUSY"},
+      {"SCRIPT", "$3\r\nabc\r\n", errc::protocol, "unexpected reply to SCRIPT LOAD"},
+      {"INFO", "*100000000\r\n", errc::protocol, "malformed or oversize"},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.reply);
+    fixture f;
+    f.settings.password = "hunter2";
+    f.server->on_control = [&c](const auto& command) {
+      return command.front() == c.command ? scripted_server::answer{c.reply}
+                                          : scripted_server::good_control(command);
+    };
+    f.make_store();
+    REQUIRE(f.run_until([&f] { return !f.log.empty(); }));
+    CHECK(f.logged(c.words));
+    CHECK_FALSE(f.logged("hunter2"));
+    CHECK(f.decide() == c.expected);
+    f.server->on_control = scripted_server::good_control;
+    f.check_recovery();
+  }
+}
+
+TEST_CASE("a server that hangs up during the handshake is a closed connection") {
+  fixture f;
+  f.server->on_control = [](const auto&) { return scripted_server::answer{{}, true}; };
+  f.make_store();
+  REQUIRE(f.run_until([&f] { return !f.log.empty(); }));
+  CHECK(f.decide() == errc::closed);
+  f.server->on_control = scripted_server::good_control;
+  f.check_recovery();
+}
+
+TEST_CASE("error replies reach their own command and keep the connection") {
+  const std::pair<const char*, errc> cases[] = {
+      {"-OOM command not allowed when used memory > 'maxmemory'.\r\n", errc::oom},
+      {"-MISCONF Redis is configured to save RDB snapshots\r\n", errc::script},
+      {"-BUSY Redis is busy running a script.\r\n", errc::busy},
+      {"-NOPERM this user has no permissions\r\n", errc::auth},
+      {"-LOADING Redis is loading the dataset in memory\r\n", errc::loading},
+      {"-MOVED 3999 127.0.0.1:6381\r\n", errc::moved},
+      {"-ASK 3999 127.0.0.1:6381\r\n", errc::moved},
+      {"-TRYAGAIN Multiple keys request\r\n", errc::moved},
+      {"-CROSSSLOT Keys in request\r\n", errc::moved},
+      {"-CLUSTERDOWN Hash slot not served\r\n", errc::moved},
+      {"-ERR invalid arguments\r\n", errc::script},
+  };
+  fixture f;
+  f.connect();
+  for (const auto& [bytes, expected] : cases) {
+    CAPTURE(bytes);
+    const std::size_t before = f.server->decisions.size();
+    f.answer_with(bytes);
+    waiter w;
+    CHECK(f.decide(w) == expected);
+    CHECK(w.states.empty());
+    CHECK(f.errors(expected) >= 1);
+    f.heal();
+    CHECK(f.decide() == errc::ok);
+    CHECK(f.server->decisions.size() == before + 2);
+    CHECK(f.server->accepted == 1);
+  }
+  CHECK(f.logged("answers with an error: OOM"));
+  CHECK(f.log.size() == 2);
+}
+
+TEST_CASE("a replica or a lost login costs the connection") {
+  for (const auto& [bytes, expected] :
+       {std::pair{"-READONLY You can't write against a read only replica.\r\n", errc::readonly},
+        std::pair{"-NOAUTH Authentication required.\r\n", errc::auth}}) {
+    CAPTURE(bytes);
+    fixture f;
+    f.connect();
+    f.answer_with(bytes);
+    CHECK(f.decide() == expected);
+    CHECK_FALSE(f.store->available());
+    CHECK(f.decide() == expected);
+    f.heal();
+    f.check_recovery();
+    CHECK(f.server->accepted == 2);
+    CHECK(f.server->decisions.size() == 2);
+  }
+}
+
+TEST_CASE("broken replies cost the connection and are never sent again") {
+  struct broken_case {
+    std::string bytes;
+    bool then_close;
+    errc expected;
+  };
+  const std::string good = scripted_server::allowed();
+  const broken_case cases[] = {
+      {"HTTP/1.1 400 Bad Request\r\n\r\n", false, errc::protocol},
+      {"*100000000\r\n", false, errc::protocol},
+      {"$999999999999\r\n", false, errc::protocol},
+      {"*6\r\n:1\r\n:1\r\n:1\r\n:1\r\n:0\r\n:0\r\n", false, errc::protocol},
+      {"*8\r\n", false, errc::protocol},
+      {"*7\r\n:1\r\n:1\r\n:1\r\n:1\r\n:0\r\n:0\r\n$1\r\nx\r\n", false, errc::protocol},
+      {"*7\r\n:1\r\n:9\r\n:1\r\n:1\r\n:0\r\n:0\r\n:0\r\n", false, errc::protocol},
+      {"+OK\r\n", false, errc::protocol},
+      {":1\r\n", false, errc::protocol},
+      {"$-1\r\n", false, errc::protocol},
+      {"-" + std::string(600, 'x'), false, errc::protocol},
+      {good.substr(0, good.size() / 2), true, errc::closed},
+      {"", true, errc::closed},
+      {"", false, errc::timeout},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.bytes);
+    fixture f;
+    f.connect();
+    f.answer_with(c.bytes, c.then_close);
+    std::deque<waiter> waiters(3);
+    for (waiter& w : waiters) f.send(w);
+    REQUIRE(f.run_until([&] { return waiters.back().answered(); }));
+    for (const waiter& w : waiters) {
+      CHECK(w.answers == 1);
+      CHECK(w.error == c.expected);
+    }
+    CHECK_FALSE(f.store->available());
+    f.heal();
+    f.check_recovery();
+    CHECK(f.server->decisions.size() <= 4);
+    CHECK(f.store->counters().commands == 4);
+    CHECK(f.store->counters().connects == 2);
+    for (const waiter& w : waiters) CHECK(w.answers == 1);
+  }
+}
+
+TEST_CASE("bytes that nobody asked for cost the connection") {
+  fixture f;
+  f.connect();
+  REQUIRE(f.decide() == errc::ok);
+  f.server->send(scripted_server::allowed());
+  REQUIRE(f.wait_until_down());
+  CHECK(f.logged("reply to no command"));
+  f.check_recovery();
+}
+
+TEST_CASE("an idle connection notices that its server left") {
+  fixture f;
+  f.connect();
+  f.server->drop();
+  REQUIRE(f.wait_until_down());
+  f.check_recovery();
+  f.server->drop();  // idle again after a decision
+  REQUIRE(f.wait_until_down());
+  CHECK(f.logged("closed by the server"));
+}
+
+TEST_CASE("a command times out on its own deadline and its late reply meets nobody") {
+  fixture f;
+  f.connect();
+  f.server->on_decision = silence;
+  waiter first;
+  const auto begin = std::chrono::steady_clock::now();
+  f.send(first);
+  REQUIRE(f.run_until([&] { return first.answered(); }));
+  CHECK(first.error == errc::timeout);
+  CHECK(first.answered_at - begin >= f.settings.command_timeout);
+  CHECK(first.answered_at - begin < f.settings.command_timeout + 40ms);
+
+  f.server->on_decision = silence;
+  REQUIRE(f.wait_until_up());
+  waiter second;
+  f.send(second);
+  f.settle();
+  f.server->send_to(0, scripted_server::allowed(1));  // the late reply
+  f.settle();
+  CHECK_FALSE(second.answered());
+  f.server->send_to(1, scripted_server::allowed(2));
+  REQUIRE(f.run_until([&] { return second.answered(); }));
+  CHECK(second.states.at(0).remaining == 2);
+  CHECK(first.answers == 1);
+  CHECK(f.server->decisions.size() == 2);
+}
+
+TEST_CASE("a reply that stops before its last byte times out") {
+  fixture f;
+  f.connect();
+  const std::string good = scripted_server::allowed();
+  f.answer_with(good.substr(0, good.size() - 1));
+  CHECK(f.decide() == errc::timeout);
+  f.heal();
+  f.check_recovery();
+}
+
+TEST_CASE("the deadline follows the oldest command") {
+  fixture f;
+  f.connect();
+  REQUIRE(f.decide() == errc::ok);  // arms the timer for a command that is answered
+  f.server->on_decision = silence;
+  f.run_until([] { return false; }, 40ms);
+  waiter w;
+  const auto begin = std::chrono::steady_clock::now();
+  f.send(w);
+  REQUIRE(f.run_until([&] { return w.answered(); }));
+  CHECK(w.answered_at - begin >= f.settings.command_timeout);
+  CHECK(w.answered_at - begin < f.settings.command_timeout + 40ms);
+}
+
+TEST_CASE("a missing script is healed unnoticed in one more round trip") {
+  fixture f;
+  f.connect();
+  bool loaded = false;
+  f.server->on_decision = [&loaded](const auto& command) {
+    loaded |= command[0] == "EVAL";
+    return scripted_server::answer{loaded ? scripted_server::allowed() : "-NOSCRIPT No matching script.\r\n"};
+  };
+  std::deque<waiter> waiters(4);
+  for (waiter& w : waiters) f.send(w);
+  REQUIRE(f.run_until([&] { return waiters.back().answered(); }));
+  for (const waiter& w : waiters) {
+    CHECK(w.answers == 1);
+    CHECK(w.error == errc::ok);
+  }
+  // the text travels once for all of them, and once more to stay
+  std::vector<std::string> names;
+  for (const auto& command : f.server->decisions) names.push_back(command[0]);
+  CHECK(names == std::vector<std::string>{"EVALSHA", "EVALSHA", "EVALSHA", "EVALSHA", "EVAL", "EVALSHA",
+                                          "EVALSHA", "EVALSHA"});
+  CHECK(f.server->decisions[4][1] == weir::lua::decide_script());
+  CHECK(f.server->controls.size() == 3);
+  CHECK(f.store->counters().batches == 2);
+  CHECK(f.decide() == errc::ok);
+  CHECK(f.server->accepted == 1);
+}
+
+TEST_CASE("scripts flushed all the time are healed too") {
+  fixture f;
+  f.connect();
+  f.server->on_decision = [](const auto& command) {
+    return scripted_server::answer{command[0] == "EVAL" ? scripted_server::allowed() : "-NOSCRIPT\r\n"};
+  };
+  std::deque<waiter> waiters(5);
+  for (waiter& w : waiters) f.send(w);
+  REQUIRE(f.run_until([&] { return waiters.back().answered(); }));
+  for (const waiter& w : waiters) CHECK(w.error == errc::ok);
+}
+
+TEST_CASE("a server that never knows the script ends in noscript") {
+  fixture f;
+  f.connect();
+  f.answer_with("-NOSCRIPT No matching script.\r\n");
+  CHECK(f.decide() == errc::noscript);
+  CHECK(f.server->decisions.size() == 3);
+  CHECK(f.store->available());
+}
+
+TEST_CASE("a healed command keeps its deadline") {
+  fixture f;
+  f.connect();
+  f.server->on_decision = [](const auto& command) {
+    return scripted_server::answer{command[0] == "EVALSHA" ? "-NOSCRIPT\r\n" : ""};
+  };
+  f.server->on_control = silence;
+  waiter w;
+  const auto begin = std::chrono::steady_clock::now();
+  f.send(w);
+  REQUIRE(f.run_until([&] { return w.answered(); }));
+  CHECK(w.error == errc::timeout);
+  CHECK(w.answered_at - begin < f.settings.command_timeout + 40ms);
+}
+
+TEST_CASE("beyond max_in_flight commands are refused at once") {
+  fixture f;
+  f.settings.max_in_flight = 2;
+  f.connect();
+  std::deque<waiter> waiters(3);
+  for (waiter& w : waiters) f.send(w);
+  CHECK(waiters[2].error == errc::overloaded);
+  CHECK(waiters[2].answered());
+  CHECK_FALSE(waiters[1].answered());
+  REQUIRE(f.run_until([&] { return waiters[1].answered(); }));
+  CHECK(f.decide() == errc::ok);
+  CHECK(f.server->decisions.size() == 3);
+}
+
+TEST_CASE("a command cancelled before it leaves is not sent") {
+  fixture f;
+  f.connect();
+  std::deque<waiter> waiters(3);
+  for (waiter& w : waiters) f.send(w);
+  f.store->cancel(waiters[1]);
+  REQUIRE(f.run_until([&] { return waiters[2].answered(); }));
+  CHECK(f.server->decisions.size() == 2);
+  CHECK_FALSE(waiters[1].answered());
+  f.store->cancel(waiters[1]);  // no longer held
+}
+
+TEST_CASE("the reply to a command cancelled after it left is dropped") {
+  fixture f;
+  f.connect();
+  f.server->on_decision = silence;
+  std::deque<waiter> waiters(2);
+  {
+    waiter gone;
+    f.send(gone);
+    for (waiter& w : waiters) f.send(w);
+    f.settle();
+    f.store->cancel(gone);
+  }
+  f.server->send(scripted_server::allowed(1) + scripted_server::allowed(2) + scripted_server::allowed(3));
+  REQUIRE(f.run_until([&] { return waiters[1].answered(); }));
+  CHECK(waiters[0].states.at(0).remaining == 2);
+  CHECK(waiters[1].states.at(0).remaining == 3);
+}
+
+TEST_CASE("a waiter may execute and cancel inside its answer") {
+  fixture f;
+  f.connect();
+  std::deque<waiter> waiters(4);
+  waiters[0].then = [&] {
+    f.store->cancel(waiters[1]);
+    f.send(waiters[3]);
+  };
+  for (std::size_t i = 0; i < 3; ++i) f.send(waiters[i]);
+  REQUIRE(f.run_until([&] { return waiters[3].answered(); }));
+  CHECK(waiters[0].answers == 1);
+  CHECK(waiters[1].answers == 0);
+  CHECK(waiters[2].answers == 1);
+  CHECK(waiters[3].error == errc::ok);
+}
+
+TEST_CASE("a waiter may execute and cancel while everything fails") {
+  fixture f;
+  f.connect();
+  f.server->on_decision = silence;
+  std::deque<waiter> waiters(4);
+  waiters[0].then = [&] {
+    f.store->cancel(waiters[2]);
+    f.send(waiters[3]);
+  };
+  for (std::size_t i = 0; i < 3; ++i) f.send(waiters[i]);
+  f.settle();
+  f.server->drop();
+  REQUIRE(f.run_until([&] { return waiters[1].answered(); }));
+  CHECK(waiters[0].error == errc::closed);
+  CHECK(waiters[1].error == errc::closed);
+  CHECK(waiters[2].answers == 0);
+  CHECK(waiters[3].answers == 1);
+  CHECK(waiters[3].error == errc::closed);
+}
+
+TEST_CASE("a waiter may destroy the store inside its answer") {
+  for (const std::string& bytes : {scripted_server::allowed(), std::string("-OOM\r\n"),
+                                   std::string("-READONLY\r\n"), std::string("+OK\r\n"), std::string()}) {
+    CAPTURE(bytes);
+    fixture f;
+    f.connect();
+    f.answer_with(bytes);
+    std::deque<waiter> waiters(2);
+    waiters[0].then = waiters[1].then = [&f] { f.store.reset(); };
+    for (waiter& w : waiters) f.send(w);
+    REQUIRE(f.run_until([&] { return !f.store; }));
+    f.settle();
+    CHECK(waiters[0].answers + waiters[1].answers == 1);
+  }
+}
+
+TEST_CASE("a store that is shut down forgets its waiters and answers closed") {
+  fixture f;
+  f.connect();
+  f.server->on_decision = silence;
+  std::deque<waiter> waiters(3);
+  f.send(waiters[0]);
+  f.settle();
+  f.send(waiters[1]);
+  f.store->shutdown();
+  f.send(waiters[2]);
+  CHECK(waiters[2].error == errc::closed);
+  CHECK(waiters[2].answers == 1);
+  f.run_until([] { return false; }, 150ms);
+  CHECK(waiters[0].answers == 0);
+  CHECK(waiters[1].answers == 0);
+  CHECK_FALSE(f.store->available());
+  CHECK(f.server->accepted == 1);
+}
+
+TEST_CASE("a store may be destroyed in every state of its connection") {
+  SUBCASE("before the loop ran") {
+    fixture f;
+    f.make_store();
+  }
+  SUBCASE("resolving") {
+    fixture f;
+    f.settings.host = "localhost";
+    f.make_store();
+    f.io.poll();
+  }
+  SUBCASE("in the handshake") {
+    fixture f;
+    f.server->on_control = silence;
+    f.make_store();
+    f.settle();
+    f.store.reset();
+    f.settle();
+  }
+  SUBCASE("waiting to dial again") {
+    fixture f;
+    f.server.reset();
+    f.make_store();
+    REQUIRE(f.run_until([&f] { return !f.log.empty(); }));
+  }
+  SUBCASE("after its loop") {
+    waiter w;
+    auto f = std::make_unique<fixture>();
+    f->connect();
+    f->server->on_decision = silence;
+    f->send(w);
+  }
+}

@@ -3,7 +3,8 @@
 
 #include "proxy/observe/json_writer.hpp"
 
-#include <array>
+#include <algorithm>
+#include <cassert>
 #include <charconv>
 
 namespace weir::proxy {
@@ -11,50 +12,80 @@ namespace {
 
 constexpr std::size_t max_field = 2048;  // bytes of one value before it is cut
 
-/// Writes the members of one flat object; absent values write nothing.
+/// Not inside a UTF-8 sequence, which would turn a whole character into escapes.
+std::string_view cut(std::string_view value) noexcept {
+  std::size_t size = max_field;
+  while (size > max_field - 4 && (static_cast<unsigned char>(value[size]) & 0xc0) == 0x80) --size;
+  return value.substr(0, size);
+}
+
+/// Room for everything but the escaped values: 27 names of at most 18 bytes with their punctuation, the time,
+/// and 10 numbers.
+constexpr std::size_t fixed_room = 27 * 18 + json_time_room + 10 * json_milliseconds_room + 32;
+
+/// Room that the record needs at most.
+std::size_t room_for(const access_record& r) noexcept {
+  std::size_t room = fixed_room;
+  for (const std::string_view value :
+       {r.request_id, r.client_ip, r.peer_ip, r.user_hash, r.method, r.path, r.query, r.host, r.proto,
+        r.listener, r.route, r.upstream, r.upstream_addr, to_string(r.decision), r.rule, r.reason}) {
+    room += json_string_room(std::min(value.size(), max_field));
+  }
+  return room;
+}
+
+/// Writes the members of one flat object into a buffer of the caller; absent values write nothing.
 class record_writer {
  public:
-  explicit record_writer(std::string& out) : out_(out) {}
+  explicit record_writer(char* at) noexcept : at_(at) {}
 
-  /// `key` is `,"name":` so that a member costs one append for its name.
-  void text(std::string_view key, std::string_view value) {
+  /// A literal: its size is known when this is compiled, which makes the copy a few stores.
+  template <std::size_t N>
+  void put(const char (&literal)[N]) noexcept {
+    at_ = std::copy_n(literal, N - 1, at_);
+  }
+
+  /// `key` is `,"name":`.
+  template <std::size_t N>
+  void text(const char (&key)[N], std::string_view value) noexcept {
     if (value.empty()) return;
-    out_ += key;
+    put(key);
     if (value.size() > max_field) {
       value = cut(value);
       truncated_ = true;
     }
-    append_json_string(out_, value);
+    at_ = put_json_string(at_, value);
   }
 
-  template <class Integer>
-  void number(std::string_view key, Integer value) {
-    std::array<char, 24> digits;
-    out_ += key;
-    out_.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
+  template <std::size_t N>
+  void time(const char (&key)[N], std::int64_t us) noexcept {
+    put(key);
+    at_ = put_json_time(at_, us);
   }
 
-  void optional_number(std::string_view key, std::int64_t value) {
+  template <std::size_t N, class Integer>
+  void number(const char (&key)[N], Integer value) noexcept {
+    put(key);
+    at_ = std::to_chars(at_, at_ + 20, value).ptr;
+  }
+
+  template <std::size_t N>
+  void optional_number(const char (&key)[N], std::int64_t value) noexcept {
     if (value >= 0) number(key, value);
   }
 
-  void optional_milliseconds(std::string_view key, std::int64_t us) {
+  template <std::size_t N>
+  void optional_milliseconds(const char (&key)[N], std::int64_t us) noexcept {
     if (us < 0) return;
-    out_ += key;
-    append_json_milliseconds(out_, us);
+    put(key);
+    at_ = put_json_milliseconds(at_, us);
   }
 
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }
+  [[nodiscard]] const char* end() const noexcept { return at_; }
 
  private:
-  /// Not inside a UTF-8 sequence, which would turn a whole character into escapes.
-  static std::string_view cut(std::string_view value) noexcept {
-    std::size_t size = max_field;
-    while (size > max_field - 4 && (static_cast<unsigned char>(value[size]) & 0xc0) == 0x80) --size;
-    return value.substr(0, size);
-  }
-
-  std::string& out_;
+  char* at_;
   bool truncated_ = false;
 };
 
@@ -73,9 +104,10 @@ std::string_view to_string(record_decision d) noexcept {
 }
 
 void append_json(std::string& out, const access_record& r) {
-  out += "{\"ts\":";
-  append_json_time(out, r.time_us);
-  record_writer w(out);
+  const std::size_t before = out.size();
+  out.resize(before + room_for(r));
+  record_writer w(out.data() + before);
+  w.time("{\"ts\":", r.time_us);
   w.text(",\"request_id\":", r.request_id);
   w.text(",\"client_ip\":", r.client_ip);
   w.text(",\"peer_ip\":", r.peer_ip);
@@ -102,8 +134,10 @@ void append_json(std::string& out, const access_record& r) {
   w.number(",\"attempts\":", r.attempts);
   w.number(",\"bytes_in\":", r.bytes_in);
   w.number(",\"bytes_out\":", r.bytes_out);
-  if (w.truncated()) out += ",\"truncated\":true";
-  out += "}\n";
+  if (w.truncated()) w.put(",\"truncated\":true");
+  w.put("}\n");
+  assert(w.end() <= out.data() + out.size());
+  out.resize(static_cast<std::size_t>(w.end() - out.data()));
 }
 
 }  // namespace weir::proxy

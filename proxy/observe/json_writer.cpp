@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/observe/json_writer.hpp"
 
-#include <array>
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstring>
@@ -23,20 +23,8 @@ bool needs_care(std::uint64_t word) noexcept {
           has_zero(word ^ every_byte(0x7f))) != 0;
 }
 
-bool is_plain(unsigned char c) noexcept {
+constexpr bool is_plain(unsigned char c) noexcept {
   return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
-
-/// Length of the leading bytes that a JSON string may hold as they are.
-std::size_t plain_prefix(std::string_view text) noexcept {
-  std::size_t at = 0;
-  for (; at + sizeof(std::uint64_t) <= text.size(); at += sizeof(std::uint64_t)) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, text.data() + at, sizeof word);
-    if (needs_care(word)) break;
-  }
-  while (at < text.size() && is_plain(static_cast<unsigned char>(text[at]))) ++at;
-  return at;
 }
 
 /// Size of the well-formed multi-byte sequence at the start of `text` (RFC 3629: no overlong form, no
@@ -67,20 +55,32 @@ std::size_t utf8_sequence(std::string_view text) noexcept {
   return 0;
 }
 
-void append_escape(std::string& out, unsigned char c) {
+char* put_escape(char* at, unsigned char c) noexcept {
   constexpr std::string_view hex = "0123456789abcdef";
-  switch (c) {
-    case '"':
-      out += "\\\"";
-      return;
-    case '\\':
-      out += "\\\\";
-      return;
-    default:
-      break;
+  *at++ = '\\';
+  if (c == '"' || c == '\\') {
+    *at++ = static_cast<char>(c);
+    return at;
   }
-  const std::array<char, 6> escape{'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-  out.append(escape.data(), escape.size());
+  for (const char digit : {'u', '0', '0', hex[c >> 4], hex[c & 15]}) *at++ = digit;
+  return at;
+}
+
+/// Writes the first character of `text` and removes it.
+char* put_special(char* at, std::string_view& text) noexcept {
+  const auto c = static_cast<unsigned char>(text.front());
+  const std::size_t sequence = c >= 0x80 ? utf8_sequence(text) : 0;
+  at = sequence != 0 ? std::copy_n(text.data(), sequence, at) : put_escape(at, c);
+  text.remove_prefix(sequence != 0 ? sequence : 1);
+  return at;
+}
+
+char* put_character(char* at, std::string_view& text) noexcept {
+  const char c = text.front();
+  if (!is_plain(static_cast<unsigned char>(c))) return put_special(at, text);
+  *at = c;
+  text.remove_prefix(1);
+  return at + 1;
 }
 
 /// `digits` decimal digits with leading zeros.
@@ -92,49 +92,53 @@ char* put_digits(char* at, std::uint64_t value, int digits) noexcept {
   return at + digits;
 }
 
-}  // namespace
-
-void append_json_string(std::string& out, std::string_view text) {
-  out += '"';
-  while (true) {
-    const std::size_t plain = plain_prefix(text);
-    out.append(text.data(), plain);
-    text.remove_prefix(plain);
-    if (text.empty()) break;
-    const auto c = static_cast<unsigned char>(text.front());
-    const std::size_t sequence = c >= 0x80 ? utf8_sequence(text) : 0;
-    if (sequence != 0) {
-      out.append(text.data(), sequence);
-    } else {
-      append_escape(out, c);
-    }
-    text.remove_prefix(sequence != 0 ? sequence : 1);
-  }
-  out += '"';
+/// Appends what `put` writes into at most `room` bytes.
+template <class Put>
+void append(std::string& out, std::size_t room, Put put) {
+  const std::size_t before = out.size();
+  out.resize(before + room);
+  const char* const end = put(out.data() + before);
+  out.resize(static_cast<std::size_t>(end - out.data()));
 }
 
-void append_json_milliseconds(std::string& out, std::int64_t microseconds) {
-  std::array<char, 32> text;
-  char* at = text.data();
+}  // namespace
+
+char* put_json_string(char* at, std::string_view text) noexcept {
+  *at++ = '"';
+  while (!text.empty()) {
+    std::uint64_t word = 0;
+    if (text.size() >= sizeof word) {
+      std::memcpy(&word, text.data(), sizeof word);
+      if (!needs_care(word)) {
+        std::memcpy(at, &word, sizeof word);
+        at += sizeof word;
+        text.remove_prefix(sizeof word);
+        continue;
+      }
+    }
+    at = put_character(at, text);
+  }
+  *at++ = '"';
+  return at;
+}
+
+char* put_json_milliseconds(char* at, std::int64_t microseconds) noexcept {
   auto magnitude = static_cast<std::uint64_t>(microseconds);
   if (microseconds < 0) {
     *at++ = '-';
     magnitude = 0 - magnitude;
   }
-  at = std::to_chars(at, text.data() + text.size(), magnitude / 1000).ptr;
+  at = std::to_chars(at, at + json_milliseconds_room, magnitude / 1000).ptr;
   *at++ = '.';
-  at = put_digits(at, magnitude % 1000, 3);
-  out.append(text.data(), at);
+  return put_digits(at, magnitude % 1000, 3);
 }
 
-void append_json_time(std::string& out, std::int64_t microseconds_since_epoch) {
+char* put_json_time(char* at, std::int64_t microseconds_since_epoch) noexcept {
   using namespace std::chrono;
   const sys_time<microseconds> when{microseconds{microseconds_since_epoch}};
   const auto day = floor<days>(when);
   const year_month_day date{day};
   const auto ms = static_cast<std::uint64_t>(floor<milliseconds>(when - day).count());
-  std::array<char, 32> text;
-  char* at = text.data();
   const auto put = [&](std::uint64_t value, int digits, char end) {
     at = put_digits(at, value, digits);
     *at++ = end;
@@ -148,7 +152,19 @@ void append_json_time(std::string& out, std::int64_t microseconds_since_epoch) {
   put(ms / 1000 % 60, 2, '.');
   put(ms % 1000, 3, 'Z');
   *at++ = '"';
-  out.append(text.data(), at);
+  return at;
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+  append(out, json_string_room(text.size()), [&](char* at) { return put_json_string(at, text); });
+}
+
+void append_json_milliseconds(std::string& out, std::int64_t us) {
+  append(out, json_milliseconds_room, [&](char* at) { return put_json_milliseconds(at, us); });
+}
+
+void append_json_time(std::string& out, std::int64_t us) {
+  append(out, json_time_room, [&](char* at) { return put_json_time(at, us); });
 }
 
 }  // namespace weir::proxy

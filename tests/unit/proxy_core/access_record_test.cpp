@@ -2,8 +2,11 @@
 #include "proxy/observe/access_record.hpp"
 
 #include <boost/json.hpp>
+#include <cstdint>
 #include <doctest/doctest.h>
+#include <limits>
 #include <string>
+#include <string_view>
 
 using namespace weir::proxy;
 
@@ -118,4 +121,27 @@ TEST_CASE("the cut of bytes that are no UTF-8 stays bounded") {
   r.path = path;
   CHECK(text_of(r).size() < 6 * 2048 + 300);
   CHECK(parse(r).at("truncated").as_bool());
+}
+
+TEST_CASE("the longest possible record fits and is appended to what is there") {
+  const std::string longest(3000, '\x01');
+  access_record r;
+  for (std::string_view access_record::*field :
+       {&access_record::request_id, &access_record::client_ip, &access_record::peer_ip,
+        &access_record::user_hash, &access_record::method, &access_record::path, &access_record::query,
+        &access_record::host, &access_record::proto, &access_record::listener, &access_record::route,
+        &access_record::upstream, &access_record::upstream_addr, &access_record::rule,
+        &access_record::reason}) {
+    r.*field = longest;
+  }
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  r.limit = r.remaining = r.retry_after_us = r.duration_us = r.upstream_us = r.limiter_us = most;
+  r.status = r.attempts = std::numeric_limits<int>::min();
+  r.bytes_in = r.bytes_out = std::numeric_limits<std::uint64_t>::max();
+  r.decision = record_decision::rejected;
+  std::string out = "before\n";
+  append_json(out, r);
+  CHECK(out.starts_with("before\n{"));
+  CHECK(boost::json::parse(out.substr(7)).at("reason").as_string().size() == 2048);
+  CHECK(out.size() > 15 * 6 * 2048);
 }

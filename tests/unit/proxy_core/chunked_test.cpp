@@ -149,7 +149,8 @@ TEST_CASE("extensions are limited per chunk and per message") {
                    extended(";a=\"" + std::string(1021, 'b')), "1;" + std::string(2000, 'a')});
   const std::string chunk = "1" + longest + "\r\na\r\n";
   check_complete({{repeat(chunk, 16) + "0\r\n\r\n", std::string(16, 'a')}});
-  check_malformed({repeat(chunk, 16) + "0;a\r\n\r\n"});
+  const std::string shorter = "1;" + std::string(1022, 'a') + "\r\na\r\n";
+  check_malformed({repeat(chunk, 16) + "0;a\r\n\r\n", repeat(chunk, 15) + shorter + "0;a\r\n\r\n"});
 }
 
 TEST_CASE("trailers obey the rules of fields and are discarded") {

@@ -87,6 +87,19 @@ TEST_CASE("a head is reusable and forgets the request before") {
   CHECK_FALSE(head->repeated(header_id::x_request_id));
   head->begin({});
   CHECK(head->scan("\n") == scan_status::refused);
+  const std::string expecting = post_with("Expect: 100-continue\r\nContent-Length: 5\r\n");
+  const std::string not_expecting = post_with("Expect: 100-continue\r\n");
+  head->begin({});
+  CHECK(head->scan(expecting) == scan_status::complete);
+  head->begin({});
+  CHECK(head->scan(not_expecting) == scan_status::complete);
+  CHECK_FALSE(head->expect_continue);
+  std::string options = "a";
+  for (std::size_t i = 1; i < max_connection_options; ++i) options += ",a";
+  for (int i = 0; i < 2; ++i) {
+    head->begin({});
+    CHECK(head->scan(get_with("Connection: " + options + "\r\n")) == scan_status::complete);
+  }
   head->begin({});
   CHECK(head->scan(bytes) == scan_status::complete);
 }
@@ -348,6 +361,7 @@ TEST_CASE("the numbers and sizes of fields are limited") {
   const std::string endless = start + std::string(40 * 1024, 'v');
   CHECK(scan_request(endless.substr(0, 32 * 1024 - 1)).status == scan_status::need_more);
   CHECK(scan_request(endless.substr(0, 32 * 1024)).refusal == 431);
+  CHECK(scan_request("\r\n" + endless.substr(0, 32 * 1024)).refusal == 431);
 }
 
 TEST_CASE("small limits hold to the byte") {
@@ -423,6 +437,7 @@ TEST_CASE("Connection is a list of tokens and close wins") {
   CHECK_FALSE(scan_request("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").keep_alive);
   CHECK_FALSE(scan_request(get_with("Connection: keep-alive, close\r\n")).nominates);
   CHECK(scan_request(get_with("Connection: X-Gone\r\n")).nominates);
+  CHECK(scan_request(get_with("Connection: X-Gone\r\nConnection: close\r\n")).nominates);
   check_refused({{get_with("Connection: a b\r\n"), 400},
                  {get_with("Connection: a;b\r\n"), 400},
                  {get_with("Connection: \"close\"\r\n"), 400},

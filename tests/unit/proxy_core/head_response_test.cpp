@@ -66,6 +66,10 @@ TEST_CASE("a response head is reusable and forgets the response before") {
   CHECK(head->scan(bytes) == scan_status::complete);
   CHECK(verdict_of(*head, scan_status::complete, bytes) == scan_response(bytes));
   CHECK(head->find(header_id::date) == nullptr);
+  for (int i = 0; i < 2; ++i) {
+    head->begin(false);
+    CHECK(head->scan(ok_with("Content-Length: 1\r\n")) == scan_status::complete);
+  }
   head->begin(false);
   CHECK(head->scan("x") == scan_status::refused);
   head->begin(false);

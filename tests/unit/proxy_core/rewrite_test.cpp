@@ -101,6 +101,10 @@ TEST_CASE("a large head with many gaps is copied whole") {
   CHECK(kept(lines) == expected);
 }
 
+TEST_CASE("the space between name and value is one space") {
+  CHECK(kept("A:\tb\r\nC:d\r\nE:  f\r\nG: h \r\nI: j\r\n") == "A: b\r\nC: d\r\nE: f\r\nG: h\r\nI: j\r\n");
+}
+
 TEST_CASE("the body is framed in one canonical way") {
   const auto framing_of = [](const std::string& method, const std::string& lines) {
     const std::string out = forward(method + " /p HTTP/1.1\r\nHost: a\r\n" + lines + "\r\n");

@@ -150,13 +150,13 @@ TEST_CASE("the fallback is the bucket of its own key, not of the missing one") {
   rule r = make_rule("r", {"user"});
   r.missing = on_missing::fallback;
   r.fallback = make_rule("", {"client_ip"}).key;
-  const auto policy = make_policy({r, make_rule("ip", {"client_ip"})});
+  const auto policy = make_policy({make_rule("host", {"host"}), r, make_rule("ip", {"client_ip"})});
   std::string scratch;
   match_result result;
   policy.match(make_request(), scratch, result);
-  REQUIRE(result.charges.size() == 2);
-  CHECK(result.charges[0].subject == result.charges[1].subject);
-  CHECK(result.charges[0].subject == hash_subject("9:client_ip9:192.0.2.1"));
+  REQUIRE(result.charges.size() == 3);
+  CHECK(result.charges[1].subject == result.charges[2].subject);
+  CHECK(result.charges[1].subject == hash_subject("9:client_ip9:192.0.2.1"));
 }
 
 TEST_CASE("rules of one key share one subject and rules of different keys do not") {

@@ -154,11 +154,9 @@ TEST_CASE("round_robin gives an endpoint that was avoided no burst afterwards") 
   CHECK(first == 5);
 }
 
-TEST_CASE("round_robin goes on when the number of endpoints changes") {
+TEST_CASE("round_robin starts anew when the number of endpoints changes") {
   const auto balancer = make_balancer(balance_method::round_robin);
-  for (const std::size_t size : {3u, 1u, 5u, 2u}) {
-    std::vector<int> counts(size);
-    for (std::size_t i = 0; i < size * 4; ++i) ++counts.at(balancer->pick(endpoints(size), 0));
-    for (const int count : counts) CHECK(count == 4);
+  for (const std::size_t size : {std::size_t{3}, std::size_t{2}, std::size_t{5}, std::size_t{1}}) {
+    CHECK(balancer->pick(endpoints(size), 0) == 0);
   }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/reporter.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
+#include <tuple>
 
 namespace weir::config {
 namespace {
@@ -36,6 +38,11 @@ void reporter::add(severity s, std::string_view code, const place& at, std::stri
     problems_.back() =
         problem{severity::error, std::string{code}, file_, 0, 0, 1, {}, "and 1 more problem", {}, {}};
   }
+}
+
+void reporter::forget_behind(const place& at) {
+  std::erase_if(problems_,
+                [&](const problem& p) { return std::tie(p.line, p.column) > std::tie(at.line, at.column); });
 }
 
 void reporter::error(std::string_view code, const place& at, std::string message, advice more) {

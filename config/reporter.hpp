@@ -32,6 +32,9 @@ class reporter {
   void warn(std::string_view code, const place& at, std::string message, advice more = {});
   void note(std::string_view code, const place& at, std::string message, advice more = {});
 
+  /// Drops the problems placed behind `at`.
+  void forget_behind(const place& at);
+
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
   /// While it lives, `step` is appended to the path ("limits", "[2]").

@@ -249,6 +249,7 @@ parsed<int> parse_percent(std::string_view text) {
 
 std::string format_duration(microseconds d) {
   const auto us = d.count();
+  if (us == 0) return "0s";
   // Up to two minutes in seconds: "199 in any 60s" is easier to compare than "in any 1m".
   for (const auto& [name, factor] :
        {named_factor{"d", 86'400'000'000}, named_factor{"h", 3'600'000'000}, named_factor{"m", 60'000'000}}) {

@@ -113,6 +113,7 @@ class tree_builder : public YAML::EventHandler {
 
   /// The tree so far; open maps and lists are closed as they are.
   node take_root() {
+    bounded_ = false;  // nothing grows any more, and the bound may be what stopped the reading
     while (!frames_.empty()) close();
     return std::move(root_);
   }
@@ -303,7 +304,8 @@ class tree_builder : public YAML::EventHandler {
   void finish(node n, YAML::anchor_t anchor) {
     seen_root_ = true;
     const int height = n.height + (n.kind == node_kind::list || n.kind == node_kind::map ? 1 : 0);
-    if (frames_.size() + static_cast<std::size_t>(height) > static_cast<std::size_t>(nesting_max)) {
+    if (bounded_ &&
+        frames_.size() + static_cast<std::size_t>(height) > static_cast<std::size_t>(nesting_max)) {
       report_.error("E0115", n.at, fmt::format("nesting is at most {} levels deep", nesting_max));
       throw stop_reading{n.at.line};
     }
@@ -337,7 +339,7 @@ class tree_builder : public YAML::EventHandler {
 
   void charge(std::size_t nodes, const place& at) {
     nodes_ += nodes;
-    if (nodes_ <= nodes_max) return;
+    if (!bounded_ || nodes_ <= nodes_max) return;
     report_.error("E0116", at, fmt::format("more than {} values, aliases expanded", nodes_max));
     throw stop_reading{at.line};
   }
@@ -375,6 +377,7 @@ class tree_builder : public YAML::EventHandler {
   std::size_t nodes_ = 0;
   std::size_t consumed_ = 0;
   bool seen_root_ = false;
+  bool bounded_ = true;
 };
 
 /// Tabs outside quotes and comments, up to the line where reading stopped.
@@ -427,8 +430,10 @@ int explain(const YAML::ParserException& failure, const source_lines& source, co
     report.error("E0103", opened, fmt::format("the quote opened at line {} is not closed", opened.line));
     return opened.line;
   }
-  if (message.find("flow not found") != std::string_view::npos) {
+  const bool inside = tree.open_bracket().has_value();
+  if (message.find("flow not found") != std::string_view::npos || (inside && message == "illegal flow end")) {
     const place opened = tree.open_bracket().value_or(at);
+    report.forget_behind(opened);  // what the parser made of the rest is guesswork
     const char bracket = text[std::min(source.offset(opened.line, opened.column), text.size() - 1)];
     report.error("E0104", opened,
                  fmt::format("the `{}` opened at line {} is not closed, or a comma is missing behind it",
@@ -480,11 +485,7 @@ document read_yaml(std::string_view text, reporter& report) {
   }
   refuse_tabs(source, tree, result.complete ? std::numeric_limits<int>::max() : result.stopped_at_line,
               report);
-  try {
-    result.root = tree.take_root();
-  } catch (const stop_reading& stop) {  // closing what is open may exceed a bound
-    stopped(stop.line);
-  }
+  result.root = tree.take_root();
   return result;
 }
 

@@ -1,0 +1,563 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a policy file may say, what each key does, and every mistake that has a code.
+#include "config/load.hpp"
+
+#include "config/codes.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <map>
+#include <set>
+#include <string>
+
+using namespace weir::config;
+using namespace std::chrono_literals;
+namespace proxy = weir::proxy;
+namespace limiter = weir::limiter;
+
+namespace {
+
+std::optional<std::string> no_variables(std::string_view) {
+  return std::nullopt;
+}
+std::optional<std::string> in_a_pod(std::string_view name) {
+  return name == "POD_NAME" ? std::optional<std::string>{"weir-0"} : std::nullopt;
+}
+
+constexpr const char* head = "version: 1\nupstreams: {web: {url: \"http://127.0.0.1:3000\"}}\n";
+constexpr const char* rule = "rules: [{name: r, key: [client_ip], limit: 10/minute";
+
+load_result load(const std::string& text, const environment& env = no_variables) {
+  return load_text(text, "weir.yaml", "", env);
+}
+
+/// The settings of the smallest file with `text` behind it; the test ends when there are errors.
+proxy::settings settings_of(const std::string& text) {
+  const auto loaded = load(head + text);
+  for (const auto& p : loaded.problems) {
+    if (p.severity == severity::error) MESSAGE(render(p, loaded.source_text, false));
+  }
+  REQUIRE(loaded.settings);
+  return *loaded.settings;
+}
+
+proxy::upstream_settings upstream_of(const std::string& text) {
+  const auto loaded = load("version: 1\nupstreams:\n  web: " + text + "\n");
+  for (const auto& p : loaded.problems) {
+    if (p.severity == severity::error) MESSAGE(render(p, loaded.source_text, false));
+  }
+  REQUIRE(loaded.settings);
+  return loaded.settings->upstreams.at(0);
+}
+
+limiter::rule rule_of(const std::string& text) {
+  return settings_of(text).policy.rules().at(0);
+}
+
+std::string codes_of(const load_result& loaded) {
+  std::set<std::string> codes;
+  for (const auto& p : loaded.problems) codes.insert(p.code);
+  return fmt::format("{}", fmt::join(codes, " "));
+}
+
+}  // namespace
+
+TEST_CASE("the smallest file forwards everything to its upstream and says that there are no rules") {
+  const auto loaded = load(head);
+  CHECK(codes_of(loaded) == "W0110");
+  REQUIRE(loaded.settings);
+  const auto& s = *loaded.settings;
+  REQUIRE(s.listeners.size() == 1);
+  CHECK(s.listeners[0].address.text() == "0.0.0.0:8080");
+  CHECK(s.upstreams.at(0).endpoints.at(0).authority == "127.0.0.1:3000");
+  REQUIRE(s.routes.size() == 1);
+  CHECK(s.routes[0].name == "all");
+  CHECK(s.routes[0].upstream == 0);
+  CHECK(s.source == "weir.yaml");
+  CHECK(s.hash.size() == 12);
+}
+
+TEST_CASE("the hash is that of the text and the hash key is random per load") {
+  const auto a = settings_of("");
+  const auto b = settings_of("");
+  const auto c = settings_of("# more\n");
+  CHECK(a.hash == b.hash);
+  CHECK(a.hash != c.hash);
+  CHECK(a.hash_key != b.hash_key);
+  CHECK(load("").settings == nullptr);
+}
+
+TEST_CASE("listen takes an address, a list of addresses, or maps with names") {
+  CHECK(settings_of("listen: 127.0.0.1:1\n").listeners.at(0).name == "127.0.0.1:1");
+  const auto s = settings_of(
+      "listen: [{name: plain, address: \"0.0.0.0:1\"}, \"unix:/run/x\", {address: \"[::1]:2\"}]\n");
+  REQUIRE(s.listeners.size() == 3);
+  CHECK(s.listeners[0].name == "plain");
+  CHECK(s.listeners[1].address.unix_path == "/run/x");
+  CHECK(s.listeners[2].name == "[::1]:2");
+}
+
+TEST_CASE("admin takes an address or a map") {
+  CHECK(settings_of("admin: 127.0.0.1:7\n").admin.address.port == 7);
+  const auto s = settings_of("admin: {address: \"[::1]:7\", scrape_address: \"0.0.0.0:8\"}\n");
+  CHECK(s.admin.address.host == "::1");
+  CHECK(s.admin.has_scrape_address);
+  CHECK(s.admin.scrape_address.port == 8);
+}
+
+TEST_CASE("workers, drain, via and logs reach the settings") {
+  CHECK(settings_of("workers: 3\n").workers == 3);
+  CHECK(settings_of("workers: auto\n").workers == 0);
+  const auto s = settings_of(
+      "drain: {delay: 0s, timeout: 2s}\nvia: edge\naccess_log: {to: stderr, format: json, buffer: 128KiB}\n"
+      "log: {level: debug, format: json}\n");
+  CHECK(s.drain.delay == 0ms);
+  CHECK(s.drain.timeout == 2s);
+  CHECK(s.via == "edge");
+  CHECK(s.access_log.to == "stderr");
+  CHECK(s.access_log.buffer == 131072);
+  CHECK(s.log.level == proxy::log_level::debug);
+  CHECK(s.log.json);
+}
+
+TEST_CASE("a log file is relative to the policy file") {
+  const auto loaded =
+      load_text(std::string{head} + "access_log: {to: a.log}\n", "weir.yaml", "/etc/weir", no_variables);
+  REQUIRE(loaded.settings);
+  CHECK(loaded.settings->access_log.to == "/etc/weir/a.log");
+}
+
+TEST_CASE("every limit reaches the settings") {
+  const auto l =
+      settings_of(
+          "limits: {target_size: 1KiB, header_size: 4KiB, field_size: 2KiB, header_count: 16, body_size: "
+          "unlimited,\n"
+          "  connections: 7, requests_per_connection: 8, header_timeout: 1s, keepalive_timeout: 2s,\n"
+          "  body_idle_timeout: 3s, body_min_rate: none, write_idle_timeout: 4s}\n")
+          .limits;
+  CHECK(l.target_size == 1024);
+  CHECK(l.header_size == 4096);
+  CHECK(l.field_size == 2048);
+  CHECK(l.header_count == 16);
+  CHECK(l.body_size == proxy::unlimited);
+  CHECK(l.connections == 7);
+  CHECK(l.requests_per_connection == 8);
+  CHECK(l.header_timeout == 1s);
+  CHECK(l.keepalive_timeout == 2s);
+  CHECK(l.body_idle_timeout == 3s);
+  CHECK(l.body_min_rate == 0);
+  CHECK(l.write_idle_timeout == 4s);
+  CHECK(settings_of("limits: {body_size: 1MiB, body_min_rate: 1KiB/second, connections: auto}\n")
+            .limits.body_min_rate == 1024);
+}
+
+TEST_CASE("every key of the store reaches the settings") {
+  const auto s = settings_of(
+                     "store: {url: \"redis://u:p@h:1/2\", pool: {connect_timeout: 1ms, command_timeout: 2ms, "
+                     "max_in_flight: 3},\n"
+                     "  failure_mode: deny, key_prefix: \"x:\", replicas: 4, memory: {max_keys: 5000}}\n")
+                     .store;
+  CHECK(s.kind == proxy::store_kind::redis);
+  CHECK(s.host == "h");
+  CHECK(s.port == 1);
+  CHECK(s.username == "u");
+  CHECK(s.password == "p");
+  CHECK(s.database == 2);
+  CHECK(s.connect_timeout == 1ms);
+  CHECK(s.command_timeout == 2ms);
+  CHECK(s.max_in_flight == 3);
+  CHECK(s.failure_mode == limiter::failure_mode::deny);
+  CHECK(s.key_prefix == "x:");
+  CHECK(s.replicas == 4);
+  CHECK(s.max_keys == 5000);
+}
+
+TEST_CASE("client_ip and identity reach the settings") {
+  const auto s = settings_of(
+      "client_ip: {trusted_proxies: [10.0.0.0/8, \"fd00::/8\"], header: X-Real-IP, group: {ipv4: 24, ipv6: "
+      "56}}\n"
+      "identity: {user: [{header: X-API-Key, hash: false}, {header: X-User}]}\n");
+  CHECK(s.client_ip.trusted_proxies.size() == 2);
+  CHECK(s.client_ip.header == "x-real-ip");
+  CHECK(s.client_ip.group_ipv4 == 24);
+  CHECK(s.client_ip.group_ipv6 == 56);
+  REQUIRE(s.users.size() == 2);
+  CHECK(s.users[0].header == "x-api-key");
+  CHECK_FALSE(s.users[0].hash);
+  CHECK(s.users[1].hash);
+  CHECK(settings_of("client_ip: {header: none}\n").client_ip.header.empty());
+}
+
+TEST_CASE("every key of an upstream reaches the settings") {
+  const auto u = upstream_of(
+      "{endpoints: [{url: \"http://a:1\", weight: 2}, {url: \"unix:/run/b\"}], balance: least_requests, "
+      "host: endpoint,\n"
+      "    resolve: {interval: 1s, timeout: 3s}, timeout: {connect: 1ms, first_byte: 2ms, body_idle: 3ms, "
+      "total: 4ms},\n"
+      "    retry: {attempts: 1, when: [timeout, 504], methods: [GET], backoff: {base: 5ms, max: 6ms, jitter: "
+      "none},\n"
+      "      budget: 7%, budget_min: 8, honor_retry_after: false, body_buffer: 9B},\n"
+      "    pool: {size: 10, overflow: 11, max_pending: 12, acquire_timeout: 13ms, idle_timeout: 14s, "
+      "recycle: 15s}}");
+  REQUIRE(u.endpoints.size() == 2);
+  CHECK(u.endpoints[0].weight == 2);
+  CHECK(u.endpoints[1].address.unix_path == "/run/b");
+  CHECK(u.balance == proxy::balance_method::least_requests);
+  CHECK_FALSE(u.preserve_host);
+  CHECK(u.resolve_interval == 1s);
+  CHECK(u.resolve_timeout == 3s);
+  CHECK(u.timeout_connect == 1ms);
+  CHECK(u.timeout_first_byte == 2ms);
+  CHECK(u.timeout_body_idle == 3ms);
+  CHECK(u.timeout_total == 4ms);
+  CHECK(u.retry.attempts == 1);
+  CHECK_FALSE(u.retry.on_connect_error);
+  CHECK_FALSE(u.retry.on_reset_before_headers);
+  CHECK(u.retry.on_timeout);
+  CHECK(u.retry.on_status == std::vector<int>{504});
+  CHECK(u.retry.methods == std::vector<std::string>{"GET"});
+  CHECK(u.retry.backoff_base == 5ms);
+  CHECK(u.retry.backoff_max == 6ms);
+  CHECK_FALSE(u.retry.jitter_full);
+  CHECK(u.retry.budget_percent == 7);
+  CHECK(u.retry.budget_min == 8);
+  CHECK_FALSE(u.retry.honor_retry_after);
+  CHECK(u.retry.body_buffer == 9);
+  CHECK(u.pool == proxy::pool_settings{10, 11, 12, 13ms, 14s, 15s});
+}
+
+TEST_CASE("every key of a route reaches the settings, lists may be one value") {
+  const auto s = settings_of(
+      "routes:\n"
+      "  - {name: a, match: {methods: GET, path: /v1/x, host: EXAMPLE.com}, upstream: web, body_size: 1KiB, "
+      "timeout: 3s, stream: true}\n"
+      "  - {name: b, match: {methods: [PUT, POST], path: [/y, \"/z/**\"]}, upstream: web}\n");
+  REQUIRE(s.routes.size() == 2);
+  const auto& a = s.routes[0];
+  CHECK(a.match.methods == std::vector<std::string>{"GET"});
+  CHECK(a.match.paths == std::vector<std::string>{"/v1/x"});
+  CHECK(a.match.hosts == std::vector<std::string>{"example.com"});
+  CHECK(a.body_size == 1024);
+  CHECK(a.timeout_total == 3s);
+  CHECK(a.stream);
+  CHECK(s.routes[1].match.methods.size() == 2);
+  CHECK(s.routes[1].match.paths.size() == 2);
+  CHECK(s.routes[1].body_size == 0);
+}
+
+TEST_CASE("every key of a rule reaches the policy") {
+  const auto r = rule_of(
+      "routes: [{name: login, match: {path: /login}, upstream: web}]\n"
+      "identity: {user: [{header: X-User}]}\n"
+      "rules:\n"
+      "  - {name: r, match: {methods: [POST], path: \"/**\", host: a.b, route: login}, key: [user, route], "
+      "missing: fallback,\n"
+      "     fallback: [client_ip, method], limit: 10/2m, burst: 20, algorithm: token_bucket, cost: {default: "
+      "2, login: 3},\n"
+      "     failure_mode: allow, headers: hidden}\n");
+  CHECK(r.name == "r");
+  CHECK(r.rid == limiter::make_rule_id("r"));
+  CHECK(r.quota == limiter::quota{limiter::algorithm::token_bucket, 10, 120'000'000, 20});
+  CHECK(r.match.methods == std::vector<std::string>{"POST"});
+  CHECK(r.match.routes == std::vector<std::string>{"login"});
+  CHECK(r.match.hosts == std::vector<std::string>{"a.b"});
+  REQUIRE(r.key.size() == 2);
+  CHECK(r.key[0].text == "user");
+  CHECK(r.missing == limiter::on_missing::fallback);
+  CHECK(r.fallback.size() == 2);
+  CHECK(r.cost_default == 2);
+  REQUIRE(r.cost_by_route.size() == 1);
+  CHECK(r.cost_by_route[0].second == 3);
+  CHECK(r.failure_mode == limiter::failure_mode::allow);
+  CHECK(r.headers == limiter::header_visibility::hidden);
+}
+
+TEST_CASE("a rule takes burst, failure_mode and fallback from where the reference says") {
+  const auto r = rule_of(
+      "store: {failure_mode: deny}\nidentity: {user: [{header: X-User}]}\n"
+      "rules: [{name: r, key: [user], missing: fallback, limit: 7/minute}]\n");
+  CHECK(r.quota.burst == 7);
+  CHECK(r.failure_mode == limiter::failure_mode::deny);
+  REQUIRE(r.fallback.size() == 1);
+  CHECK(r.fallback[0].text == "client_ip");
+  CHECK(r.cost_default == 1);
+  const auto log =
+      rule_of("rules: [{name: r, key: [client_ip], limit: 5/15m, algorithm: sliding_window_log}]\n");
+  CHECK(log.quota == limiter::quota{limiter::algorithm::sliding_window_log, 5, 900'000'000, 5});
+}
+
+TEST_CASE("deny reaches the settings and ratelimit-11 is what ratelimit means now") {
+  const auto d =
+      settings_of("deny: {status: 503, headers: [x-ratelimit, ratelimit-11], headers_on: denied}\n").deny;
+  CHECK(d.status == 503);
+  CHECK(d.headers == std::vector{proxy::rate_limit_header::x_ratelimit, proxy::rate_limit_header::ratelimit});
+  CHECK_FALSE(d.headers_on_all);
+  CHECK(settings_of("deny: {headers: []}\n").deny.headers.empty());
+}
+
+TEST_CASE("x- keys hold anchors and notes, and a JSON file is a policy file") {
+  const auto loaded =
+      load("version: 1\nx-pool: &p {size: 3}\nupstreams: {web: {url: \"http://h:1\", pool: *p}}\n");
+  REQUIRE(loaded.settings);
+  CHECK(loaded.settings->upstreams[0].pool.size == 3);
+  CHECK(load(R"({"version": 1, "upstreams": {"web": {"url": "http://h:1"}}})").settings);
+}
+
+TEST_CASE("the environment fills values in and its values are never shown") {
+  const auto env = [](std::string_view name) -> std::optional<std::string> {
+    return name == "PORT" ? std::optional<std::string>{"hunter2"} : std::nullopt;
+  };
+  const auto loaded = load(
+      std::string{head} + "workers: ${PORT}\nlisten: 127.0.0.1:${PORT}\nstore: {url: \"${PORT}\"}\n", env);
+  CHECK(codes_of(loaded) == "E0205 E0209 E0210 W0110");
+  for (const auto& p : loaded.problems)
+    CHECK(render(p, loaded.source_text, false).find("hunter2") == std::string::npos);
+}
+
+TEST_CASE("a rule is told in words, also when something else in the file is wrong") {
+  const auto loaded = load(std::string{head} +
+                           "workers: none\nrules: [{name: per-ip, key: [client_ip], limit: 100/minute}]\n");
+  CHECK_FALSE(loaded.settings);
+  REQUIRE(loaded.rule_summaries.size() == 1);
+  CHECK(loaded.rule_summaries[0] ==
+        "rule per-ip  token bucket: 100 at once, then 1 every 600ms; at most 199 in any 60s");
+}
+
+TEST_CASE("an unknown key is shown with its caret, a suggestion and the keys there are") {
+  const auto loaded =
+      load(std::string{head} +
+           "rules:\n  - name: per-ip\n    key: [client_ip]\n    limit: 5/minute\n    brust: 100\n");
+  REQUIRE(loaded.problems.size() >= 1);
+  CHECK(render(loaded.problems[0], loaded.source_text, false) ==
+        "error[E0312]: unknown key `brust` in rule `per-ip`\n"
+        "  --> weir.yaml:7:5\n"
+        "  |\n"
+        "7 |     brust: 100\n"
+        "  |     ^^^^^ did you mean `burst`?\n"
+        "  = help: keys of a rule: name match key missing fallback limit burst algorithm cost failure_mode "
+        "headers\n");
+  CHECK(loaded.problems[0].path == "rules[0].brust");
+}
+
+TEST_CASE("behind a syntax error nothing is called missing, before it mistakes are still found") {
+  CHECK(codes_of(load("version: 1\nworkers: x\nlisten: 'a\n")) == "E0103 E0205");
+}
+
+TEST_CASE("all problems come in one run, in the order of the file") {
+  const auto loaded = load(std::string{head} + "workers: 0\ndrain: {delay: 5}\nvia: \"a b\"\n");
+  CHECK(codes_of(loaded) == "E0203 E0204 E0211 W0110");
+  CHECK(std::is_sorted(loaded.problems.begin(), loaded.problems.end() - 1,
+                       [](const auto& a, const auto& b) { return a.line < b.line; }));
+}
+
+TEST_CASE("problems without end are counted, not kept") {
+  std::string text = head;
+  for (int i = 0; i < 1000; ++i) text += fmt::format("k{}: 1\n", i);
+  const auto loaded = load(text);
+  CHECK(loaded.problems.size() <= 201);
+  CHECK_FALSE(loaded.settings);
+}
+
+TEST_CASE("every key that this release does not have is refused") {
+  for (const auto* text : {"paths: {case: sensitive}",
+                           "tests: []",
+                           "block: []",
+                           "exempt: []",
+                           "concurrency: []",
+                           "metrics: {max_series: 1000}",
+                           "forwarded: x",
+                           "trace: {sample: 1%}",
+                           "admin: {token_file: t}",
+                           "store: {breaker: {failures: 5}}",
+                           "store: {pool: {size: 1}}",
+                           "limits: {tls_handshake_timeout: 5s}",
+                           "listen: [{address: \"0.0.0.0:1\", tls: {}}]",
+                           "deny: {body: envelope}",
+                           "deny: {cors: mirror}",
+                           "client_ip: {hops: 1}",
+                           "identity: {tier: []}",
+                           "identity: {user: [{header: X, claim: sub}]}",
+                           "access_log: {redact: []}",
+                           "log: {to: stderr}",
+                           "rules: [{name: r, key: [client_ip], limit: 1/second, mode: shadow}]",
+                           "rules: [{name: r, key: [client_ip], limit: 1/second, sharing: strict}]"}) {
+    CAPTURE(text);
+    CHECK(codes_of(load(std::string{head} + text + "\n")).find("E0312") != std::string::npos);
+  }
+}
+
+// ---- Every code once
+// -------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct provocation {
+  const char* code;
+  std::string text;
+};
+
+const std::vector<provocation>& provocations() {
+  const std::string h = head;
+  const std::string r = std::string{head} + rule;  // an open rule: `, key: value}]` closes it
+  static const std::vector<provocation> all{
+      {"E0101", "a: 1\n- b\n"},
+      {"E0102", h + "workers: 1\nworkers: 2\n"},
+      {"E0103", h + "via: 'x\n"},
+      {"E0104", h + "listen: [\n"},
+      {"E0105", h + "workers: 0x2\n"},
+      {"E0106", h + "via: on\n"},
+      {"E0107", "x-a: &a {b: 1}\n" + h + "limits: {<<: *a}\n"},
+      {"E0108", h + "workers: !!int 2\n"},
+      {"E0109", h + "---\n"},
+      {"E0110", h + "workers:\t2\n"},
+      {"E0111", h + "1: 2\n"},
+      {"E0112", h + "via: a\x01\n"},
+      {"E0113", h + "via: \xff\n"},
+      {"E0114", h + "#" + std::string(1024 * 1024, 'x') + "\n"},
+      {"E0115", h + "x-a: " + std::string(40, '[') + std::string(40, ']') + "\n"},
+      {"E0116", h + "workers: &w 2\nvia: *w\n"},
+      {"E0201", h + "workers: ${WORKERS}\n"},
+      {"E0202", h + "workers: $WORKERS\n"},
+      {"E0203", h + "limits: {body_size: 64K}\n"},
+      {"E0203", h + "drain: {delay: 5}\n"},
+      {"E0203", h + "limits: {body_min_rate: 500}\n"},
+      {"E0204", h + "workers: 257\n"},
+      {"E0204", h + "limits: {body_min_rate: 0B/second}\n"},
+      {"E0204", h + "drain: {delay: 250us}\n"},
+      {"E0204", h + "rules: [{name: r, key: [client_ip], limit: 0/minute}]\n"},
+      {"E0205", h + "workers: two\n"},
+      {"E0206", h + "log: {level: warning}\n"},
+      {"E0206", r + ", algorithm: gcra}]\n"},
+      {"E0207", h + "rules: [{name: r, key: [client_ip], limit: 1000003/day, burst: 1000000}]\n"},
+      {"E0207",
+       h + "rules: [{name: r, key: [client_ip], limit: 10001/day, algorithm: sliding_window_log}]\n"},
+      {"E0208", r + ", cost: 11}]\n"},
+      {"E0209", h + "listen: localhost:80\n"},
+      {"E0210", h + "store: {url: \"mysql://x\"}\n"},
+      {"E0210", "version: 1\nupstreams: {web: {url: \"http://h/path\"}}\n"},
+      {"E0211", "version: 1\nupstreams: {Web: {url: \"http://h\"}}\n"},
+      {"E0212", h + "client_ip: {trusted_proxies: [10.0.0.1/8]}\n"},
+      {"E0213", h + "routes: [{name: a, match: {path: /a/**/b}, upstream: web}]\n"},
+      {"E0213", h + "routes: [{name: a, match: {methods: get}, upstream: web}]\n"},
+      {"E0213", h + "routes: [{name: a, match: {host: \"a:80\"}, upstream: web}]\n"},
+      {"E0214", h + "rules: [{name: r, key: [ip], limit: 10/minute}]\n"},
+      {"E0301", h + "limits: 5\n"},
+      {"E0301", h + "workers:\n"},
+      {"E0301", ""},
+      {"E0302", "version: 1\n"},
+      {"E0302", h + "rules: [{name: r, key: [client_ip]}]\n"},
+      {"E0303", h + "listen: []\n"},
+      {"E0304", "version: 1\nupstreams: {web: {url: \"http://h\", endpoints: [{url: \"http://h\"}]}}\n"},
+      {"E0304", r + ", algorithm: sliding_window_log, burst: 5}]\n"},
+      {"E0304", r + ", fallback: [client_ip]}]\n"},
+      {"E0304", h + "store: {url: \"redis://u:p@h\", username: v}\n"},
+      {"E0305", h + "rules: [{name: r, key: [user], limit: 10/minute}]\n"},
+      {"E0305", h + "rules: [{name: r, key: [user], missing: fallback, fallback: [\"header:x\"], limit: "
+                    "10/minute}]\n"},
+      {"E0306", h + "admin: 0.0.0.0:9901\n"},
+      {"E0307", "version: 2\nupstreams: {web: {url: \"http://h\"}}\n"},
+      {"E0308", h + "drain: {delay: 30s}\n"},
+      {"E0309", "version: 1\nupstreams: {web: {url: \"http://h\", retry: {methods: [GET, POST]}}}\n"},
+      {"E0310", "version: 1\nupstreams: {a: {url: \"http://h\"}, b: {url: \"http://h\"}}\n"},
+      {"E0312", h + "worker: 1\n"},
+      {"E0313", "version: 1\nupstreams: {web: {url: \"https://h\"}}\n"},
+      {"E0313", h + "store: {url: \"rediss://h\"}\n"},
+      {"E0313", h + "client_ip: {header: Forwarded}\n"},
+      {"E0401", h + "routes: [{name: a, match: {}, upstream: wbe}]\n"},
+      {"E0402", r + ", match: {route: al}}]\n"},
+      {"E0402", r + ", cost: {default: 1, serch: 5}}]\n"},
+      {"E0403", h + "rules: [{name: r, key: [client_ip], limit: 1/second}, {name: r, key: [client_ip], "
+                    "limit: 1/second}]\n"},
+      {"E0403", h + "listen: 127.0.0.1:9901\n"},
+      {"E0405", h + "deny: {headers: [ratelimit, ratelimit-11]}\n"},
+      {"E0501", h + "hash_key_file: /nowhere/at/all\n"},
+      {"E0502", h + "store: {url: \"redis://h\", password_file: /dev/null}\n"},
+      {"E0502", h + "hash_key_file: /dev/null\n"},
+      {"W0107", r + "}]\n"},
+      {"W0110", h},
+      {"W0203", r + "}]\n"},
+      {"W0204", h + "identity: {user: [{header: X-U}]}\nrules: [{name: r, key: [user], missing: skip, limit: "
+                    "10/minute}]\n"},
+      {"W0206", h + "rules: [{name: r, key: [user], missing: skip, limit: 10/minute}]\n"},
+  };
+  return all;
+}
+
+/// Two rule names with the same 24 bits, found by trying.
+std::string colliding_rules() {
+  std::map<std::string, std::string, std::less<>> seen;
+  for (int i = 0; i < 200000; ++i) {
+    auto name = fmt::format("r{}", i);
+    const auto id = limiter::make_rule_id(name);
+    const auto [other, added] = seen.emplace(std::string{id.text()}, name);
+    if (added) continue;
+    return fmt::format(
+        "{}rules: [{{name: {}, key: [client_ip], limit: 1/second}}, {{name: {}, key: [client_ip], limit: "
+        "1/second}}]\n",
+        head, other->second, name);
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("each mistake is reported under its code, and an error leaves no settings") {
+  for (const auto& p : provocations()) {
+    CAPTURE(p.text.substr(0, 300));
+    const auto loaded = load(p.text);
+    CHECK_MESSAGE(codes_of(loaded).find(p.code) != std::string::npos,
+                  p.code << " expected, found " << codes_of(loaded));
+    CHECK((loaded.settings == nullptr) == (p.code[0] == 'E'));
+    CHECK((loaded.settings == nullptr) == has_errors(loaded.problems));
+  }
+}
+
+TEST_CASE("a memory store in a Pod is a warning") {
+  CHECK(codes_of(load(head, in_a_pod)) == "W0110 W0501");
+  CHECK(codes_of(load(std::string{head} + "store: {url: \"redis://h\"}\n", in_a_pod)) == "W0110");
+}
+
+TEST_CASE("two rule names with one stored id are refused") {
+  const auto text = colliding_rules();
+  REQUIRE_FALSE(text.empty());
+  CHECK(codes_of(load(text)).find("E0404") != std::string::npos);
+}
+
+TEST_CASE("every code is explained and provoked") {
+  std::set<std::string_view> provoked{"E0404", "E0406", "W0501"};  // each has its own test
+  for (const auto& p : provocations()) provoked.insert(p.code);
+  for (const auto& entry : all_codes()) {
+    CAPTURE(entry.code);
+    CHECK(provoked.contains(entry.code));
+    CHECK_FALSE(entry.explanation.empty());
+  }
+  for (const auto& code : provoked) {
+    CAPTURE(code);
+    CHECK_FALSE(explain_code(code).empty());
+  }
+}
+
+TEST_CASE("a nearest legal value is named") {
+  const auto loaded =
+      load(std::string{head} + "rules: [{name: r, key: [client_ip], limit: 1000003/day, burst: 1000000}]\n");
+  const auto found = std::find_if(loaded.problems.begin(), loaded.problems.end(),
+                                  [](const auto& p) { return p.code == "E0207"; });
+  REQUIRE(found != loaded.problems.end());
+  CHECK(found->hint == "the nearest legal burst is 104249");
+}
+
+TEST_CASE("an empty list of trusted proxies says that it is meant") {
+  const auto text = std::string{head} + rule + "}]\n";
+  CHECK(codes_of(load(text)) == "W0107 W0203");
+  CHECK(codes_of(load(text + "client_ip: {trusted_proxies: []}\n")) == "W0107");
+  CHECK(codes_of(load(text + "client_ip: {header: none}\n")) == "W0107");
+}
+
+TEST_CASE("an unreadable file is a problem, not an exception") {
+  const auto loaded = load_file("/nowhere/weir.yaml", no_variables);
+  CHECK(codes_of(loaded) == "E0501");
+  CHECK_FALSE(loaded.settings);
+  CHECK(codes_of(load_file("/", no_variables)) == "E0501");
+}

@@ -53,7 +53,7 @@ def weir_starts_without_redis_and_serves_by_the_mode(t):
         assert b"degraded" in verbose.body and b"store" in verbose.body, verbose.body
         assert _said(weir, "refused"), weir.stderr()
         for record in weir.records(5):
-            assert record["reason"].startswith(("store_", "fallback_local")), record
+            assert record.get("reason", "").startswith(("store_", "fallback_local")), record
     envelope(weirs["deny"].get(), 503, "store_unavailable", close=False)
     equal(weirs["deny"].get().header("Retry-After"), "1")
     redis.start()

@@ -109,7 +109,7 @@ def a_sliding_window_log_admits_exactly_its_limit(t):
 
 def costs_are_charged_by_route(t):
     weir, _ = _weir(t, [{"name": "points", "key": ["client_ip"], "limit": "10/day", "cost": {"default": 1, "dear": 4}}],
-                    routes=[{"name": "dear", "match": {"path": "/dear"}, "upstream": "app"},
+                    workers=1, routes=[{"name": "dear", "match": {"path": "/dear"}, "upstream": "app"},
                             {"name": "rest", "match": {"path": "/**"}, "upstream": "app"}])
     left = [_item(weir.get(p).header("RateLimit"), "points")["r"] for p in ("/", "/dear", "/dear", "/dear", "/")]
     equal(left, [9, 5, 1, 1, 0])

@@ -21,7 +21,7 @@ class Build:
         with open(path, "rb") as f:
             content = f.read()
         self.sanitized = any(name in content for name in (b"__asan_init", b"__tsan_init", b"__ubsan_handle"))
-        self.has_hooks = b"x-weir-test-throw" in content.lower()
+        self.has_hooks = b"X-Weir-Test-Throw" in content or b"thrown by a test" in content
 
 
 class Context:

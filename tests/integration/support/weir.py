@@ -102,8 +102,12 @@ class Weir:
                 return self.admin("/readyz", timeout=5.0).status == 200
             except (OSError, TimeoutError, client.http1.Closed):
                 return False
+        def store_connected():
+            return '"redis:' not in self.policy and '"unix:' not in self.policy or \
+                self.metrics().sum("weir_store_up") == 1
         try:
             wait_until("/readyz answers 200", ready, timeout)
+            wait_until("every worker is connected to Redis", store_connected, timeout)
         except AssertionError as e:
             raise AssertionError(f"{e}\nstderr:\n{self.stderr()}\npolicy:\n{self.policy}") from None
         return self
@@ -160,6 +164,7 @@ class Weir:
             self.write_policy(policy)
         self.signal(signal.SIGHUP)
         wait_until("the reload is counted", lambda: self.reloads() > before, timeout)
+        time.sleep(0.1)     # the workers take the new settings over a moment after they were counted
 
     # ---- what it says ----------------------------------------------------------------------------------------------
     def admin(self, target, timeout=10.0, **kwargs):

@@ -87,9 +87,9 @@ class entry_table {
     return npos;
   }
 
-  /// Some entry: the first at or after a place chosen by `random`. Not for an empty table.
-  [[nodiscard]] std::size_t sample(std::uint64_t random) const noexcept {
-    std::size_t i = random & (slots_.size() - 1);
+  /// The next entry at or after a slot, cyclically. Not for an empty table.
+  [[nodiscard]] std::size_t occupied_from(std::size_t slot) const noexcept {
+    std::size_t i = slot & (slots_.size() - 1);
     while (slots_[i].letter == 0) i = next(i);
     return i;
   }
@@ -280,11 +280,12 @@ bool memory_table::impl::has_place(const step& s, const steps& work) const noexc
 // denies is never given up, or spraying new keys would free a blocked one; nor is a key of this call. False:
 // all are such.
 bool memory_table::impl::make_place(operation op, shard& home, const steps& work, std::int64_t now_us) {
-  constexpr int samples = 16;
+  constexpr std::size_t samples = 16;
   if (home.table.size() == 0) return false;  // this call alone names more new keys than a shard holds
   std::size_t victim = entry_table::npos;
-  for (int i = 0; i < samples; ++i) {
-    const std::size_t position = home.table.sample(next_random(home.random));
+  std::size_t position = next_random(home.random);  // neighbours in a keyed hash have nothing in common
+  for (std::size_t i = 0; i < std::min(samples, home.table.size()); ++i, ++position) {
+    position = home.table.occupied_from(position);
     const entry& e = home.table[position];
     if (e.state.pinned_until_us > now_us) continue;
     if (std::any_of(work.begin(), work.end(), [&](const step& s) { return *s.subject == e.subject; }))

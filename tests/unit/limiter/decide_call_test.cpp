@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limiter/redis/decide_call.hpp"
+
+#include "lua/scripts.hpp"
+
+#include <algorithm>
+#include <array>
+#include <doctest/doctest.h>
+#include <openssl/sha.h>
+#include <optional>
+#include <string>
+#include <vector>
+
+using namespace weir::limiter;
+
+namespace {
+
+constexpr std::string_view subject_a = "AAAAAAAAAAAAAAAAAAAAAA";
+constexpr std::string_view subject_b = "BBBBBBBBBBBBBBBBBBBBBB";
+
+rule rule_of(std::string_view id, std::string_view digits, quota q) {
+  rule r;
+  std::copy_n(id.begin(), 4, r.rid.id.begin());
+  std::copy_n(digits.begin(), 3, r.rid.digits.begin());
+  r.quota = q;
+  return r;
+}
+
+const rule first = rule_of("Ab-d", "042", {algorithm::token_bucket, 100, 1'000'000, 50});
+const rule second = rule_of("xY_z", "007", {algorithm::token_bucket, 3, 1'000'000, 3});
+const rule exact = rule_of("log0", "999", {algorithm::sliding_window_log, 20, 60'000'000, 20});
+
+charge charge_of(const rule& r, std::string_view subject, std::int64_t cost) {
+  charge c;
+  c.matched = &r;
+  std::copy_n(subject.begin(), c.subject.text.size(), c.subject.text.begin());
+  c.cost = cost;
+  return c;
+}
+
+// The arguments of one RESP command; empty when it is malformed or something follows it.
+std::vector<std::string> arguments_of(std::string_view resp) {
+  const auto line = [&](char type) -> std::optional<std::size_t> {
+    const std::size_t end = resp.find("\r\n");
+    if (end == std::string_view::npos || resp[0] != type) return std::nullopt;
+    const std::size_t number = std::stoul(std::string(resp.substr(1, end - 1)));
+    resp.remove_prefix(end + 2);
+    return number;
+  };
+  std::vector<std::string> arguments;
+  const auto count = line('*');
+  for (std::size_t i = 0; count && i < *count; ++i) {
+    const auto length = line('$');
+    if (!length || resp.size() < *length + 2 || resp.substr(*length, 2) != "\r\n") return {};
+    arguments.emplace_back(resp.substr(0, *length));
+    resp.remove_prefix(*length + 2);
+  }
+  return resp.empty() ? arguments : std::vector<std::string>{};
+}
+
+std::vector<std::string> command(operation op, std::vector<charge> charges, std::int64_t clock_us = -1) {
+  std::string out;
+  redis::append_decide(out, "EVALSHA", "sha", "rl:", op, charges, clock_us);
+  return arguments_of(out);
+}
+
+using words = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("one token bucket: key, name, cost and credits") {
+  CHECK(command(operation::take, {charge_of(first, subject_a, 3)}) ==
+        words{"EVALSHA", "sha", "1", "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}", "take", "t", "1", "Ab-d042", "3", "1",
+              "10000", "500000"});
+}
+
+TEST_CASE("rules of one subject share its key; a log has its own with the same hash tag") {
+  CHECK(command(operation::take_upto, {charge_of(first, subject_a, 1), charge_of(exact, subject_a, 2),
+                                       charge_of(second, subject_a, 0), charge_of(first, subject_b, 1)}) ==
+        words{"EVALSHA",
+              "sha",
+              "3",
+              "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}",
+              "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}:llog0",
+              "rl:1:{BBBBBBBBBBBBBBBBBBBBBB}",
+              "take_upto",
+              "t",
+              "1",
+              "Ab-d042",
+              "1",
+              "1",
+              "10000",
+              "500000",
+              "l",
+              "2",
+              "log0999",
+              "2",
+              "20",
+              "60000000",
+              "t",
+              "1",
+              "xY_z007",
+              "0",
+              "3",
+              "1000000",
+              "3000000",
+              "t",
+              "3",
+              "Ab-d042",
+              "1",
+              "1",
+              "10000",
+              "500000"});
+}
+
+TEST_CASE("operations have their names; the clock comes last and only when given") {
+  const auto c = charge_of(exact, subject_a, 1);
+  CHECK(command(operation::peek, {c}).at(4) == "peek");
+  CHECK(command(operation::refund, {c}).at(4) == "refund");
+  CHECK(command(operation::take, {c}).back() == "60000000");
+  CHECK(command(operation::take, {c}, 0).back() == "0");
+  CHECK(command(operation::take, {c}, 4'102'444'800'000'000).back() == "4102444800000000");
+}
+
+TEST_CASE("commands are appended") {
+  const auto c = charge_of(first, subject_a, 1);
+  std::string once;
+  std::string twice = "x";
+  redis::append_decide(once, "EVAL", "return 1", "p:", operation::take, {&c, 1});
+  redis::append_decide(twice, "EVAL", "return 1", "p:", operation::take, {&c, 1});
+  CHECK(twice == "x" + once);
+  CHECK(arguments_of(once).at(1) == "return 1");
+}
+
+TEST_CASE("a reply has two integers and five per charge") {
+  CHECK(redis::decide_reply_size(1) == 7);
+  CHECK(redis::decide_reply_size(3) == 17);
+}
+
+TEST_CASE("an allowed take is read") {
+  const std::array<std::int64_t, 12> integers{1'800'000'000'000'000, 1, 1, 9, 0, 100, 5, 1, 3, 0, 200, 7};
+  store_reply reply;
+  REQUIRE(redis::parse_decide(integers, 2, reply));
+  CHECK(reply.now_us == 1'800'000'000'000'000);
+  REQUIRE(reply.states.size() == 2);
+  CHECK(reply.states[1].allowed);
+  CHECK(reply.states[1].remaining == 3);
+  CHECK(reply.states[1].retry_after_us == 0);
+  CHECK(reply.states[1].reset_after_us == 200);
+  CHECK(reply.states[1].granted == 0);
+}
+
+TEST_CASE("a denial and a grant are read") {
+  store_reply reply;
+  const std::array<std::int64_t, 12> denied{5, 0, 1, 9, 0, 100, 5, 0, 0, -1, 200, 7};
+  REQUIRE(redis::parse_decide(denied, 2, reply));
+  CHECK(reply.states[0].allowed);
+  CHECK_FALSE(reply.states[1].allowed);
+  CHECK(reply.states[1].retry_after_us == -1);
+  const std::array<std::int64_t, 7> granted{5, 1, 4, 0, 0, 100, 5};
+  REQUIRE(redis::parse_decide(granted, 1, reply));
+  CHECK(reply.states[0].granted == 3);
+}
+
+TEST_CASE("impossible replies are refused") {
+  constexpr std::int64_t two53 = std::int64_t{1} << 53;
+  const std::array<std::int64_t, 7> good{5, 1, 1, 9, 0, 100, 5};
+  store_reply reply;
+  REQUIRE(redis::parse_decide(good, 1, reply));
+  CHECK_FALSE(redis::parse_decide(good, 2, reply));
+  CHECK_FALSE(redis::parse_decide(good, 0, reply));
+  CHECK_FALSE(redis::parse_decide(std::span(good).first(6), 1, reply));
+  const std::vector<std::pair<std::size_t, std::int64_t>> faults{
+      {0, 0},  {0, -1}, {0, two53}, {1, 2},
+      {1, -1}, {1, 0},  // clock, m, m against the verdicts
+      {2, 0},  {2, -1}, {3, -1},    {4, 1},
+      {4, -1}, {4, -2},  // verdict without its retry and the reverse
+      {5, -1}, {6, -1}, {3, two53}, {5, two53},
+  };
+  for (const auto& [index, value] : faults) {
+    CAPTURE(index);
+    CAPTURE(value);
+    auto bad = good;
+    bad[index] = value;
+    CHECK_FALSE(redis::parse_decide(bad, 1, reply));
+  }
+}
+
+TEST_CASE("the script is named by its SHA-1") {
+  const std::string_view script = weir::lua::decide_script();
+  std::array<unsigned char, SHA_DIGEST_LENGTH> digest{};
+  SHA1(reinterpret_cast<const unsigned char*>(script.data()), script.size(), digest.data());
+  std::string hex;
+  for (const unsigned char byte : digest) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    hex += digits[byte >> 4];
+    hex += digits[byte & 15];
+  }
+  CHECK(weir::lua::decide_sha1() == hex);
+}
+
+TEST_CASE("the production prelude reads the server's clock once and no argument") {
+  const std::string_view script = weir::lua::decide_script();
+  const std::string_view core = weir::lua::decide_core();
+  REQUIRE(script.ends_with(core));
+  const std::string_view prelude = script.substr(0, script.size() - core.size());
+  const std::size_t time = prelude.find("redis.call('TIME')");
+  CHECK(time != std::string_view::npos);
+  CHECK(prelude.find("TIME", time + 15) == std::string_view::npos);
+  CHECK(prelude.find("ARGV") == std::string_view::npos);
+  CHECK(prelude.find("KEYS") == std::string_view::npos);
+  CHECK(core.find("'TIME'") == std::string_view::npos);
+}

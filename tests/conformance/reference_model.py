@@ -1,0 +1,361 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the decision traces of vectors/ from the definitions alone.
+
+The model keeps exact rationals and answers by search: remaining is the largest cost a fresh decision allows, retry the
+smallest wait after which the same decision is allowed, reset the smallest wait after which the subject is as new. No
+formula of the product is used, so an error there cannot hide here. The output is deterministic:
+
+    tests/conformance/reference_model.py DIR      writes DIR/*.json
+"""
+import copy
+import json
+import pathlib
+import random
+import sys
+from fractions import Fraction
+
+BASE = 4_102_444_800_000_000  # the year 2100: no TTL of a real server fires
+NEVER = -1
+
+
+def smallest(predicate, least):
+    """The smallest integer w >= least with predicate(w), which is monotone and true somewhere."""
+    low, step = least - 1, 1
+    while not predicate(low + step):
+        low, step = low + step, step * 2
+    high = low + step
+    while high - low > 1:
+        middle = (low + high) // 2
+        if predicate(middle):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def largest(predicate, most):
+    """The largest integer m in 0 ... most with predicate(m), which is monotone and true at 0."""
+    return smallest(lambda m: m > most or not predicate(m), 1) - 1
+
+
+class TokenBucket:
+    """A level that rises by limit/period and never above the capacity; a token leaves with each unit."""
+
+    def __init__(self, rule):
+        self.configure(rule)
+        self.full_at = None  # the instant at which the bucket is full; None: it is
+
+    def configure(self, rule):
+        self.capacity, self.rate = rule["burst"], Fraction(rule["limit"], rule["period_us"])
+
+    def level(self, t):
+        if self.full_at is None or self.full_at <= t:
+            return Fraction(self.capacity)
+        return max(Fraction(0), self.capacity - (self.full_at - t) * self.rate)
+
+    def set_level(self, level, t):
+        self.full_at = None if level >= self.capacity else t + (self.capacity - level) / self.rate
+
+    def from_the_future(self, t):
+        return self.full_at is not None and (self.full_at - t) * self.rate > self.capacity
+
+    def repair(self, t):
+        if self.from_the_future(t):
+            self.set_level(Fraction(0), t)
+
+    def fits(self, n, t):
+        return n <= self.level(t)
+
+    def consume(self, n, t):
+        self.set_level(self.level(t) - n, t)
+
+    def give_back(self, n, t):
+        self.set_level(min(Fraction(self.capacity), self.level(t) + n), t)
+
+    def as_new(self, t):
+        return self.level(t) == self.capacity
+
+
+class SlidingWindowLog:
+    """A unit taken at s counts at t iff s > t - window."""
+
+    def __init__(self, rule):
+        self.configure(rule)
+        self.units = []
+
+    def configure(self, rule):
+        self.capacity, self.window = rule["limit"], rule["period_us"]
+
+    def live(self, t):
+        return [s for s in self.units if min(s, t) > t - self.window]
+
+    def repair(self, t):
+        self.units = [min(s, t) for s in self.units]
+
+    def fits(self, n, t):
+        return len(self.live(t)) + n <= self.capacity
+
+    def consume(self, n, t):
+        self.units = self.live(t) + [t] * n
+
+    def give_back(self, n, t):
+        live = self.live(t)
+        self.units = live[: max(0, len(live) - n)]
+
+    def as_new(self, t):
+        return not self.live(t)
+
+
+MODELS = {"token_bucket": TokenBucket, "gcra": TokenBucket, "sliding_window_log": SlidingWindowLog}
+
+
+def allows(state, n, t):
+    return n == 0 or state.fits(n, t)
+
+
+def at_later(state, t):
+    """What time alone does: the state as it would be judged from t on, a future stamp counting as taken at t."""
+    later = copy.copy(state)
+    later.repair(t)
+    return later
+
+
+def answer(state, t, allowed, wanted):
+    """remaining, retry and reset of a state at t; `wanted` is the cost a denied operation waits for."""
+    seen = at_later(state, t)
+    retry = 0
+    if not allowed:
+        retry = NEVER if wanted > seen.capacity else smallest(lambda w: allows(seen, wanted, t + w), 1)
+    return {
+        "allowed": allowed,
+        "remaining": largest(lambda m: allows(seen, m, t), seen.capacity),
+        "retry_after_us": retry,
+        "reset_after_us": smallest(lambda w: seen.as_new(t + w), 0),
+    }
+
+
+def decide_one(state, op, n, t):
+    if op != "peek":
+        state.repair(t)
+    if op == "refund":
+        state.give_back(n, t)
+        return answer(state, t, True, n)
+    if op == "take_upto":
+        granted = min(n, answer(state, t, True, n)["remaining"])
+        allowed = granted > 0 or n == 0
+        if granted > 0:
+            state.consume(granted, t)
+        return {**answer(state, t, allowed, 1), "granted": granted}
+    allowed = allows(at_later(state, t), n, t)
+    if op == "take" and allowed and n > 0:
+        state.consume(n, t)
+    return answer(state, t, allowed, n)
+
+
+def decide_several(states, op, costs, t):
+    if op != "peek":
+        for state in states:
+            state.repair(t)
+    verdicts = [allows(at_later(s, t), n, t) for s, n in zip(states, costs)]
+    if op == "take" and all(verdicts):
+        for state, n in zip(states, costs):
+            if n > 0:
+                state.consume(n, t)
+    rules = [answer(s, t, v, n) for s, v, n in zip(states, verdicts, costs)]
+    waits = [r["retry_after_us"] for r in rules if not r["allowed"]]
+    return {
+        "allowed": all(verdicts),
+        "retry_after_us": NEVER if NEVER in waits else max(waits, default=0),
+        "denied_by": [i for i, v in enumerate(verdicts) if not v],
+        "rules": rules,
+    }
+
+
+class Trace:
+    def __init__(self, name, tags, *rules):
+        self.head = {"name": name, "tags": sorted(tags)}
+        self.several = len(rules) > 1
+        self.head.update({"rules": list(rules)} if self.several else {"rule": rules[0]})
+        self.rules, self.subjects, self.events = rules, {}, []
+        self.t = BASE
+
+    def states(self, key):
+        if key not in self.subjects:
+            self.subjects[key] = [MODELS[r["algorithm"]](r) for r in self.rules]
+        return self.subjects[key]
+
+    def wait(self, us):
+        self.t += us
+
+    def op(self, op, n=1, key="k"):
+        states = self.states(key)
+        event = {"t": self.t, "op": op, "n": n}
+        if self.several:
+            event["want"] = decide_several(states, op, n, self.t)
+        else:
+            event["key"] = key
+            event["want"] = decide_one(states[0], op, n, self.t)
+        self.events.append(event)
+        return event["want"]
+
+    def take(self, n=1, key="k"):
+        return self.op("take", n, key)
+
+    def reload(self, rule):
+        self.rules = (rule,)
+        self.events.append({"t": self.t, "op": "reload", "rule": rule})
+        for states in self.subjects.values():
+            states[0].configure(rule)
+
+    def text(self):
+        head = json.dumps(self.head)[:-1]
+        lines = ",\n".join(json.dumps(e, separators=(",", ":")) for e in self.events)
+        return f'{head},"events":[\n{lines}\n]}}'
+
+
+def scenarios(rules, prefix):
+    """The traces of one single-rule suite. `rules` gives parameters by name."""
+
+    def trace(name, tags, rule):
+        t = Trace(f"{prefix}-{name}", tags, rule)
+        t.wait(random_source.randrange(10**9))
+        traces.append(t)
+        return t
+
+    random_source = random.Random(f"weir {prefix}")
+    traces = []
+
+    t = trace("burst", ["burst"], rules["plain"])
+    for _ in range(rules["plain"]["limit"] + 3):
+        t.take()
+
+    for kind in ("plain", "odd", "fast"):
+        t = trace(f"exact_retry-{kind}", ["exact_retry"], rules[kind])
+        for _ in range(40):
+            want = t.take(1 + random_source.randrange(2))
+            if want["allowed"]:
+                continue
+            t.wait(want["retry_after_us"] - 1)
+            t.take()
+            t.wait(1)
+            t.take()
+
+    t = trace("mixed", ["mixed", "cost_n", "peek", "refund", "take_upto"], rules["odd"])
+    for _ in range(120):
+        op = random_source.choice(["take", "take", "take", "peek", "refund", "take_upto"])
+        t.op(op, random_source.randrange(rules["odd"].get("burst", rules["odd"]["limit"]) + 2))
+        t.wait(random_source.randrange(2 * rules["odd"]["period_us"] // rules["odd"]["limit"] + 2))
+
+    t = trace("upto", ["take_upto", "upto", "cost_n"], rules["fast"])
+    for _ in range(40):
+        t.op("take_upto", random_source.randrange(6))
+        t.op("take_upto", 2)
+        t.wait(random_source.randrange(rules["fast"]["period_us"] // rules["fast"]["limit"] + 2))
+
+    t = trace("never", ["never", "cost_n"], rules["plain"])
+    capacity = rules["plain"].get("burst", rules["plain"]["limit"])
+    for n in (capacity + 1, capacity, 2**31, 1, capacity, 0, capacity + 1):
+        t.take(n)
+        t.op("peek", n)
+        t.op("refund", n // 3)
+        t.wait(777)
+
+    t = trace("idle", ["idle"], rules["odd"])
+    for _ in range(12):
+        want = t.take(rules["odd"].get("burst", rules["odd"]["limit"]))
+        t.wait(want["reset_after_us"] - 1)
+        t.op("peek")
+        t.wait(1)
+        t.op("peek")
+        t.wait(random_source.randrange(3))
+
+    t = trace("multi_key", ["multi_key"], rules["plain"])
+    for _ in range(60):
+        t.take(key=random_source.choice("abc"))
+        t.wait(random_source.randrange(40_000))
+
+    t = trace("reload", ["reload"], rules["odd"])
+    for round_ in range(8):
+        for _ in range(8):
+            t.take(1 + random_source.randrange(2))
+            t.wait(random_source.randrange(rules["odd"]["period_us"] // rules["odd"]["limit"] + 2))
+        t.reload(rules[("fast", "small", "odd", "plain")[round_ % 4]])
+
+    t = trace("clock_back", ["clock_back"], rules["plain"])
+    for back in (1_000, 3_600_000_000, 60_000_000):
+        for _ in range(rules["plain"]["limit"]):
+            t.take()
+            t.wait(1_000)
+        t.wait(-back)
+        for _ in range(3):
+            t.op("peek")
+            want = t.take()
+            if not want["allowed"]:
+                t.wait(want["retry_after_us"])
+            t.take()
+    return traces
+
+
+def bucket(limit, period_us, burst):
+    return {"algorithm": "token_bucket", "limit": limit, "period_us": period_us, "burst": burst}
+
+
+def log(limit, period_us):
+    return {"algorithm": "sliding_window_log", "limit": limit, "period_us": period_us}
+
+
+BUCKETS = {
+    "plain": bucket(10, 1_000_000, 5),
+    "odd": bucket(7, 1_000_003, 9),
+    "fast": bucket(700_003, 1_000_000, 4),
+    "small": bucket(3, 1_000_000, 2),
+}
+LOGS = {"plain": log(5, 1_000_000), "odd": log(9, 1_000_003), "fast": log(4, 5), "small": log(2, 700_000)}
+
+
+def several():
+    source = random.Random("weir several rules")
+    mixes = {
+        "two_buckets": [bucket(10, 1_000_000, 5), bucket(3, 700_001, 4)],
+        "three_buckets": [bucket(50, 1_000_000, 8), bucket(700_003, 1_000_000, 6), bucket(1, 250_000, 3)],
+        "two_logs": [log(4, 500_000), log(7, 1_300_000)],
+        "bucket_log": [bucket(7, 1_000_003, 5), log(6, 900_000)],
+        "log_bucket_log_bucket": [log(5, 400_000), bucket(9, 1_000_000, 4), log(8, 1_000_000), bucket(2, 300_000, 6)],
+    }
+    for name, rules in mixes.items():
+        t = Trace(f"several-{name}", ["multi", "cost_n", "peek"], *rules)
+        for _ in range(90):
+            costs = [source.choice((0, 1, 1, 1, 2, 3, 9)) for _ in rules]
+            want = t.op(source.choice(("take", "take", "take", "peek")), costs)
+            t.wait(source.choice((0, 1, 50_000, 120_000, max(1, want["retry_after_us"]))))
+        yield t
+    t = Trace("several-clock_back", ["multi", "clock_back"], bucket(10, 1_000_000, 5), bucket(3, 700_001, 4))
+    for back in (5, 3_600_000_000):
+        for _ in range(6):
+            t.take([1, 1])
+            t.wait(1_000)
+        t.wait(-back)
+        for _ in range(4):
+            t.take([1, 1])
+            t.take([9, 1])
+            t.wait(400_000)
+    yield t
+
+
+def write(directory, suite, description, traces):
+    body = ",\n".join(t.text() for t in traces)
+    head = json.dumps({"format": 1, "suite": suite, "description": description})[:-1]
+    (directory / f"{suite}.json").write_text(f'{head},"traces":[\n{body}\n]}}\n')
+
+
+def main():
+    directory = pathlib.Path(sys.argv[1])
+    directory.mkdir(parents=True, exist_ok=True)
+    write(directory, "token_bucket", "exact-rational token bucket", scenarios(BUCKETS, "token_bucket"))
+    write(directory, "sliding_window_log", "exact log", scenarios(LOGS, "sliding_window_log"))
+    write(directory, "several_rules", "all or nothing over several rules", several())
+
+
+if __name__ == "__main__":
+    main()

@@ -95,7 +95,7 @@ skipped=()
 
 # ---- Parts -----------------------------------------------------------------------------------------
 unit_programs() { # unit_programs PRESET
-  ctest --test-dir "build/$1" --show-only=json-v1 | jq -r '.tests[].command[0]' | grep _tests
+  ctest --test-dir "build/$1" --show-only=json-v1 | jq -r '.tests[].command[0]' | grep '_tests$'
 }
 
 run_unit_programs() { # run_unit_programs PRESET

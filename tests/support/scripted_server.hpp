@@ -118,11 +118,13 @@ class scripted_server {
           std::string out;
           bool close = false;
           words command;
-          while (!close && take_command(one->input, command)) {
+          std::size_t at = 0;
+          while (!close && take_command(one->input, at, command)) {
             const answer reply = judge(command);
             out += reply.bytes;
             close = reply.then_close;
           }
+          one->input.erase(0, at);
           deliver(one, out, close);
           if (reads && !close) read(one);
         });
@@ -141,18 +143,19 @@ class scripted_server {
     if (close) one->socket.close(ignored);
   }
 
-  /// "*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n" -> {"INFO", "server"}; false when it is not whole yet.
-  static bool take_command(std::string& input, words& command) {
+  /// "*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n" -> {"INFO", "server"}, `at` behind it; false when it is not whole
+  /// yet.
+  static bool take_command(const std::string& input, std::size_t& at, words& command) {
     command.clear();
-    std::size_t at = 0;
+    std::size_t next = at;
     std::size_t number = 0;
-    if (!take_number(input, at, number)) return false;
+    if (!take_number(input, next, number)) return false;
     for (std::size_t left = number; left > 0; --left) {
-      if (!take_number(input, at, number) || input.size() < at + number + 2) return false;
-      command.push_back(input.substr(at, number));
-      at += number + 2;
+      if (!take_number(input, next, number) || input.size() < next + number + 2) return false;
+      command.push_back(input.substr(next, number));
+      next += number + 2;
     }
-    input.erase(0, at);
+    at = next;
     return true;
   }
   static bool take_number(const std::string& input, std::size_t& at, std::size_t& number) {

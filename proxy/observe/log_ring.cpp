@@ -17,7 +17,7 @@ bool log_ring::push(std::string_view line) noexcept {
   const std::size_t head = head_.load(std::memory_order_relaxed);
   if (head - tail_seen_ + line.size() > capacity_) {
     tail_seen_ = tail_.load(std::memory_order_acquire);
-    if (line.size() > capacity_ || head - tail_seen_ + line.size() > capacity_) {
+    if (head - tail_seen_ + line.size() > capacity_) {
       dropped_.store(dropped_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
       return false;
     }

@@ -79,6 +79,8 @@ TEST_CASE("plain text is written as it is") {
 
 TEST_CASE("quotes, backslashes, control bytes and DEL are escaped") {
   CHECK(escaped("a\"b\\c") == R"("a\"b\\c")");
+  CHECK(escaped("123\x7f"
+                "4567") == "\"123\\u007f4567\"");
   CHECK(escaped("12345678\x7f\"\\\n4567") == "\"12345678\\u007f\\\"\\\\\\u000a4567\"");
   CHECK(escaped(std::string_view("\0\n\x1f\x7f", 4)) == R"("\u0000\u000a\u001f\u007f")");
 }

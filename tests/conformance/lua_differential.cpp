@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+// lua_differential [--operations N] [--seed N]
+// The decision script against the memory store: random rules, operations, clock steps and reloads, every
+// number of every answer. Exit 1 at the first difference.
+#include "limiter/redis/decide_call.hpp"
+#include "limiter/stores/memory_store.hpp"
+#include "tests/conformance/clock_argv.hpp"
+#include "tests/support/lua_host.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <random>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using namespace weir::limiter;
+using weir::tests::lua_host;
+
+constexpr std::int64_t epoch_us = 1'800'000'000'000'000;
+constexpr std::size_t most_rules = 4;
+constexpr std::size_t subjects = 2;
+constexpr int steps_per_trial = 60;
+
+class dice {
+ public:
+  explicit dice(std::uint64_t seed) : random_(seed) {}
+  std::int64_t below(std::int64_t n) {
+    return static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(n));
+  }
+  bool chance(int percent) { return below(100) < percent; }
+  std::int64_t pick(std::span<const std::int64_t> from) {
+    return from[static_cast<std::size_t>(below(static_cast<std::int64_t>(from.size())))];
+  }
+
+ private:
+  std::mt19937_64 random_;
+};
+
+quota random_bucket(dice& d) {
+  constexpr std::int64_t limits[] = {1, 2, 3, 7, 10, 100, 700'003, 999'983, 2'147'483'648};
+  constexpr std::int64_t periods[] = {1, 7, 1000, 333'333, 1'000'000, 1'000'003, 60'000'000, 86'400'000'000};
+  quota q{algorithm::token_bucket, d.pick(limits), d.pick(periods), 1 + d.below(12)};
+  if (d.chance(10)) q.burst = std::int64_t{1} << d.below(53);
+  const quota_check check = validate(q);
+  if (check.problem != quota_problem::none)
+    q.burst = std::max<std::int64_t>(1, check.nearest_legal - d.below(3));
+  return validate(q).problem == quota_problem::none ? q : random_bucket(d);
+}
+
+quota random_log(dice& d) {
+  constexpr std::int64_t windows[] = {1, 5, 1000, 333'333, 1'000'000, 60'000'000};
+  const std::int64_t limit = d.chance(1) ? 2500 : 1 + d.below(12);
+  return {algorithm::sliding_window_log, limit, d.pick(windows), limit};
+}
+
+quota random_quota(dice& d) {
+  return d.chance(60) ? random_bucket(d) : random_log(d);
+}
+
+subject_key subject_named(std::size_t number) {
+  subject_key key;
+  key.text.fill('s');
+  key.text[0] = static_cast<char>('a' + number);
+  return key;
+}
+
+/// One history on both sides. A trial either steps its clock back or lets the TTLs of the script's keys fire.
+class trial {
+ public:
+  trial(dice& d, lua_host& host) : dice_(d), host_(host), steps_back_(d.chance(50)) {
+    host_.data.clear();
+    host_.expire = !steps_back_;
+    const auto count = static_cast<std::size_t>(1 + (d.chance(40) ? 0 : d.below(most_rules)));
+    rules_.resize(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      const char digit = static_cast<char>('0' + i);
+      rules_[i].rid = {{'r', 'u', '-', digit}, {'0', '4', digit}};
+      rules_[i].quota = random_quota(d);
+    }
+    apart_ = d.chance(30);
+    now_us_ += d.below(1'000'000'000);
+    if (d.chance(20)) plant_foreign_entry();
+  }
+
+  /// False at a difference, which it has printed.
+  bool run() {
+    for (int i = 0; i < steps_per_trial; ++i) {
+      if (!step()) return false;
+    }
+    return foreign_.empty() || host_.data[foreign_key_].text.find(foreign_) != std::string::npos ||
+           report("an entry of an unknown rule was lost: " + foreign_);
+  }
+
+ private:
+  using place = std::pair<std::size_t, std::size_t>;  // rule, subject
+
+  // As another version of the configuration may have written it.
+  void plant_foreign_entry() {
+    foreign_ = "oth_=k" + std::to_string(now_us_ + (std::int64_t{1} << 51)) + ":7";
+    foreign_key_ = "rl:1:{" + std::string(subject_named(0).view()) + "}";
+    host_.data[foreign_key_] = {foreign_, {}, false, (now_us_ + (std::int64_t{1} << 51)) / 1000 + 1};
+  }
+
+  bool step() {
+    if (dice_.chance(5)) reload();
+    move_clock();
+    const auto op = dice_.chance(55) ? operation::take : static_cast<operation>(dice_.below(4));
+    const charge_list charges = random_charges();
+
+    store_reply twin;
+    table_.execute(op, charges, twin);
+    command_.clear();
+    redis::append_decide(command_, "EVALSHA", "sha", "rl:", op, charges, now_us_);
+    host_.now_us = now_us_;
+    const std::int64_t writes_before = host_.writes;
+    const lua_host::result reply = host_.evaluate(command_);
+    if (!reply.error.empty()) return report("script error: " + reply.error);
+    store_reply script;
+    if (!redis::parse_decide(reply.integers, charges.size(), script)) return report("impossible reply");
+    if (!same(twin, script)) return report(describe(op, charges, twin, script));
+    const bool denied =
+        std::any_of(twin.states.begin(), twin.states.end(), [](const auto& s) { return !s.allowed; });
+    const bool silent = op == operation::peek || (denied && !steps_back_ && !reloaded_);
+    if (silent && host_.writes != writes_before) return report("a peek or a denied operation wrote");
+    if (op != operation::peek) remember(charges, twin);
+    last_retry_us_ = std::max<std::int64_t>(0, twin.states.front().retry_after_us);
+    return true;
+  }
+
+  void reload() {
+    rule& r = rules_[static_cast<std::size_t>(dice_.below(static_cast<std::int64_t>(rules_.size())))];
+    const std::int64_t window_us = r.quota.period_us;
+    r.quota = r.quota.algorithm == algorithm::token_bucket ? random_bucket(dice_) : random_log(dice_);
+    // A TTL was set for the window of its day: a longer one would find less in the script's store than in the twin.
+    if (r.quota.algorithm == algorithm::sliding_window_log && host_.expire) r.quota.period_us = window_us;
+    reloaded_ = true;
+  }
+
+  void move_clock() {
+    const quota& q = rules_.front().quota;
+    const std::int64_t from = now_us_;
+    switch (dice_.below(8)) {
+      case 0:
+      case 1:
+        break;
+      case 2:
+        now_us_ += 1 + dice_.below(3);
+        break;
+      case 3:
+        now_us_ += last_retry_us_ < (std::int64_t{1} << 50) ? last_retry_us_ : 1;
+        break;
+      case 4:
+        now_us_ += std::max<std::int64_t>(0, last_retry_us_ % (std::int64_t{1} << 50) - 1);
+        break;
+      case 5:
+        now_us_ += dice_.below(q.period_us * 2 + 1);
+        break;
+      case 6:
+        now_us_ += dice_.below(q.period_us / q.limit * 3 + 2);
+        break;
+      default:
+        if (steps_back_) step_back();
+    }
+    // Instants stay far below 2^53; a trial that ran away starts over from its clock.
+    if (now_us_ > epoch_us * 2) now_us_ = from;
+  }
+
+  // Not into the life of an entry that has expired: the script may have dropped it with a commit of another
+  // rule, which the twin does not do, and both are right.
+  void step_back() {
+    constexpr std::int64_t steps[] = {1, 50, 20'000, 1'000'000, 3'600'000'000, 86'400'000'000};
+    std::int64_t target = now_us_ - 1 - dice_.below(dice_.pick(steps));
+    for (const auto& [where, expires_at_us] : expiry_) {
+      if (expires_at_us <= now_us_ + 2) target = std::max(target, expires_at_us + 2);
+    }
+    now_us_ = std::min(now_us_, target);
+  }
+
+  charge_list random_charges() {
+    charge_list charges;
+    const auto who = static_cast<std::size_t>(dice_.below(subjects));
+    for (std::size_t i = 0; i < rules_.size(); ++i) {
+      if (rules_.size() > 1 && dice_.chance(15)) continue;
+      charges.push_back(
+          {&rules_[i], subject_named(who + (apart_ ? i * subjects : 0)), random_cost(rules_[i].quota)});
+    }
+    if (charges.empty()) charges.push_back({&rules_[0], subject_named(who), random_cost(rules_[0].quota)});
+    return charges;
+  }
+
+  std::int64_t random_cost(const quota& q) {
+    constexpr std::int64_t most = std::int64_t{1} << 31;
+    if (dice_.chance(50)) return 1;
+    if (dice_.chance(2)) return most;
+    return dice_.below(std::min(q.burst + 2, most));
+  }
+
+  void remember(const charge_list& charges, const store_reply& reply) {
+    for (std::size_t i = 0; i < charges.size(); ++i) {
+      const auto rule_number = static_cast<std::size_t>(charges[i].matched - rules_.data());
+      const place where{rule_number, static_cast<std::size_t>(charges[i].subject.text[0])};
+      expiry_[where] = now_us_ + reply.states[i].reset_after_us;
+    }
+  }
+
+  static bool same(const store_reply& a, const store_reply& b) {
+    return a.now_us == b.now_us && std::equal(a.states.begin(), a.states.end(), b.states.begin(),
+                                              b.states.end(), [](const rule_state& x, const rule_state& y) {
+                                                return x.allowed == y.allowed && x.remaining == y.remaining &&
+                                                       x.retry_after_us == y.retry_after_us &&
+                                                       x.reset_after_us == y.reset_after_us &&
+                                                       x.granted == y.granted;
+                                              });
+  }
+
+  static std::string describe(operation op, const charge_list& charges, const store_reply& twin,
+                              const store_reply& script) {
+    std::string text = "operation " + std::to_string(static_cast<int>(op));
+    for (std::size_t i = 0; i < charges.size(); ++i) {
+      const quota& q = charges[i].matched->quota;
+      text += "\n  rule " + std::string(charges[i].matched->rid.text()) + " algorithm " +
+              std::to_string(static_cast<int>(q.algorithm)) + " limit " + std::to_string(q.limit) +
+              " period " + std::to_string(q.period_us) + " burst " + std::to_string(q.burst) + " cost " +
+              std::to_string(charges[i].cost);
+      for (const store_reply* r : {&twin, &script}) {
+        const rule_state& s = r->states[i];
+        text += std::string(r == &twin ? "\n    twin   " : "\n    script ") +
+                (s.allowed ? "allowed" : "denied") + " remaining " + std::to_string(s.remaining) + " retry " +
+                std::to_string(s.retry_after_us) + " reset " + std::to_string(s.reset_after_us) +
+                " granted " + std::to_string(s.granted);
+      }
+    }
+    return text;
+  }
+
+  bool report(const std::string& what) const {
+    std::printf("at %lld: %s\n", static_cast<long long>(now_us_), what.c_str());
+    return false;
+  }
+
+  dice& dice_;
+  lua_host& host_;
+  const bool steps_back_;
+  bool apart_ = false;  // a subject per rule
+  bool reloaded_ = false;
+  std::vector<rule> rules_;
+  std::int64_t now_us_ = epoch_us;
+  std::int64_t last_retry_us_ = 0;
+  std::map<place, std::int64_t> expiry_;
+  std::string foreign_;
+  std::string foreign_key_;
+  std::string command_;
+  memory_table table_{{.max_keys = 1000, .shards = 1, .clock = [this] { return now_us_; }}};
+};
+
+std::int64_t option(std::span<char*> arguments, std::string_view name, std::int64_t fallback) {
+  for (std::size_t i = 1; i + 1 < arguments.size(); i += 2) {
+    if (arguments[i] == name) return std::strtoll(arguments[i + 1], nullptr, 10);
+  }
+  return fallback;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::span<char*> arguments(argv, static_cast<std::size_t>(argc));
+  const std::int64_t operations = option(arguments, "--operations", 1'000'000);
+  const std::int64_t seed = option(arguments, "--seed", 1);
+  lua_host host(weir::tests::script_with_argument_clock());
+  dice d(static_cast<std::uint64_t>(seed));
+  for (std::int64_t done = 0; done < operations; done += steps_per_trial) {
+    if (trial(d, host).run()) continue;
+    std::printf("seed %lld, after %lld operations: script and twin differ\n", static_cast<long long>(seed),
+                static_cast<long long>(done));
+    return 1;
+  }
+  std::printf("%lld operations, 0 differences\n", static_cast<long long>(operations));
+  return 0;
+}

@@ -36,7 +36,8 @@ def weir_starts_without_redis_and_serves_by_the_mode(t):
     for mode, statuses in expected.items():
         begin = time.monotonic()
         # deny: /readyz may be 503 by design, so the port is awaited instead
-        weir = t.weir(_policy(u, redis, mode, [{"name": "per-ip", "key": ["client_ip"], "limit": "2/day"}]), start=False)
+        rules = [{"name": "per-ip", "key": ["client_ip"], "limit": "2/day"}]
+        weir = t.weir(_policy(u, redis, mode, rules), start=False)
         weir.spawn()
         wait_until("the admin port answers", lambda: _answers(weir))
         took = time.monotonic() - begin
@@ -99,7 +100,8 @@ def _kill_and_restart_under_load(t, mode, own_statuses):
     load.stop()
     assert len(load.samples) > 1500, f"only {len(load.samples)} requests"
     strange = [s for s in load.samples if s.status not in (200, *own_statuses)]
-    assert not strange, f"{len(strange)} answers that are not {mode}'s: {strange[0].status} at +{strange[0].wall - killed:.2f} s"
+    assert not strange, f"{len(strange)} answers that are not {mode}'s: {strange[0].status} " \
+                        f"{strange[0].wall - killed:+.2f} s after the kill"
     outside = [s for s in load.samples if s.status != 200 and not killed - 0.5 <= s.wall <= back + 2.0]
     assert not outside, f"{len(outside)} of {mode}'s answers outside of the outage"
     records = weir.records(len(load.samples) + 1)
@@ -196,7 +198,8 @@ def a_script_flush_is_healed_without_a_client_noticing(t):
 def one_rule_may_have_its_own_failure_mode(t):
     u, redis = t.upstream(), t.redis(start=False)
     rules = [{"name": "soft", "key": ["client_ip"], "limit": "10/day", "failure_mode": "allow"},
-             {"name": "hard", "match": {"path": "/hard"}, "key": ["client_ip"], "limit": "10/day", "failure_mode": "deny"}]
+             {"name": "hard", "match": {"path": "/hard"}, "key": ["client_ip"], "limit": "10/day",
+              "failure_mode": "deny"}]
     weir = t.weir(_policy(u, redis, "allow", rules), start=False)
     weir.spawn()
     wait_until("the admin port answers", lambda: _answers(weir))

@@ -98,8 +98,8 @@ def a_client_that_waits_retry_after_is_admitted(t):
 
 def a_sliding_window_log_admits_exactly_its_limit(t):
     for store in ({}, {"url": t.redis().url}):
-        weir, _ = _weir(t, [{"name": "log", "key": ["client_ip"], "limit": "50/hour", "algorithm": "sliding_window_log"}],
-                        store=store)
+        rule = {"name": "log", "key": ["client_ip"], "limit": "50/hour", "algorithm": "sliding_window_log"}
+        weir, _ = _weir(t, [rule], store=store)
         load = Load(weir.port, total=200, connections=16).start().join()
         equal(load.counts(), {200: 50, 429: 150})
         r = weir.get()

@@ -15,7 +15,8 @@ from support import client, upstream
 from support.check import envelope, equal, fails_with
 from support.context import Skip
 from support.load import Load
-from support.weir import wait_until
+from support.ports import free_port
+from support.weir import Helper, listening, wait_until
 
 PER_IP = [{"name": "per-ip", "key": ["client_ip"], "limit": "1000000/day"}]
 
@@ -29,7 +30,7 @@ def _run(t, *args, **kwargs):
                           **kwargs)
 
 
-# ---- start and stop -----------------------------------------------------------------------------------------------
+# ---- start and stop ------------------------------------------------------------------------------------------------
 
 def the_smallest_policy_file_runs(t):
     u = t.upstream(upstream.ok(b"small"))
@@ -151,7 +152,8 @@ def the_exit_codes_are_0_64_and_78(t):
     path = os.path.join(folder, "weir.yaml")
     with open(path, "w", encoding="utf-8") as f:
         f.write("version: 1\nupstreams:\n  app: {url: \"http://127.0.0.1:1\"}\nrules:\n"
-                "  - {name: per-ip, key: [client_ip], limit: 100, brust: 7}\n  - {name: x, key: [nobody], limit: 1/day}\n")
+                "  - {name: per-ip, key: [client_ip], limit: 100, brust: 7}\n"
+                "  - {name: x, key: [nobody], limit: 1/day}\n")
     for verb in (("check", path), ("run", "-c", path)):
         done = _run(t, *verb, cwd=folder)
         text = done.stdout + done.stderr
@@ -187,6 +189,19 @@ def health_asks_the_admin_port(t):
     equal(_run(t, "health", "--admin", url).returncode, 69)
 
 
+def weir_echo_is_a_demo_upstream(t):
+    listen = f"127.0.0.1:{free_port()}"
+    echo = t.keep(Helper([t.build.path, "echo", "--listen", listen, "--delay", "5ms"]))
+    wait_until("it listens", lambda: echo.running() and listening(listen))
+    weir = t.weir({"upstreams": {"app": {"url": f"http://{listen}"}}})
+    r = weir.fetch("POST", "/demo?x=1", {"X-Mine": "yes", "X-Request-ID": "seen"}, b"hello")
+    equal((r.status, r.header("Content-Type")), (200, "application/json"))
+    told = json.dumps(r.json())
+    for wanted in ("POST", "/demo", "X-Mine", "yes", "seen", "1.1 weir"):
+        assert wanted in told, f"{wanted!r} is not in {told}"
+    equal(echo.terminate(), 0)
+
+
 def a_killed_weir_starts_again_at_once(t):
     u = t.upstream()
     weir = t.weir(_policy(u))
@@ -199,7 +214,7 @@ def a_killed_weir_starts_again_at_once(t):
     t.note(f"{time.monotonic() - begin:.2f} s")
 
 
-# ---- reload -----------------------------------------------------------------------------------------------------------
+# ---- reload --------------------------------------------------------------------------------------------------------
 
 def fifty_reloads_under_load_fail_nothing_and_keep_the_counters(t):
     u = t.upstream()
@@ -274,7 +289,7 @@ def an_identical_file_is_unchanged_and_a_new_listener_address_is_refused(t):
     equal(weir.get().status, 200)
 
 
-# ---- access log -------------------------------------------------------------------------------------------------------
+# ---- access log ----------------------------------------------------------------------------------------------------
 
 STAMP = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z")
 TYPES = {"ts": str, "request_id": str, "client_ip": str, "peer_ip": str, "user_hash": str, "method": str, "path": str,
@@ -341,8 +356,9 @@ def a_record_tells_what_happened(t):
 
 def hostile_bytes_are_escaped_in_the_log(t):
     u = t.upstream()
-    weir = t.weir(_policy(u))
-    for message in (b'GET /"\x7f\xff\x1b[31m HTTP/1.1\r\nHost: a\r\n\r\n', b"GET /\xc3\x28?\x00 HTTP/1.1\r\nHost: a\r\n\r\n",
+    weir = t.weir(_policy(u, workers=1))    # one worker writes its lines in order
+    for message in (b'GET /"\x7f\xff\x1b[31m HTTP/1.1\r\nHost: a\r\n\r\n',
+                    b"GET /\xc3\x28?\x00 HTTP/1.1\r\nHost: a\r\n\r\n",
                     b"GET /" + b"a" * 5000 + b'?"%22\\\r\n HTTP/1.1\r\n\r\n'):
         with weir.connect() as c:
             c.send(message)
@@ -359,7 +375,8 @@ def hostile_bytes_are_escaped_in_the_log(t):
 
 def the_request_id_is_kept_or_made_and_echoed_in_every_answer(t):
     u = t.upstream(upstream.by_path({"/reset": upstream.reset_after_body}))
-    weir = t.weir(_policy(u, rules=[{"name": "few", "match": {"path": "/few"}, "key": ["client_ip"], "limit": "1/day"}]))
+    few = {"name": "few", "match": {"path": "/few"}, "key": ["client_ip"], "limit": "1/day"}
+    weir = t.weir(_policy(u, rules=[few]))
     weir.get("/few")
     good = ["a", "A.b_c-9", "x" * 128]
     bad = ["", "a b", "x" * 129, "a;b", "ä"]
@@ -454,10 +471,10 @@ def the_own_log_may_be_json(t):
     equal(weir.terminate(), 0)
     lines = [json.loads(line) for line in weir.stderr().splitlines()]
     assert lines and all({"ts", "level", "msg"} <= set(line) for line in lines), lines
-    assert "1 rule" in weir.stderr() and "enforced" in weir.stderr(), weir.stderr()
+    assert "1 enforced" in weir.stderr(), weir.stderr()
 
 
-# ---- admin port ---------------------------------------------------------------------------------------------------------
+# ---- admin port ----------------------------------------------------------------------------------------------------
 
 def metrics_pass_promtool(t):
     promtool = t.need("promtool")
@@ -485,6 +502,7 @@ def hostile_requests_do_not_grow_the_metrics(t):
     with weir.connect() as c:
         for i in range(500):
             c.request(f"M{i}", f"/path/{i}", host=f"h{i}.example")
+    weir.records(500)
     per_name = collections.Counter(name for name, _ in weir.metrics())
     assert max(per_name.values()) <= 200, per_name.most_common(3)
     equal(weir.metrics().sum("http_server_request_duration_seconds_count", http_request_method="_OTHER"), 500)
@@ -505,7 +523,7 @@ def the_admin_port_answers_what_it_should_and_nothing_else(t):
     equal([r.target for r in u.requests], ["/livez", "/metrics"])
 
 
-# ---- faults inside ------------------------------------------------------------------------------------------------------
+# ---- faults inside -------------------------------------------------------------------------------------------------
 
 def an_exception_in_one_session_harms_no_other(t):
     u = t.upstream(upstream.by_path({"/slow": upstream.delayed(0.5, upstream.ok(b"slow"))}))

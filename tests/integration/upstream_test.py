@@ -9,7 +9,8 @@ from support import client, http1, upstream
 from support.check import envelope, equal, fails_with
 from support.load import Load
 from support.ports import free_port
-from support.upstream import by_path, close_after_body, delayed, drip, ok, raw, reset_after_body, reset_at_head, sequence
+from support.upstream import (by_path, close_after_body, delayed, drip, ok, raw, reset_after_body, reset_at_head,
+                              sequence)
 from support.weir import wait_until
 
 
@@ -21,7 +22,7 @@ NO_RETRY = {"retry": {"attempts": 0}}
 UNLIMITED = {"budget": "100%", "budget_min": 100}
 
 
-# ---- retries --------------------------------------------------------------------------------------------------------
+# ---- retries -------------------------------------------------------------------------------------------------------
 
 def a_get_is_retried_on_reset_close_and_503(t):
     for bad in (reset_at_head, reset_after_body, close_after_body, ok(b"busy", status=503), ok(status=502)):
@@ -159,7 +160,7 @@ def endpoints_share_the_load_by_every_method(t):
             assert max(shares) - min(shares) <= 2, shares
 
 
-# ---- deadlines --------------------------------------------------------------------------------------------------------
+# ---- deadlines -----------------------------------------------------------------------------------------------------
 
 def _timed(function):
     begin = time.monotonic()
@@ -247,7 +248,7 @@ def an_upstream_name_that_does_not_resolve_is_a_502_without_internals(t):
     assert b"invalid" not in r.body
 
 
-# ---- clients that leave ---------------------------------------------------------------------------------------------
+# ---- clients that leave --------------------------------------------------------------------------------------------
 
 def a_client_that_leaves_cancels_the_attempt(t):
     for leave in ("close", "reset", "half_close"):
@@ -284,7 +285,7 @@ def a_client_that_leaves_inside_the_answer_cancels_it(t):
     equal(weir.get().status, 200)
 
 
-# ---- pool -------------------------------------------------------------------------------------------------------------
+# ---- pool ----------------------------------------------------------------------------------------------------------
 
 def a_full_pool_answers_503_after_the_acquire_timeout(t):
     u = t.upstream(delayed(1.5))
@@ -394,7 +395,8 @@ MALFORMED = {
     "chunked in 1.0": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "101 unasked": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
     "17 interim": b"HTTP/1.1 102 Processing\r\n\r\n" * 17 + GOOD,
-    "101 fields": b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: 1\r\n" % i for i in range(101)) + b"Content-Length: 0\r\n\r\n",
+    "101 fields": b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: 1\r\n" % i for i in range(101))
+                  + b"Content-Length: 0\r\n\r\n",
     "head of 40 KiB": b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: %s\r\n" % (i, b"a" * 8000) for i in range(5))
                       + b"Content-Length: 0\r\n\r\n",
 }

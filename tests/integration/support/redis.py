@@ -143,6 +143,7 @@ class RedisServer:
         """Every key with its serialised value and absolute expiry: equal snapshots = no byte changed."""
         client = self.client()
         try:
-            return {k: (client.call("DUMP", k), client.call("PEXPIRETIME", k)) for k in sorted(client.call("KEYS", "*"))}
+            keys = sorted(client.call("KEYS", "*"))
+            return {k: (client.call("DUMP", k), client.call("PEXPIRETIME", k)) for k in keys}
         finally:
             client.close()

@@ -58,7 +58,8 @@ class Exchange:
             deadline = time.monotonic() + timeout
             length, is_chunked = http1.framing(self.request.fields, "in a request")
             if is_chunked:
-                self.request.body, self.request.trailers = http1.read_chunked(self.reader, deadline, "in a request body")
+                self.request.body, self.request.trailers = http1.read_chunked(
+                    self.reader, deadline, "in a request body")
             else:
                 self.request.body = self.reader.exactly(length or 0, deadline, "in a request body")
         return self.request.body
@@ -194,7 +195,7 @@ class Upstream:
         return request
 
 
-# ---- scripts ----------------------------------------------------------------------------------------------------
+# ---- scripts -------------------------------------------------------------------------------------------------------
 
 def ok(body=b"ok", fields=(), status=200, chunk_sizes=None):
     """Reads the request, answers."""
@@ -290,7 +291,7 @@ def by_path(table, default=None):
     return script
 
 
-# ---- sockets that are not servers ---------------------------------------------------------------------------------
+# ---- sockets that are not servers ----------------------------------------------------------------------------------
 
 class BlackHole:
     """A port whose accept queue is full: connects neither succeed nor fail."""

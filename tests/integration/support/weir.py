@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -25,6 +26,37 @@ def wait_until(what, check, timeout=20.0, interval=0.02):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout} s in vain until {what}; last value: {value!r}")
         time.sleep(interval)
+
+
+def listening(address):
+    """True when something accepts on HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 1.0).close()
+        return True
+    except OSError:
+        return False
+
+
+class Helper:
+    """A process beside weir."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+
+    def running(self):
+        return self.process.poll() is None
+
+    def terminate(self):
+        """SIGTERM and the exit code."""
+        self.process.terminate()
+        return self.process.wait(20)
+
+    def stop(self):
+        if self.running():
+            self.process.kill()
+            self.process.wait(10)
 
 
 class Metrics(dict):

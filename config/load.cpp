@@ -67,8 +67,10 @@ void load_into(load_result& result, const std::string& name, const std::string& 
   result.rule_summaries = rules_in_words(draft.settings.policy.rules());
   if (has_errors(result.problems)) return;
   auto& s = draft.settings;
-  if (!draft.has_hash_key && RAND_bytes(s.hash_key.data(), static_cast<int>(s.hash_key.size())) != 1) {
-    return report.error("E0502", {}, "no random bytes for a hash key", {"", "set `hash_key_file`"});
+  if (!draft.has_hash_key) {
+    const auto* key = process_hash_key();
+    if (key == nullptr) return report.error("E0502", {}, "no random bytes for a hash key", {"", "set `hash_key_file`"});
+    s.hash_key = *key;
   }
   s.hash = hash_of(result.source_text);
   s.source = name;

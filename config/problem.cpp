@@ -51,13 +51,20 @@ struct window {
   std::size_t caret = 0;
 };
 
+/// The start of the character at `at`; a file in another encoding has none nearby, then `at` itself.
+std::size_t character_start(std::string_view line, std::size_t at) {
+  constexpr std::size_t longest_tail = 3;
+  for (std::size_t back = 0; back <= std::min(longest_tail, at); ++back) {
+    if (at - back >= line.size() || !continues_character(line[at - back])) return at - back;
+  }
+  return at;
+}
+
 window window_around(std::string_view line, std::size_t caret) {
   std::size_t begin = 0;
   if (line.size() > widest_line && caret > widest_line / 2)
-    begin = std::min(caret, line.size()) - widest_line / 2;
-  while (begin > 0 && begin < line.size() && continues_character(line[begin])) --begin;
-  std::size_t end = std::min(line.size(), begin + widest_line);
-  while (end > begin && end < line.size() && continues_character(line[end])) --end;
+    begin = character_start(line, caret - widest_line / 2);
+  const std::size_t end = character_start(line, std::min(line.size(), begin + widest_line));
   return {line.substr(begin, end - begin), caret - begin};
 }
 

@@ -27,6 +27,11 @@ auto connection_of(const proxy::store_settings& s) {
   return std::tie(s.kind, s.host, s.port, s.unix_path, s.username, s.password, s.database);
 }
 
+/// What the running stores were built with.
+auto store_shape_of(const proxy::store_settings& s) {
+  return std::tie(s.key_prefix, s.connect_timeout, s.command_timeout, s.max_in_flight, s.replicas, s.max_keys);
+}
+
 }  // namespace
 
 std::vector<problem> reload_problems(const proxy::settings& current, const proxy::settings& next,
@@ -44,6 +49,9 @@ std::vector<problem> reload_problems(const proxy::settings& current, const proxy
   refuse(current.listeners != next.listeners, "listen", "listen");
   refuse(!(current.admin == next.admin), "admin", "admin");
   refuse(connection_of(current.store) != connection_of(next.store), "store", "store.url");
+  refuse(store_shape_of(current.store) != store_shape_of(next.store), "store", "store");
+  refuse(!(current.access_log == next.access_log), "access_log", "access_log");
+  refuse(current.limits.connections != next.limits.connections, "limits", "limits.connections");
   return problems;
 }
 

@@ -103,7 +103,11 @@ int usage_error(const std::string& message, const std::string& hint, const std::
 
 /// CLI11 says only that an argument was not expected; this names it and what was probably meant.
 int explain(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
-  const std::string first = argc > 1 ? argv[1] : "";
+  if (argc < 2) {
+    std::fputs(app.help().c_str(), stderr);
+    return exit_usage;
+  }
+  const std::string first = argv[1];
   const auto* verb = app.get_subcommands().empty() ? nullptr : app.get_subcommands().front();
   const auto verbs = verb_names(app);
   if (verb == nullptr && !first.empty() && first.front() != '-') {
@@ -174,8 +178,7 @@ int run_cli(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    const auto verbs = app.get_subcommands();
-    std::fputs((verbs.empty() ? app.help() : verbs.front()->help()).c_str(), stdout);
+    std::fputs(app.help().c_str(), stdout);  // of the verb, when there is one
     return exit_ok;
   } catch (const CLI::CallForVersion& version) {
     std::fputs((std::string{version.what()} + "\n").c_str(), stdout);

@@ -73,6 +73,15 @@ TEST_CASE("a long line is cut around the caret and control bytes never reach the
   CHECK(render(p, std::string(10000, 'a') + "\x1b[31m", false).find('\x1b') == std::string::npos);
 }
 
+TEST_CASE("a line in another encoding is shown as well as it can be") {
+  auto p = brust();
+  p.line = 1;
+  for (const int column : {1, 50, 100, 161, 300}) {
+    p.column = column;
+    CHECK(render(p, std::string(300, '\x91'), false).find("1:") != std::string::npos);
+  }
+}
+
 TEST_CASE("a place behind the end of the source does no harm") {
   auto p = brust();
   p.line = 99;

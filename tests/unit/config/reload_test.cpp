@@ -45,6 +45,10 @@ TEST_CASE("workers, listeners, the admin port and the store's place need a resta
   CHECK(refused("", "store: {url: \"redis://h\"}\n") == "store.url");
   CHECK(refused("store: {url: \"redis://h/1\"}\n", "store: {url: \"redis://h/2\"}\n") == "store.url");
   CHECK(refused("store: {url: \"redis://:a@h\"}\n", "store: {url: \"redis://:b@h\"}\n") == "store.url");
+  CHECK(refused("", "store: {key_prefix: \"a:\"}\n") == "store");
+  CHECK(refused("", "store: {pool: {command_timeout: 9ms}}\n") == "store");
+  CHECK(refused("", "access_log: {to: stderr}\n") == "access_log");
+  CHECK(refused("", "limits: {connections: 9}\n") == "limits.connections");
 }
 
 TEST_CASE("the problem points at the section in the new file") {

@@ -8,6 +8,7 @@
 #include "config/yaml_reader.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <fmt/format.h>
@@ -26,6 +27,19 @@ std::string hash_of(std::string_view text) {
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
   return fmt::format("{:02x}", fmt::join(digest.begin(), digest.begin() + 6, ""));
+}
+
+using hash_key = std::array<unsigned char, 32>;
+
+/// One key for the life of the process, so that a reload does not change the hashes of users; null without
+/// entropy.
+const hash_key* process_hash_key() {
+  static const auto key = [] {
+    std::optional<hash_key> random{std::in_place};
+    if (RAND_bytes(random->data(), static_cast<int>(random->size())) != 1) random.reset();
+    return random;
+  }();
+  return key ? &*key : nullptr;
 }
 
 /// Extensions are the user's own: anchors and notes.
@@ -69,7 +83,8 @@ void load_into(load_result& result, const std::string& name, const std::string& 
   auto& s = draft.settings;
   if (!draft.has_hash_key) {
     const auto* key = process_hash_key();
-    if (key == nullptr) return report.error("E0502", {}, "no random bytes for a hash key", {"", "set `hash_key_file`"});
+    if (key == nullptr)
+      return report.error("E0502", {}, "no random bytes for a hash key", {"", "set `hash_key_file`"});
     s.hash_key = *key;
   }
   s.hash = hash_of(result.source_text);

@@ -33,7 +33,7 @@ TEST_CASE("rules, limits and upstream settings may change while weir runs") {
   CHECK(refused("rules: [{name: r, key: [client_ip], limit: 1/second}]\n",
                 "rules: [{name: r, key: [client_ip], limit: 9/second}]\n") == "");
   CHECK(refused("", "limits: {header_count: 50}\n") == "");
-  CHECK(refused("", "store: {pool: {command_timeout: 10ms}}\n") == "");
+  CHECK(refused("", "store: {failure_mode: deny}\n") == "");
 }
 
 TEST_CASE("workers, listeners, the admin port and the store's place need a restart") {

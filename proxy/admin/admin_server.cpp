@@ -179,7 +179,7 @@ tcp::acceptor bind(asio::io_context& io, const socket_address& address) {
     return tcp::acceptor(io, resolve(io, address));  // sets SO_REUSEADDR
   } catch (const boost::system::system_error& e) {
     throw std::system_error(e.code(),
-                            "admin address " + address.host + " port " + std::to_string(address.port));
+                            "cannot listen on " + address.text() + " (admin)");
   }
 }
 

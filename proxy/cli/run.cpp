@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // `weir run`: the only place where the file format and the running process meet.
-#include <cstdio>
-#include <unistd.h>
-
 #include "config/load.hpp"
 #include "proxy/cli/cli.hpp"
+#include "proxy/observe/own_log.hpp"
 #include "proxy/runtime/server.hpp"
+
+#include <cstdio>
+#include <unistd.h>
 
 namespace weir::cli {
 
@@ -15,6 +16,16 @@ std::string render_all(const config::load_result& loaded, bool color) {
   std::string text;
   for (const config::problem& p : loaded.problems) text += config::render(p, loaded.source_text, color);
   return text;
+}
+
+/// Warnings and notes as events, for a log that must be JSON throughout.
+void log_problems(const config::load_result& loaded) {
+  proxy::configure_own_log(loaded.settings->log);
+  for (const config::problem& p : loaded.problems) {
+    const auto level = p.severity == config::severity::note ? proxy::log_level::info : proxy::log_level::warn;
+    proxy::log_event(level, p.message,
+                     {{"code", p.code}, {"line", std::to_string(p.line)}, {"help", p.help}});
+  }
 }
 
 proxy::reload_outcome load_again(const std::string& path, const proxy::settings& current) {
@@ -33,15 +44,18 @@ proxy::reload_outcome load_again(const std::string& path, const proxy::settings&
 
 int run_command(const std::string& config_path) {
   const config::load_result loaded = config::load_file(config_path, config::process_environment());
-  const std::string problems = render_all(loaded, ::isatty(STDERR_FILENO) == 1);
-  std::fputs(problems.c_str(), stderr);
+  if (loaded.settings && loaded.settings->log.json) {
+    log_problems(loaded);
+  } else {
+    std::fputs(render_all(loaded, ::isatty(STDERR_FILENO) == 1).c_str(), stderr);
+  }
   if (!loaded.settings) {
     std::fputs((config::summary(loaded.problems, config_path) + "\n").c_str(), stderr);
     return exit_bad_config;
   }
   return proxy::serve(
-      loaded.settings, [&](const proxy::settings& current) { return load_again(config_path, current); }, WEIR_VERSION,
-      WEIR_COMPILER);
+      loaded.settings, [&](const proxy::settings& current) { return load_again(config_path, current); },
+      WEIR_VERSION, WEIR_COMPILER);
 }
 
 }  // namespace weir::cli

@@ -19,7 +19,8 @@ void active_request::begin(decision_listener& listener, std::shared_ptr<const co
   to_upstream.reset();
   to_upstream.clear_total();
   body.begin(http::framing::none, 0, 0);
-  for (std::string* text : {&path_storage, &host, &client_ip, &client_group, &user_hash, &request_id, &rate_fields}) {
+  for (std::string* text :
+       {&path_storage, &host, &client_ip, &client_group, &user_hash, &request_id, &rate_fields}) {
     text->clear();
   }
   identity_values.clear();
@@ -33,7 +34,9 @@ void active_request::begin(decision_listener& listener, std::shared_ptr<const co
   limiter_us = upstream_us = -1;
 }
 
-void active_request::end() noexcept { config.reset(); }
+void active_request::end() noexcept {
+  config.reset();
+}
 
 std::optional<std::string_view> active_request::header(std::string_view lower_case_name) const {
   const std::vector<std::string>& names = config->identity_headers;

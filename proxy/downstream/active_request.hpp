@@ -1,15 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything about the one request a session is working on. Borrowed from the worker's pool while it is active, so
-// that an idle connection holds none of it and a busy one allocates nothing.
+// Everything about the one request a session is working on. Borrowed from the worker's pool while it is
+// active, so that an idle connection holds none of it and a busy one allocates nothing.
 #pragma once
-
-#include <array>
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "limiter/limiter.hpp"
 #include "limiter/policy.hpp"
@@ -19,6 +11,14 @@
 #include "proxy/http/path.hpp"
 #include "proxy/observe/access_record.hpp"
 #include "proxy/runtime/compiled_config.hpp"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace weir::proxy {
 
@@ -45,17 +45,17 @@ class active_request final : public limiter::pending_decision, public limiter::h
   limiter::match_result match;
   http::normalised_target target;
 
-  body_reader body;        ///< from the client
-  outgoing to_client;      ///< response head and body slices
-  outgoing to_upstream;    ///< request head and body slices
+  body_reader body;      ///< from the client
+  outgoing to_client;    ///< response head and body slices
+  outgoing to_upstream;  ///< request head and body slices
 
-  std::string path_storage;   ///< when normalisation changed the path
-  std::string host;           ///< lower case, for matching
-  std::string client_ip;      ///< the client, ungrouped
-  std::string client_group;   ///< the client's partition
+  std::string path_storage;  ///< when normalisation changed the path
+  std::string host;          ///< lower case, for matching
+  std::string client_ip;     ///< the client, ungrouped
+  std::string client_group;  ///< the client's partition
   std::string user_hash;
   std::string request_id;
-  std::string rate_fields;    ///< rendered RateLimit lines for the response
+  std::string rate_fields;  ///< rendered RateLimit lines for the response
   std::string scratch;
   std::vector<std::uint32_t> route_scratch;
   std::vector<std::string_view> identity_values;  ///< by config->identity_headers; empty = absent
@@ -64,12 +64,12 @@ class active_request final : public limiter::pending_decision, public limiter::h
 
   // for the record
   record_decision verdict = record_decision::rejected;
-  std::string_view reason;         ///< static text
+  std::string_view reason;  ///< static text
   std::string_view upstream_addr;
   int status = 0;
   int attempts = 0;
   std::uint64_t bytes_out = 0;
-  std::int64_t started_us = 0;     ///< first byte of the head
+  std::int64_t started_us = 0;  ///< first byte of the head
   std::int64_t limiter_us = -1;
   std::int64_t upstream_us = -1;
 

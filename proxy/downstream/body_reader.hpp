@@ -2,12 +2,12 @@
 // Takes one message body out of received bytes, for requests and responses alike. No I/O.
 #pragma once
 
-#include <cstdint>
-#include <string_view>
-
 #include "proxy/http/chunked.hpp"
 #include "proxy/http/head.hpp"
 #include "proxy/runtime/buffer_pool.hpp"
+
+#include <cstdint>
+#include <string_view>
 
 namespace weir::proxy {
 

@@ -9,12 +9,13 @@ namespace weir::proxy {
 
 struct client_channel {
   stream_socket socket;
-  /// The current request's head lies at offset 0 and must not move while the request is active; body bytes follow it.
+  /// The current request's head lies at offset 0 and must not move while the request is active; body bytes
+  /// follow it.
   io_buffer in;
   std::size_t head_size = 0;
 
-  /// Reads more body bytes behind the head, over those that were consumed. Call when nothing is unread; the block does
-  /// not move.
+  /// Reads more body bytes behind the head, over those that were consumed. Call when nothing is unread; the
+  /// block does not move.
   [[nodiscard]] io_result read_body() noexcept {
     in.rewind_to(head_size);
     const io_result result = socket.read(in.space(), in.space_size());

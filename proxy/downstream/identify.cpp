@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/downstream/identify.hpp"
 
+#include "proxy/http/rewrite.hpp"
+#include "proxy/identity/user_hash.hpp"
+
 #include <algorithm>
 #include <array>
 #include <boost/container/static_vector.hpp>
-
-#include "proxy/http/rewrite.hpp"
-#include "proxy/identity/user_hash.hpp"
 
 namespace weir::proxy {
 
@@ -60,8 +60,8 @@ void find_client(active_request& request, std::string_view buffer, const identit
                  std::string_view peer_text) {
   const client_ip_settings& settings = request.config->settings->client_ip;
   const auto& trusted = settings.trusted_proxies;
-  request.peer_trusted =
-      std::any_of(trusted.begin(), trusted.end(), [&](const identity::cidr& range) { return range.contains(peer); });
+  request.peer_trusted = std::any_of(trusted.begin(), trusted.end(),
+                                     [&](const identity::cidr& range) { return range.contains(peer); });
   identity::address client = peer;
   if (request.peer_trusted && !settings.header.empty()) {
     boost::container::static_vector<std::string_view, 64> lines;
@@ -132,7 +132,8 @@ bool identify(active_request& request, std::string_view buffer, const identity::
   limiter::request_attributes& attributes = request.attributes;
   attributes.method = request.head.method(buffer);
   attributes.client_ip = request.client_group;
-  if (!http::normalise_target(request.head.target(buffer), request.path_storage, request.target)) return false;
+  if (!http::normalise_target(request.head.target(buffer), request.path_storage, request.target))
+    return false;
   attributes.path = request.target.path;
   attributes.query = request.target.query;
   http::append_match_host(request.host, request.head.host(buffer));

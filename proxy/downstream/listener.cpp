@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/downstream/listener.hpp"
 
+#include "proxy/observe/own_log.hpp"
+
 #include <cerrno>
 #include <cstring>
 #include <netinet/in.h>
@@ -9,8 +11,6 @@
 #include <sys/un.h>
 #include <system_error>
 #include <unistd.h>
-
-#include "proxy/observe/own_log.hpp"
 
 namespace weir::proxy {
 
@@ -106,7 +106,9 @@ void listener::close() {
   if (armed()) worker_.timers.disarm(*this);
 }
 
-void listener::on_ready(std::uint32_t) { accept_some(); }
+void listener::on_ready(std::uint32_t) {
+  accept_some();
+}
 
 void listener::on_turn() {
   yielded_ = false;
@@ -125,7 +127,8 @@ void listener::accept_some() {
     if (errno == EAGAIN || errno == EWOULDBLOCK) return;
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
       // The queue stays readable without a new edge: come back when descriptors may be free again.
-      log_event(log_level::warn, "cannot accept", {{"listener", context_.name}, {"cause", std::strerror(errno)}});
+      log_event(log_level::warn, "cannot accept",
+                {{"listener", context_.name}, {"cause", std::strerror(errno)}});
       worker_.timers.arm(*this, worker_.now_us + retry_us);
       return;
     }

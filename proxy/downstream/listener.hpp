@@ -2,23 +2,24 @@
 // Accepts connections for one worker.
 #pragma once
 
-#include <cstdint>
-#include <vector>
-
 #include "proxy/downstream/session.hpp"
 #include "proxy/settings.hpp"
 
+#include <cstdint>
+#include <vector>
+
 namespace weir::proxy {
 
-/// A listening, non-blocking descriptor. TCP sockets share their port between workers (SO_REUSEPORT). A stale unix
-/// socket file is replaced. Throws std::system_error whose text names the address.
+/// A listening, non-blocking descriptor. TCP sockets share their port between workers (SO_REUSEPORT). A stale
+/// unix socket file is replaced. Throws std::system_error whose text names the address.
 [[nodiscard]] int bind_listener(const socket_address& address);
 
 class listener final : public ready_handler, private timer, private yielding {
  public:
-  /// Takes over `fd`. Beyond `max_connections` sessions of this worker, new connections are accepted and closed.
-  listener(services& worker, session_set& sessions, const listener_settings& settings, listener_counters& counters,
-           int fd, std::uint32_t max_connections);
+  /// Takes over `fd`. Beyond `max_connections` sessions of this worker, new connections are accepted and
+  /// closed.
+  listener(services& worker, session_set& sessions, const listener_settings& settings,
+           listener_counters& counters, int fd, std::uint32_t max_connections);
   ~listener() override;
 
   /// Registers with the readiness set. Throws std::system_error.

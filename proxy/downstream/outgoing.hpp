@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bytes on their way to one socket: a rewritten head, a slice of a body that stays where it was received, and a static
-// tail, sent by one gather-write.
+// Bytes on their way to one socket: a rewritten head, a slice of a body that stays where it was received, and
+// a static tail, sent by one gather-write.
 #pragma once
+
+#include "proxy/runtime/stream_socket.hpp"
 
 #include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>
-
-#include "proxy/runtime/stream_socket.hpp"
 
 namespace weir::proxy {
 

@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/downstream/session.hpp"
 
-#include <cxxabi.h>
-
-#include <algorithm>
-#include <cstdlib>
-#include <limits>
-#include <stdexcept>
-#include <typeinfo>
-
 #include "limiter/limiter.hpp"
 #include "proxy/downstream/identify.hpp"
 #include "proxy/http/error_response.hpp"
@@ -18,11 +10,38 @@
 #include "proxy/observe/metrics.hpp"
 #include "proxy/observe/own_log.hpp"
 
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cxxabi.h>
+#include <limits>
+#include <stdexcept>
+#include <typeinfo>
+
 namespace weir::proxy {
 
 namespace {
 
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+
+/// Why the store did not decide, as the log says it.
+std::string_view store_reason(limiter::errc failure) noexcept {
+  static constexpr std::array<std::string_view, limiter::errc_count> reasons{"",
+                                                                             "store_timeout",
+                                                                             "store_refused",
+                                                                             "store_closed",
+                                                                             "store_noscript",
+                                                                             "store_readonly",
+                                                                             "store_loading",
+                                                                             "store_moved",
+                                                                             "store_oom",
+                                                                             "store_busy",
+                                                                             "store_auth",
+                                                                             "store_protocol",
+                                                                             "store_overloaded",
+                                                                             "store_script"};
+  return reasons[static_cast<std::size_t>(failure)];
+}
 
 std::string type_name(const std::exception& error) {
   int status = 0;
@@ -34,7 +53,8 @@ std::string type_name(const std::exception& error) {
 
 }  // namespace
 
-// ---- the set ----------------------------------------------------------------------------------------------------
+// ---- the set
+// ----------------------------------------------------------------------------------------------------
 
 session& session_set::add(std::unique_ptr<session> s) {
   s->position_ = static_cast<std::uint32_t>(sessions_.size());
@@ -57,12 +77,15 @@ void session_set::for_each(const std::function<void(session&)>& f) {
   for (session* s : all) f(*s);
 }
 
-// ---- life -------------------------------------------------------------------------------------------------------
+// ---- life
+// -------------------------------------------------------------------------------------------------------
 
 session::session(services& worker, session_set& owner, const listener_context& listener)
     : worker_(worker), owner_(owner), listener_(listener) {}
 
-session::~session() { end_request(); }
+session::~session() {
+  end_request();
+}
 
 bool session::open(int fd, const identity::address& peer, std::string peer_text) {
   peer_ = peer;
@@ -165,7 +188,8 @@ bool session::step() {
   return false;
 }
 
-// ---- deadlines --------------------------------------------------------------------------------------------------
+// ---- deadlines
+// --------------------------------------------------------------------------------------------------
 
 std::int64_t session::deadline_us() const noexcept {
   const limit_settings& limits = request_ ? config().limits : worker_.config->settings->limits;
@@ -198,7 +222,8 @@ void session::schedule() {
   }
 }
 
-// ---- read -------------------------------------------------------------------------------------------------------
+// ---- read
+// -------------------------------------------------------------------------------------------------------
 
 bool session::wait_for_request() {
   if (channel_.in.unread_size() == 0) {
@@ -268,7 +293,8 @@ bool session::refuse_head() {
   return answer(http::error_for_status(why.status), why.type, why.close);
 }
 
-// ---- identify and decide ----------------------------------------------------------------------------------------
+// ---- identify and decide
+// ----------------------------------------------------------------------------------------
 
 bool session::on_head() {
   http::request_head& head = request_->head;
@@ -278,7 +304,8 @@ bool session::on_head() {
   close_after_ = !head.keep_alive || requests_ >= config().limits.requests_per_connection;
   if (head.framing != http::framing::none) {
     // Views into the buffer follow: it must be large enough for the body's window before they are taken.
-    const bool large = head.framing == http::framing::chunked || head.content_length > buffer_pool::small_block / 2;
+    const bool large =
+        head.framing == http::framing::chunked || head.content_length > buffer_pool::small_block / 2;
     const std::size_t window = large ? buffer_pool::small_block : buffer_pool::small_block / 2;
     channel_.in.ensure(worker_.buffers, std::max(head.size() + window, large ? buffer_pool::large_block : 0));
   }
@@ -288,7 +315,8 @@ bool session::on_head() {
   }
 #ifdef WEIR_TEST_HOOKS
   for (std::size_t i = 0; i < head.field_count; ++i) {
-    if (head.name(head.fields[i], buffer()) == "X-Weir-Test-Throw") throw std::runtime_error("thrown by a test");
+    if (head.name(head.fields[i], buffer()) == "X-Weir-Test-Throw")
+      throw std::runtime_error("thrown by a test");
   }
 #endif
   return admit();
@@ -297,7 +325,8 @@ bool session::on_head() {
 bool session::admit() {
   const settings& s = config();
   std::uint64_t body_limit = s.limits.body_size;
-  if (request_->route && s.routes[*request_->route].body_size > 0) body_limit = s.routes[*request_->route].body_size;
+  if (request_->route && s.routes[*request_->route].body_size > 0)
+    body_limit = s.routes[*request_->route].body_size;
   const http::request_head& head = request_->head;
   if (head.framing == http::framing::content_length && head.content_length > body_limit) {
     return answer(http::local_error::body_too_large, "body_too_large", true);
@@ -305,6 +334,8 @@ bool session::admit() {
   request_->body.begin(head.framing, head.content_length, body_limit);
 
   s.policy.match(request_->attributes, request_->scratch, request_->match);
+  if (request_->match.malformed != nullptr)
+    return answer(http::local_error::bad_request, "repeated_key", true);
   if (request_->match.unauthenticated != nullptr) {
     request_->verdict = record_decision::deny;
     return answer(http::local_error::unauthenticated, "unauthenticated", false);
@@ -321,6 +352,7 @@ bool session::after_decision() {
   request_->limiter_us = worker_.now_us - request_->limiter_us;
   const limiter::decision& decision = request_->result;
   count_decision();
+  request_->reason = store_reason(decision.failure);
   const deny_settings& deny = config().deny;
   const bool denied = decision.verdict == limiter::verdict::deny;
   if (denied || deny.headers_on_all) {
@@ -364,7 +396,8 @@ void session::count_decision() {
   }
 }
 
-// ---- forward ----------------------------------------------------------------------------------------------------
+// ---- forward
+// ----------------------------------------------------------------------------------------------------
 
 bool session::client_left() const noexcept {
   if (channel_.socket.broken()) return true;
@@ -433,7 +466,7 @@ http::framing session::write_response_head() {
   if (response.framing == http::framing::chunked || response.framing == http::framing::until_close) {
     towards_client = minor > 0 ? http::framing::chunked : http::framing::until_close;
   }
-  close_after_ = close_after_ || worker_.draining || towards_client == http::framing::until_close;
+  close_after_ = close_after_ || worker_.leaving || towards_client == http::framing::until_close;
   request_->status = response.status;
   http::response_context context;
   context.client_version_minor = minor;
@@ -447,14 +480,15 @@ http::framing session::write_response_head() {
   return towards_client;
 }
 
-// ---- respond ----------------------------------------------------------------------------------------------------
+// ---- respond
+// ----------------------------------------------------------------------------------------------------
 
 bool session::answer_denied() {
   const limiter::decision& decision = request_->result;
   request_->verdict = record_decision::deny;
   if (decision.reason == limiter::decision_reason::store_failed) {
     request_->rate_fields.assign("Retry-After: 1\r\n");
-    return answer(http::local_error::store_unavailable, "store_unavailable", false);
+    return answer(http::local_error::store_unavailable, request_->reason, false);
   }
   if (decision.reason == limiter::decision_reason::unauthenticated) {
     return answer(http::local_error::unauthenticated, "unauthenticated", false);
@@ -469,9 +503,12 @@ bool session::answer_denied() {
 bool session::answer(http::local_error error, std::string_view reason, bool close) {
   const http::error_text& text = http::describe(error);
   const http::request_head& head = request_->head;
-  // A client that waits for 100 may or may not send its body after this answer: only a new connection is certain.
-  const bool uncertain_body = head.expect_continue && !request_->body.complete() && request_->body.received() == 0;
-  close_after_ = close_after_ || close || text.close || uncertain_body || worker_.draining || head.version_minor == 0;
+  // A client that waits for 100 may or may not send its body after this answer: only a new connection is
+  // certain.
+  const bool uncertain_body =
+      head.expect_continue && !request_->body.complete() && request_->body.received() == 0;
+  close_after_ =
+      close_after_ || close || text.close || uncertain_body || worker_.leaving || head.version_minor == 0;
   if (request_->request_id.empty()) append_random_id(request_->request_id, worker_.random);
   request_->reason = reason;
 
@@ -483,17 +520,18 @@ bool session::answer(http::local_error error, std::string_view reason, bool clos
   context.extra_fields = request_->rate_fields;
   context.head_request = head.method_id == http::method_id::head;
   context.close = close_after_;
-  const bool denied = error == http::local_error::rate_limited || error == http::local_error::cost_exceeds_limit;
+  const bool denied =
+      error == http::local_error::rate_limited || error == http::local_error::cost_exceeds_limit;
   if (denied) {
     context.status = config().deny.status;
     context.denial = &details;
     const auto limiting = static_cast<std::size_t>(decision.limiting);
     const limiter::charge& charge = request_->charges[limiting];
+    details.retry_after_s = http::retry_after_seconds(request_->charges, decision);
     if (charge.matched->headers == limiter::header_visibility::visible) {
       details.rule = charge.matched->name;
       details.limit = charge.matched->quota.limit;
       details.remaining = decision.states[limiting].remaining;
-      details.retry_after_s = http::retry_after_seconds(request_->charges, decision);
     }
   } else if (error == http::local_error::method_not_allowed) {
     request_->rate_fields.assign("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
@@ -562,10 +600,11 @@ bool session::drain_body() {
     const body_reader::slice slice = request_->body.next(channel_.in);
     dropped_bytes_ += slice.data.size();
     if (slice.status == body_reader::status::complete || request_->body.complete()) break;
-    const bool broken = slice.status == body_reader::status::malformed || slice.status == body_reader::status::too_large;
-    const bool too_much = dropped_bytes_ > drain_limit ||
-                          (request_->body.framing() == http::framing::content_length &&
-                           request_->body.left() > drain_limit);
+    const bool broken =
+        slice.status == body_reader::status::malformed || slice.status == body_reader::status::too_large;
+    const bool too_much =
+        dropped_bytes_ > drain_limit ||
+        (request_->body.framing() == http::framing::content_length && request_->body.left() > drain_limit);
     if (broken || too_much || worker_.now_us >= deadline_us()) {
       end_request();
       channel_.socket.shutdown_send();
@@ -589,8 +628,8 @@ bool session::drain_body() {
   return true;
 }
 
-/// After an error answer: the client's unread bytes are discarded for a while, since closing over them would send a
-/// reset that destroys the answer (RFC 9112 9.6).
+/// After an error answer: the client's unread bytes are discarded for a while, since closing over them would
+/// send a reset that destroys the answer (RFC 9112 9.6).
 bool session::linger() {
   channel_.in.clear();
   channel_.in.ensure(worker_.buffers, buffer_pool::small_block);
@@ -611,7 +650,8 @@ bool session::linger() {
   return false;
 }
 
-// ---- leaving ----------------------------------------------------------------------------------------------------
+// ---- leaving
+// ----------------------------------------------------------------------------------------------------
 
 void session::abandon(int status, std::string_view reason) {
   request_->status = status;
@@ -658,7 +698,8 @@ void session::fail_internal(const std::exception& error) noexcept {
   }
 }
 
-// ---- record -----------------------------------------------------------------------------------------------------
+// ---- record
+// -----------------------------------------------------------------------------------------------------
 
 void session::record() {
   active_request& r = *request_;
@@ -666,8 +707,9 @@ void session::record() {
   const std::int64_t duration = now - r.started_us;
   const http::request_head& head = r.head;
   const bool refused_head = r.attributes.method.empty();
-  worker_.metrics.request(r.config->route_slots[refused_head || !r.route ? r.config->route_slots.size() - 1 : *r.route],
-                          head.method_id, r.status, duration);
+  worker_.metrics.request(
+      r.config->route_slots[refused_head || !r.route ? r.config->route_slots.size() - 1 : *r.route],
+      head.method_id, r.status, duration);
   worker_.metrics.overhead.observe(duration - std::max<std::int64_t>(r.upstream_us, 0), buckets_b_us);
   if (r.verdict == record_decision::rejected) {
     worker_.metrics.rejected_by_code[static_cast<std::size_t>(r.status)].add();

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// One downstream connection: accept -> read -> identify -> decide -> forward -> respond -> record, again and again.
+// One downstream connection: accept -> read -> identify -> decide -> forward -> respond -> record, again and
+// again.
 #pragma once
-
-#include <exception>
-#include <functional>
-#include <memory>
-#include <string>
 
 #include "proxy/downstream/active_request.hpp"
 #include "proxy/downstream/client_channel.hpp"
 #include "proxy/identity/address.hpp"
 #include "proxy/retry/forward.hpp"
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
 
 namespace weir::proxy {
 
@@ -19,7 +20,7 @@ class session;
 /// What sessions of one listener share; owned by the worker.
 struct listener_context {
   std::string name;
-  std::string port;              ///< text, for X-Forwarded-Port; empty for unix sockets
+  std::string port;  ///< text, for X-Forwarded-Port; empty for unix sockets
   listener_counters* counters = nullptr;
 };
 
@@ -39,8 +40,8 @@ class session_set {
   std::vector<std::unique_ptr<session>> sessions_;
 };
 
-/// A state machine that moves when its sockets, its timer, the limiter or an upstream say so. Lives on one worker.
-/// An exception out of any of these ends this session alone.
+/// A state machine that moves when its sockets, its timer, the limiter or an upstream say so. Lives on one
+/// worker. An exception out of any of these ends this session alone.
 class session final : public ready_handler,
                       public mortal,
                       private timer,
@@ -51,7 +52,8 @@ class session final : public ready_handler,
   session(services& worker, session_set& owner, const listener_context& listener);
   ~session() override;
 
-  /// Takes over an accepted, non-blocking socket. False: it could not be registered; the session must be discarded.
+  /// Takes over an accepted, non-blocking socket. False: it could not be registered; the session must be
+  /// discarded.
   [[nodiscard]] bool open(int fd, const identity::address& peer, std::string peer_text);
 
   /// The process drains: an idle connection leaves now, a busy one after its response.
@@ -63,7 +65,16 @@ class session final : public ready_handler,
 
  private:
   friend class session_set;
-  enum class stage : std::uint8_t { idle, head, deciding, forwarding, answering, draining_body, lingering, closed };
+  enum class stage : std::uint8_t {
+    idle,
+    head,
+    deciding,
+    forwarding,
+    answering,
+    draining_body,
+    lingering,
+    closed
+  };
 
   void on_timer() override;
   void on_decision() override;
@@ -106,7 +117,7 @@ class session final : public ready_handler,
   [[nodiscard]] std::string_view buffer() const noexcept { return channel_.in.all(); }
   [[nodiscard]] const settings& config() const noexcept { return *request_->config->settings; }
 
-  static constexpr std::size_t drain_limit = 64 * 1024;       ///< body bytes dropped to keep a connection
+  static constexpr std::size_t drain_limit = 64 * 1024;  ///< body bytes dropped to keep a connection
   static constexpr std::int64_t drain_patience_us = 1'000'000;
   static constexpr std::size_t linger_limit = 4 * 1024 * 1024;
   static constexpr std::int64_t linger_patience_us = 2'000'000;
@@ -122,11 +133,11 @@ class session final : public ready_handler,
   std::int64_t since_us_ = 0;         // when the stage began, or last progress
   std::size_t dropped_bytes_ = 0;     // in draining_body and lingering
   std::uint32_t requests_ = 0;
-  std::uint32_t position_ = 0;        // in the set
+  std::uint32_t position_ = 0;  // in the set
   stage stage_ = stage::idle;
-  bool close_after_ = false;          // the response said Connection: close
-  bool reset_after_ = false;          // the client must not take what it got for complete
-  bool in_step_ = false;              // a callback inside run() must not run again
+  bool close_after_ = false;  // the response said Connection: close
+  bool reset_after_ = false;  // the client must not take what it got for complete
+  bool in_step_ = false;      // a callback inside run() must not run again
   bool yielded_ = false;
 };
 

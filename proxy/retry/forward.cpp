@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
-std::uint64_t random_from(void* state, std::uint64_t bound) { return static_cast<random_source*>(state)->below(bound); }
+std::uint64_t random_from(void* state, std::uint64_t bound) {
+  return static_cast<random_source*>(state)->below(bound);
+}
 
 /// Retry-After in whole seconds; the date form is left to the client.
 std::int64_t parse_retry_after(std::string_view value) noexcept {
@@ -23,7 +25,8 @@ std::int64_t parse_retry_after(std::string_view value) noexcept {
 
 }  // namespace
 
-void forward::begin(limiter::permit permit, active_request& request, upstream& target, std::int64_t total_us) {
+void forward::begin(limiter::permit permit, active_request& request, upstream& target,
+                    std::int64_t total_us) {
   permit_.emplace(std::move(permit));
   request_ = &request;
   upstream_ = &target;
@@ -54,7 +57,8 @@ forward::progress forward::resume() {
 std::optional<forward::progress> forward::step() {
   if (connect_failed_) {
     connect_failed_ = false;
-    return attempt_failed({outcome::connect_error, 0, -1, false}, http::local_error::bad_gateway, "connect_error");
+    return attempt_failed({outcome::connect_error, 0, -1, false}, http::local_error::bad_gateway,
+                          "connect_error");
   }
   const bool late = worker_.now_us >= total_deadline_us_;
   if (late && !exchange_.accepted()) {
@@ -97,7 +101,8 @@ std::optional<forward::progress> forward::start_attempt() {
   request_->upstream_addr = endpoint_->text();
   attempt_us_ = worker_.now_us;
   const auto& methods = upstream_->settings.retry.methods;
-  const bool repeatable = std::find(methods.begin(), methods.end(), request_->attributes.method) != methods.end();
+  const bool repeatable =
+      std::find(methods.begin(), methods.end(), request_->attributes.method) != methods.end();
   switch (endpoint_->acquire(*this, !repeatable, fresh_)) {
     case acquire_status::ready:
       upstream_->counters.pool_wait.observe(0, buckets_b_us);
@@ -116,7 +121,8 @@ std::optional<forward::progress> forward::start_attempt() {
     case acquire_status::failed:
       break;
   }
-  return attempt_failed({outcome::connect_error, 0, -1, false}, http::local_error::bad_gateway, "connect_error");
+  return attempt_failed({outcome::connect_error, 0, -1, false}, http::local_error::bad_gateway,
+                        "connect_error");
 }
 
 void forward::on_connection(upstream_lease lease) {
@@ -175,7 +181,8 @@ std::optional<forward::progress> forward::check_exchange_deadlines() {
       if (now < exchange_.client_write_us() + patience) return progress::pending;
       request_->reason = "client_write_timeout";
     } else {
-      if (now < exchange_.upstream_read_us() + to_us(settings.timeout_body_idle) && now < total_deadline_us_) {
+      if (now < exchange_.upstream_read_us() + to_us(settings.timeout_body_idle) &&
+          now < total_deadline_us_) {
         return progress::pending;
       }
       request_->reason = "upstream_body_timeout";

@@ -36,7 +36,7 @@ class forward final : private connection_user {
  public:
   enum class progress : std::uint8_t {
     pending,
-    yield,         ///< resume() again after other sessions had their turn
+    yield,        ///< resume() again after other sessions had their turn
     complete,     ///< the response is relayed
     failed,       ///< no response: answer error(), close_after() tells whether the connection must go
     aborted,      ///< the response broke off: close without ending it

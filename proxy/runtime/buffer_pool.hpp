@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks for bytes in flight. A connection borrows one while it has something to hold; an idle one holds none.
+// Blocks for bytes in flight. A connection borrows one while it has something to hold; an idle one holds
+// none.
 #pragma once
 
 #include <cstddef>

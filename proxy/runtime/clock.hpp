@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two clocks of the proxy. Deadlines and durations use the steady one; only log lines and Date use the other.
+// The two clocks of the proxy. Deadlines and durations use the steady one; only log lines and Date use the
+// other.
 #pragma once
 
 #include <chrono>

@@ -54,9 +54,9 @@ std::optional<std::uint32_t> compiled_config::find_route(std::string_view method
   return std::nullopt;
 }
 
-std::shared_ptr<const compiled_config> compile(std::shared_ptr<const settings> s, const compiled_config* previous,
-                                               services& worker, metric_names& names,
-                                               const resolved_endpoints& addresses) {
+std::shared_ptr<const compiled_config> compile(std::shared_ptr<const settings> s,
+                                               const compiled_config* previous, services& worker,
+                                               metric_names& names, const resolved_endpoints& addresses) {
   auto result = std::make_shared<compiled_config>();
   for (std::uint32_t i = 0; i < s->routes.size(); ++i) {
     const route_settings& route = s->routes[i];
@@ -65,7 +65,8 @@ std::shared_ptr<const compiled_config> compile(std::shared_ptr<const settings> s
     result->route_slots.push_back(names.route_slot(route.name));
   }
   result->route_slots.push_back(names.route_slot("_none"));
-  for (const limiter::rule& rule : s->policy.rules()) result->rule_slots.push_back(names.rule_slot(rule.name));
+  for (const limiter::rule& rule : s->policy.rules())
+    result->rule_slots.push_back(names.rule_slot(rule.name));
   for (std::size_t i = 0; i < s->upstreams.size(); ++i) {
     std::shared_ptr<upstream> kept = inherit(previous, s->upstreams[i]);
     if (!kept) {

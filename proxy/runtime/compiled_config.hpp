@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// One configuration as one worker uses it: settings plus the route trie, upstreams and metric slots derived from them.
+// One configuration as one worker uses it: settings plus the route trie, upstreams and metric slots derived
+// from them.
 #pragma once
+
+#include "limiter/path_template.hpp"
+#include "proxy/observe/metrics.hpp"
+#include "proxy/settings.hpp"
+#include "proxy/upstream/upstream.hpp"
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "limiter/path_template.hpp"
-#include "proxy/observe/metrics.hpp"
-#include "proxy/settings.hpp"
-#include "proxy/upstream/upstream.hpp"
 
 namespace weir::proxy {
 
@@ -21,11 +22,11 @@ using resolved_endpoints = std::vector<std::vector<std::vector<resolved_address>
 /// Immutable for sessions; a request holds a reference until its record is written.
 struct compiled_config {
   std::shared_ptr<const proxy::settings> settings;
-  limiter::path_trie route_paths;                     ///< values are indices into settings->routes
-  std::vector<std::uint32_t> route_slots;             ///< metric slot by route; last = "_none"
-  std::vector<std::uint32_t> rule_slots;              ///< metric slot by rule index
-  std::vector<std::shared_ptr<upstream>> upstreams;   ///< by settings->upstreams
-  std::vector<std::string> identity_headers;          ///< lower case; every header a selector or user source reads
+  limiter::path_trie route_paths;                    ///< values are indices into settings->routes
+  std::vector<std::uint32_t> route_slots;            ///< metric slot by route; last = "_none"
+  std::vector<std::uint32_t> rule_slots;             ///< metric slot by rule index
+  std::vector<std::shared_ptr<upstream>> upstreams;  ///< by settings->upstreams
+  std::vector<std::string> identity_headers;  ///< lower case; every header a selector or user source reads
 
   /// Index of the first route that matches, or nothing.
   [[nodiscard]] std::optional<std::uint32_t> find_route(std::string_view method, std::string_view path,
@@ -35,7 +36,8 @@ struct compiled_config {
 
 /// `previous` may be null; upstreams with equal settings are taken over from it, with their connections.
 [[nodiscard]] std::shared_ptr<const compiled_config> compile(std::shared_ptr<const settings> settings,
-                                                             const compiled_config* previous, services& worker,
-                                                             metric_names& names, const resolved_endpoints& addresses);
+                                                             const compiled_config* previous,
+                                                             services& worker, metric_names& names,
+                                                             const resolved_endpoints& addresses);
 
 }  // namespace weir::proxy

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/runtime/cpu_quota.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <fstream>
 #include <iterator>
+#include <sched.h>
 #include <string>
 
 namespace weir::proxy {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/runtime/endpoint_resolver.hpp"
 
+#include "proxy/observe/own_log.hpp"
+
 #include <algorithm>
 #include <cstring>
-
-#include "proxy/observe/own_log.hpp"
 
 namespace weir::proxy {
 
@@ -24,12 +24,15 @@ std::vector<resolved_address> to_addresses(const results& answers) {
 }
 
 bool same(const std::vector<resolved_address>& a, const std::vector<resolved_address>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const resolved_address& x, const resolved_address& y) {
-    return x.size == y.size && std::memcmp(&x.storage, &y.storage, x.size) == 0;
-  });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const resolved_address& x, const resolved_address& y) {
+                      return x.size == y.size && std::memcmp(&x.storage, &y.storage, x.size) == 0;
+                    });
 }
 
-bool has_name(const endpoint_settings& endpoint) { return literal_addresses(endpoint.address).empty(); }
+bool has_name(const endpoint_settings& endpoint) {
+  return literal_addresses(endpoint.address).empty();
+}
 
 }  // namespace
 
@@ -99,20 +102,21 @@ void endpoint_resolver::refresh(std::size_t u) {
   for (std::size_t e = 0; e < upstream.endpoints.size(); ++e) {
     const endpoint_settings& endpoint = upstream.endpoints[e];
     if (!has_name(endpoint)) continue;
-    resolver_.async_resolve(
-        endpoint.address.host, std::to_string(endpoint.address.port),
-        [this, u, e, generation = generation_](const boost::system::error_code& error, const results& answers) {
-          if (generation != generation_) return;
-          if (error) {  // the last good answer stays
-            log_event(log_level::warn, "look-up failed",
-                      {{"endpoint", config_->upstreams[u].endpoints[e].address.text()}, {"cause", error.message()}});
-            return;
-          }
-          std::vector<resolved_address> fresh = to_addresses(answers);
-          if (fresh.empty() || same(fresh, known_[u][e])) return;
-          known_[u][e] = std::move(fresh);
-          on_change_(config_->upstreams[u].name, e, known_[u][e]);
-        });
+    resolver_.async_resolve(endpoint.address.host, std::to_string(endpoint.address.port),
+                            [this, u, e, generation = generation_](const boost::system::error_code& error,
+                                                                   const results& answers) {
+                              if (generation != generation_) return;
+                              if (error) {  // the last good answer stays
+                                log_event(log_level::warn, "look-up failed",
+                                          {{"endpoint", config_->upstreams[u].endpoints[e].address.text()},
+                                           {"cause", error.message()}});
+                                return;
+                              }
+                              std::vector<resolved_address> fresh = to_addresses(answers);
+                              if (fresh.empty() || same(fresh, known_[u][e])) return;
+                              known_[u][e] = std::move(fresh);
+                              on_change_(config_->upstreams[u].name, e, known_[u][e]);
+                            });
   }
 }
 

@@ -2,6 +2,8 @@
 // Looks up the names of endpoints, on the main thread's io_context, never on a worker.
 #pragma once
 
+#include "proxy/runtime/compiled_config.hpp"
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -9,20 +11,19 @@
 #include <memory>
 #include <string>
 
-#include "proxy/runtime/compiled_config.hpp"
-
 namespace weir::proxy {
 
 class endpoint_resolver {
  public:
   /// Called on the main thread with a changed, non-empty answer.
-  using change_function =
-      std::function<void(const std::string& upstream, std::size_t endpoint, const std::vector<resolved_address>&)>;
+  using change_function = std::function<void(const std::string& upstream, std::size_t endpoint,
+                                             const std::vector<resolved_address>&)>;
 
   endpoint_resolver(boost::asio::io_context& io, change_function on_change);
 
-  /// Addresses of every endpoint: literals at once, names by look-up, waiting at most the longest resolve.timeout of
-  /// the upstreams that have names. A name without an answer in time has no addresses; it is asked for again later.
+  /// Addresses of every endpoint: literals at once, names by look-up, waiting at most the longest
+  /// resolve.timeout of the upstreams that have names. A name without an answer in time has no addresses; it
+  /// is asked for again later.
   [[nodiscard]] resolved_endpoints resolve_all(const settings& config);
 
   /// Keeps asking for the names of `config` every resolve.interval; replaces what was watched before.

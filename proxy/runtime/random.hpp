@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fast pseudo-random numbers for request ids, jitter and balancing: xoshiro256** (Blackman, Vigna 2018), seeded from
-// the kernel. Not for secrets.
+// Fast pseudo-random numbers for request ids, jitter and balancing: xoshiro256** (Blackman, Vigna 2018),
+// seeded from the kernel. Not for secrets.
 #pragma once
 
 #include <array>
@@ -39,7 +39,8 @@ class random_source {
     return result;
   }
 
-  /// Uniform in [0, bound); 0 for bound 0. Lemire's multiply-shift; the bias is below 2^-32 for bounds below 2^32.
+  /// Uniform in [0, bound); 0 for bound 0. Lemire's multiply-shift; the bias is below 2^-32 for bounds below
+  /// 2^32.
   [[nodiscard]] std::uint64_t below(std::uint64_t bound) noexcept {
     return static_cast<std::uint64_t>((static_cast<wide>(next()) * bound) >> 64);
   }

@@ -18,7 +18,9 @@ int make_epoll() {
 
 readiness_set::readiness_set(boost::asio::io_context& io, std::function<void()> before_batch,
                              std::function<void()> after_batch)
-    : epoll_(io, make_epoll()), before_batch_(std::move(before_batch)), after_batch_(std::move(after_batch)) {}
+    : epoll_(io, make_epoll()),
+      before_batch_(std::move(before_batch)),
+      after_batch_(std::move(after_batch)) {}
 
 bool readiness_set::add(int fd, ready_handler& handler) noexcept {
   epoll_event event{};
@@ -34,7 +36,9 @@ void readiness_set::remove(int fd, ready_handler& handler) noexcept {
   }
 }
 
-void readiness_set::start() { wait(); }
+void readiness_set::start() {
+  wait();
+}
 
 void readiness_set::stop() {
   stopped_ = true;
@@ -43,11 +47,12 @@ void readiness_set::stop() {
 }
 
 void readiness_set::wait() {
-  epoll_.async_wait(boost::asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
-    if (error || stopped_) return;
-    dispatch();
-    if (!stopped_) wait();
-  });
+  epoll_.async_wait(boost::asio::posix::descriptor_base::wait_read,
+                    [this](const boost::system::error_code& error) {
+                      if (error || stopped_) return;
+                      dispatch();
+                      if (!stopped_) wait();
+                    });
 }
 
 void readiness_set::dispatch() {

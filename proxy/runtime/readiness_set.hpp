@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Edge-triggered readiness of a worker's sockets.
 //
-// Why not one Asio socket per connection: an Asio stream read that begins on a drained socket costs a failing recv(),
-// a readiness wait costs an epoll_ctl(), and a pooled connection cannot be watched while it idles without one of the
-// two. Here a socket is registered once, the kernel reports each change once, and the flags are remembered, so a
-// request costs its four transfers and a share of two waits. The set itself is one descriptor of the worker's
-// io_context, which keeps running everything else (Redis, timers, posts from other threads).
+// Why not one Asio socket per connection: an Asio stream read that begins on a drained socket costs a failing
+// recv(), a readiness wait costs an epoll_ctl(), and a pooled connection cannot be watched while it idles
+// without one of the two. Here a socket is registered once, the kernel reports each change once, and the
+// flags are remembered, so a request costs its four transfers and a share of two waits. The set itself is one
+// descriptor of the worker's io_context, which keeps running everything else (Redis, timers, posts from other
+// threads).
 #pragma once
 
 #include <array>
@@ -30,8 +31,10 @@ class ready_handler {
 
 class readiness_set {
  public:
-  /// `before_batch` and `after_batch` run around the events of one wait (clock; deferred destruction, timers).
-  readiness_set(boost::asio::io_context& io, std::function<void()> before_batch, std::function<void()> after_batch);
+  /// `before_batch` and `after_batch` run around the events of one wait (clock; deferred destruction,
+  /// timers).
+  readiness_set(boost::asio::io_context& io, std::function<void()> before_batch,
+                std::function<void()> after_batch);
 
   readiness_set(const readiness_set&) = delete;
   readiness_set& operator=(const readiness_set&) = delete;

@@ -1,17 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/runtime/server.hpp"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <boost/asio/post.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <csignal>
-#include <system_error>
-#include <thread>
-
 #include "proxy/admin/admin_server.hpp"
 #include "proxy/observe/log_ring.hpp"
 #include "proxy/observe/log_writer.hpp"
@@ -20,6 +9,16 @@
 #include "proxy/runtime/cpu_quota.hpp"
 #include "proxy/runtime/endpoint_resolver.hpp"
 #include "proxy/runtime/worker.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <csignal>
+#include <sys/resource.h>
+#include <system_error>
+#include <thread>
+#include <unistd.h>
 
 namespace weir::proxy {
 
@@ -72,10 +71,11 @@ class server {
         version_(std::move(version)),
         compiler_(std::move(compiler)),
         current_(std::move(initial)),
-        resolver_(io_, [this](const std::string& upstream, std::size_t endpoint,
-                              const std::vector<resolved_address>& addresses) {
-          for (const auto& w : workers_) w->update_addresses(upstream, endpoint, addresses);
-        }),
+        resolver_(io_,
+                  [this](const std::string& upstream, std::size_t endpoint,
+                         const std::vector<resolved_address>& addresses) {
+                    for (const auto& w : workers_) w->update_addresses(upstream, endpoint, addresses);
+                  }),
         signals_(io_, SIGTERM, SIGINT),
         drain_timer_(io_),
         cut_timer_(io_) {
@@ -127,7 +127,8 @@ int server::run() {
     bound.bind(*current_, count);
     make_workers(bound, count);
     admin_ = std::make_unique<admin_server>(
-        io_, current_->admin, admin_sources{[this] { return readiness(); }, [this] { return render_metrics(); }});
+        io_, current_->admin,
+        admin_sources{[this] { return readiness(); }, [this] { return render_metrics(); }});
   } catch (const std::system_error& error) {
     log_event(log_level::error, "cannot start", {{"cause", error.what()}});
     return 1;
@@ -186,7 +187,8 @@ void server::make_workers(bound_listeners& bound, int count) {
 
 void server::announce(int workers) const {
   std::string listeners;
-  for (const listener_settings& l : current_->listeners) listeners += (listeners.empty() ? "" : ",") + l.address.text();
+  for (const listener_settings& l : current_->listeners)
+    listeners += (listeners.empty() ? "" : ",") + l.address.text();
   const std::size_t rules = current_->policy.rules().size();
   log_event(log_level::info, "serving",
             {{"version", version_},
@@ -199,7 +201,8 @@ void server::announce(int workers) const {
              {"config_hash", current_->hash}});
 }
 
-// ---- signals ----------------------------------------------------------------------------------------------------
+// ---- signals
+// ----------------------------------------------------------------------------------------------------
 
 void server::wait_for_signal() {
   signals_.async_wait([this](const boost::system::error_code& error, int signal) {
@@ -227,6 +230,7 @@ void server::on_signal(int signal) {
 
 void server::begin_drain(milliseconds delay) {
   draining_ = true;
+  for (const auto& w : workers_) w->announce_leaving();
   log_event(log_level::info, "draining", {{"delay_ms", std::to_string(delay.count())}});
   drain_timer_.expires_after(delay);
   drain_timer_.async_wait([this](const boost::system::error_code& error) {
@@ -255,7 +259,8 @@ void server::on_worker_stopped() {
   admin_->stop();
 }
 
-// ---- reload -----------------------------------------------------------------------------------------------------
+// ---- reload
+// -----------------------------------------------------------------------------------------------------
 
 void server::reload() {
   const reload_outcome outcome = reload_(*current_);
@@ -282,7 +287,8 @@ void server::reload() {
   resolver_.watch(current_, std::move(addresses));
 }
 
-// ---- what the admin port shows ----------------------------------------------------------------------------------
+// ---- what the admin port shows
+// ----------------------------------------------------------------------------------
 
 bool server::store_up() const {
   return std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->store_available(); });
@@ -295,9 +301,10 @@ readiness_report server::readiness() const {
   const bool needs_store = std::any_of(rules.begin(), rules.end(), [](const limiter::rule& rule) {
     return rule.failure_mode == limiter::failure_mode::deny;
   });
-  report.checks.push_back({"config", true, reload_error_.empty() ? current_->hash : "last reload refused: " + reload_error_});
+  report.checks.push_back(
+      {"config", true, reload_error_.empty() ? current_->hash : "last reload refused: " + reload_error_});
   report.checks.push_back({"listeners", !draining_, draining_ ? "draining" : "accepting"});
-  report.checks.push_back({"store", up || !needs_store, up ? "ok" : "degraded: the rules' failure_mode decides"});
+  report.checks.push_back({"store", up, up ? "" : "degraded: the rules' failure_mode decides"});
   report.ready = !draining_ && (up || !needs_store);
   return report;
 }

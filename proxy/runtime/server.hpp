@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process: workers, admin port, signals, reload, drain. The composition root; nothing else starts threads but the
-// log writer it owns.
+// The process: workers, admin port, signals, reload, drain. The composition root; nothing else starts threads
+// but the log writer it owns.
 #pragma once
+
+#include "proxy/settings.hpp"
 
 #include <functional>
 #include <memory>
 #include <string>
-
-#include "proxy/settings.hpp"
 
 namespace weir::proxy {
 
@@ -17,10 +17,12 @@ struct reload_outcome {
   std::string problems;                             ///< rendered, when refused
 };
 
-/// Reads the policy file; gets what is running now. Provided by the command line, which knows the file format.
+/// Reads the policy file; gets what is running now. Provided by the command line, which knows the file
+/// format.
 using reload_function = std::function<reload_outcome(const settings& current)>;
 
-/// Serves until SIGTERM or SIGINT and everything has drained. 0: clean; 1: could not start, or requests were cut.
+/// Serves until SIGTERM or SIGINT and everything has drained. 0: clean; 1: could not start, or requests were
+/// cut.
 [[nodiscard]] int serve(std::shared_ptr<const settings> initial, const reload_function& reload,
                         const std::string& version, const std::string& compiler);
 

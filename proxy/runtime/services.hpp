@@ -2,18 +2,18 @@
 // What a worker lends to its sessions and upstreams. Everything here outlives them and lives on one thread.
 #pragma once
 
+#include "proxy/runtime/buffer_pool.hpp"
+#include "proxy/runtime/clock.hpp"
+#include "proxy/runtime/random.hpp"
+#include "proxy/runtime/readiness_set.hpp"
+#include "proxy/runtime/timer_wheel.hpp"
+
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "proxy/runtime/buffer_pool.hpp"
-#include "proxy/runtime/clock.hpp"
-#include "proxy/runtime/random.hpp"
-#include "proxy/runtime/readiness_set.hpp"
-#include "proxy/runtime/timer_wheel.hpp"
 
 namespace weir::limiter {
 class rate_limiter;
@@ -25,8 +25,8 @@ class log_ring;
 class metric_shard;
 struct compiled_config;
 
-/// An object that may end while its own member functions are on the stack: it is handed to the graveyard and destroyed
-/// after the current batch of events.
+/// An object that may end while its own member functions are on the stack: it is handed to the graveyard and
+/// destroyed after the current batch of events.
 class mortal {
  public:
   virtual ~mortal() = default;
@@ -89,14 +89,16 @@ struct services {
   random_source& random;
   limiter::rate_limiter* limiter = nullptr;
   metric_shard& metrics;
-  log_ring* access_log = nullptr;                  ///< null: access_log.to is none
-  std::shared_ptr<const compiled_config> config;   ///< swapped by a reload; requests in flight keep theirs
-  /// Runs the end-of-turn work (timers, destruction, yielded sessions) soon; for callbacks outside a socket batch.
+  log_ring* access_log = nullptr;                 ///< null: access_log.to is none
+  std::shared_ptr<const compiled_config> config;  ///< swapped by a reload; requests in flight keep theirs
+  /// Runs the end-of-turn work (timers, destruction, yielded sessions) soon; for callbacks outside a socket
+  /// batch.
   std::function<void()> settle_soon;
-  bool draining = false;                           ///< every response says Connection: close
-  std::int64_t now_us = 0;                         ///< steady clock, read once per loop turn
-  std::int64_t date_second = 0;                    ///< Unix second of `date`
-  std::string date;                                ///< IMF-fixdate, refreshed once a second
+  bool leaving = false;          ///< the process will end: every response says Connection: close
+  bool draining = false;         ///< the listeners are closed: idle connections close, too
+  std::int64_t now_us = 0;       ///< steady clock, read once per loop turn
+  std::int64_t date_second = 0;  ///< Unix second of `date`
+  std::string date;              ///< IMF-fixdate, refreshed once a second
 };
 
 }  // namespace weir::proxy

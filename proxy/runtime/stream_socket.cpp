@@ -51,7 +51,8 @@ io_result stream_socket::read(char* data, std::size_t size) noexcept {
   for (;;) {
     const ssize_t n = ::recv(fd_, data, size, 0);
     if (n > 0) {
-      // A short read drained the socket; a FIN behind the data gets no further event, so keep reading towards it.
+      // A short read drained the socket; a FIN behind the data gets no further event, so keep reading towards
+      // it.
       if (static_cast<std::size_t>(n) < size && !peer_finished_) readable_ = false;
       return {io_status::ok, static_cast<std::size_t>(n)};
     }

@@ -2,11 +2,11 @@
 // One connected, non-blocking stream socket in a readiness_set, with the readiness it has remembered.
 #pragma once
 
+#include "proxy/runtime/readiness_set.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <sys/uio.h>
-
-#include "proxy/runtime/readiness_set.hpp"
 
 namespace weir::proxy {
 
@@ -23,8 +23,8 @@ struct io_result {
   int error = 0;
 };
 
-/// Owns the descriptor. Reads and writes only when the kernel may have something: after a short read the socket is
-/// drained until the next event, so no transfer is tried in vain.
+/// Owns the descriptor. Reads and writes only when the kernel may have something: after a short read the
+/// socket is drained until the next event, so no transfer is tried in vain.
 class stream_socket {
  public:
   stream_socket() = default;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/runtime/worker.hpp"
 
-#include <boost/asio/post.hpp>
-
 #include "proxy/http/rewrite.hpp"
 #include "proxy/observe/own_log.hpp"
+
+#include <boost/asio/post.hpp>
 
 namespace weir::proxy {
 
@@ -37,9 +37,24 @@ worker::worker(worker_setup setup, metrics_registry& metrics)
       work_(boost::asio::make_work_guard(io_)),
       wheel_timer_(io_),
       wheel_(steady_now_us()),
-      sockets_(io_, [this] { begin_turn(); }, [this] { settle(); }),
-      services_{sockets_, wheel_, buffers_, dead_, turns_, random_, nullptr, shard_, setup.access_log, nullptr,
-                [this] { settle_soon(); }, false, steady_now_us(), 0, {}},
+      sockets_(
+          io_, [this] { begin_turn(); }, [this] { settle(); }),
+      services_{sockets_,
+                wheel_,
+                buffers_,
+                dead_,
+                turns_,
+                random_,
+                nullptr,
+                shard_,
+                setup.access_log,
+                nullptr,
+                [this] { settle_soon(); },
+                false,
+                false,
+                steady_now_us(),
+                0,
+                {}},
       on_stopped_(std::move(setup.on_stopped)) {
   begin_turn();
   make_store(setup);
@@ -82,7 +97,8 @@ void worker::run() {
   on_stopped_();
 }
 
-// ---- one loop turn ----------------------------------------------------------------------------------------------
+// ---- one loop turn
+// ----------------------------------------------------------------------------------------------
 
 void worker::begin_turn() {
   services_.now_us = steady_now_us();
@@ -125,7 +141,8 @@ void worker::arm_wheel() {
   });
 }
 
-// ---- orders from other threads ----------------------------------------------------------------------------------
+// ---- orders from other threads
+// ----------------------------------------------------------------------------------
 
 void worker::reload(std::shared_ptr<const settings> config, resolved_endpoints addresses) {
   boost::asio::post(io_, [this, config = std::move(config), addresses = std::move(addresses)]() mutable {
@@ -146,11 +163,15 @@ void worker::update_addresses(std::string upstream_name, std::size_t index,
   });
 }
 
+void worker::announce_leaving() {
+  boost::asio::post(io_, [this] { services_.leaving = true; });
+}
+
 void worker::drain() {
   boost::asio::post(io_, [this] {
     begin_turn();
     for (const auto& l : listeners_) l->close();
-    services_.draining = true;
+    services_.leaving = services_.draining = true;
     sessions_->for_each([](session& s) { s.drain(); });
     settle();
   });
@@ -160,9 +181,11 @@ void worker::cut() {
   boost::asio::post(io_, [this] {
     begin_turn();
     for (const auto& l : listeners_) l->close();
-    services_.draining = true;
+    services_.leaving = services_.draining = true;
     std::uint64_t busy = 0;
-    sessions_->for_each([&busy](session& s) { if (s.cut()) ++busy; });
+    sessions_->for_each([&busy](session& s) {
+      if (s.cut()) ++busy;
+    });
     cut_requests_.store(busy, std::memory_order_relaxed);
     settle();
   });
@@ -178,6 +201,8 @@ void worker::stop_when_drained() {
   io_.stop();
 }
 
-bool worker::store_available() const noexcept { return redis_ == nullptr || redis_->available(); }
+bool worker::store_available() const noexcept {
+  return redis_ == nullptr || redis_->available();
+}
 
 }  // namespace weir::proxy

@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One thread, one io_context, its own listeners, sessions, upstream pools, Redis connection, metric shard and log ring.
+// One thread, one io_context, its own listeners, sessions, upstream pools, Redis connection, metric shard and
+// log ring.
 #pragma once
-
-#include <atomic>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <functional>
-#include <memory>
-#include <vector>
 
 #include "limiter/limiter.hpp"
 #include "limiter/stores/memory_store.hpp"
@@ -18,18 +11,26 @@
 #include "proxy/runtime/compiled_config.hpp"
 #include "proxy/runtime/services.hpp"
 
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <vector>
+
 namespace weir::proxy {
 
 /// What the process gives a worker at start.
 struct worker_setup {
   std::shared_ptr<const settings> config;
   resolved_endpoints addresses;
-  std::vector<int> listening;                               ///< one descriptor per listener; taken over
-  std::shared_ptr<limiter::memory_table> shared_table;      ///< store memory://
-  std::shared_ptr<limiter::memory_table> local_table;       ///< failure_mode local
+  std::vector<int> listening;                           ///< one descriptor per listener; taken over
+  std::shared_ptr<limiter::memory_table> shared_table;  ///< store memory://
+  std::shared_ptr<limiter::memory_table> local_table;   ///< failure_mode local
   log_ring* access_log = nullptr;
   std::uint32_t max_connections = 0;
-  std::function<void()> on_stopped;                         ///< called on the worker's thread as it ends
+  std::function<void()> on_stopped;  ///< called on the worker's thread as it ends
 };
 
 class worker {
@@ -46,14 +47,19 @@ class worker {
   /// Requests that begin after it use the new configuration.
   void reload(std::shared_ptr<const settings> config, resolved_endpoints addresses);
   /// New addresses of one endpoint, by upstream name.
-  void update_addresses(std::string upstream_name, std::size_t endpoint, std::vector<resolved_address> addresses);
+  void update_addresses(std::string upstream_name, std::size_t endpoint,
+                        std::vector<resolved_address> addresses);
+  /// The process will end soon: responses say Connection: close, new connections are still accepted.
+  void announce_leaving();
   /// Closes the listeners and idle connections; run() returns when the last request is done.
   void drain();
   /// Ends everything now. cut_requests() then tells how many were in flight.
   void cut();
 
   [[nodiscard]] bool store_available() const noexcept;
-  [[nodiscard]] std::uint64_t cut_requests() const noexcept { return cut_requests_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t cut_requests() const noexcept {
+    return cut_requests_.load(std::memory_order_relaxed);
+  }
 
  private:
   void begin_turn();

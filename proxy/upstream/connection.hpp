@@ -2,11 +2,11 @@
 // One connection to an endpoint, and the lease by which a request uses it.
 #pragma once
 
-#include <cstdint>
-
 #include "proxy/runtime/buffer_pool.hpp"
 #include "proxy/runtime/services.hpp"
 #include "proxy/runtime/stream_socket.hpp"
+
+#include <cstdint>
 
 namespace weir::proxy {
 
@@ -33,8 +33,8 @@ class connection_user {
  private:
   friend class endpoint;
   friend class upstream_connection;
-  std::uint64_t wait_ticket_ = 0;                // > 0 while queued
-  upstream_connection* connecting_ = nullptr;    // while a connect is under way for this user
+  std::uint64_t wait_ticket_ = 0;              // > 0 while queued
+  upstream_connection* connecting_ = nullptr;  // while a connect is under way for this user
 };
 
 /// Lives in its endpoint's pool. States: connecting -> busy <-> idle.

@@ -32,7 +32,8 @@ int open_and_connect(const resolved_address& address) {
     const int on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) == 0 || errno == EINPROGRESS) {
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) == 0 ||
+      errno == EINPROGRESS) {
     return fd;
   }
   const int error = errno;
@@ -47,7 +48,8 @@ std::vector<resolved_address> literal_addresses(const socket_address& address) {
   if (!address.unix_path.empty()) {
     sockaddr_un un{};
     un.sun_family = AF_UNIX;
-    std::memcpy(un.sun_path, address.unix_path.data(), std::min(address.unix_path.size(), sizeof un.sun_path - 1));
+    std::memcpy(un.sun_path, address.unix_path.data(),
+                std::min(address.unix_path.size(), sizeof un.sun_path - 1));
     return {to_resolved(un)};
   }
   sockaddr_in v4{};
@@ -117,7 +119,8 @@ bool endpoint::worn_out(const upstream_connection& connection) const noexcept {
   if (connection.requests_ >= max_requests_per_connection) return true;
   // +-10 % by the connection's own address, so that connections opened together do not close together
   const std::int64_t limit = to_us(pool_.recycle);
-  const auto spread = static_cast<std::int64_t>((reinterpret_cast<std::uintptr_t>(&connection) >> 6) % 201) - 100;
+  const auto spread =
+      static_cast<std::int64_t>((reinterpret_cast<std::uintptr_t>(&connection) >> 6) % 201) - 100;
   return worker_.now_us - connection.created_us_ > limit + limit / 1000 * spread;
 }
 
@@ -269,7 +272,8 @@ void upstream_connection::on_ready(std::uint32_t events) {
 }
 
 void upstream_lease::give_back() {
-  if (upstream_connection* connection = std::exchange(connection_, nullptr)) connection->owner_.give_back(*connection);
+  if (upstream_connection* connection = std::exchange(connection_, nullptr))
+    connection->owner_.give_back(*connection);
 }
 
 void upstream_lease::drop() noexcept {

@@ -2,16 +2,16 @@
 // One endpoint of an upstream as one worker sees it: its addresses and its connection pool.
 #pragma once
 
+#include "proxy/observe/metrics.hpp"
+#include "proxy/settings.hpp"
+#include "proxy/upstream/connection.hpp"
+
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
 #include <sys/socket.h>
 #include <vector>
-
-#include "proxy/observe/metrics.hpp"
-#include "proxy/settings.hpp"
-#include "proxy/upstream/connection.hpp"
 
 namespace weir::proxy {
 
@@ -27,18 +27,20 @@ struct resolved_address {
 enum class acquire_status : std::uint8_t {
   ready,       ///< the lease is filled
   connecting,  ///< on_connection or on_connect_failed follows
-  queued,      ///< as connecting, once a connection is free; the caller bounds its patience (pool.acquire_timeout)
+  queued,      ///< as connecting, once a connection is free; the caller bounds its patience
+               ///< (pool.acquire_timeout)
   overloaded,  ///< max_pending waiters already
   failed,      ///< no connection can be opened now
 };
 
-/// The pool: up to `size` connections are kept, `overflow` more are opened under load and closed on return, then
-/// requests wait in a FIFO queue of at most `max_pending`. Idle connections are watched by the readiness set: one that
-/// the peer closes, or that receives bytes nobody asked for, leaves the pool at once. Reuse is LIFO.
+/// The pool: up to `size` connections are kept, `overflow` more are opened under load and closed on return,
+/// then requests wait in a FIFO queue of at most `max_pending`. Idle connections are watched by the readiness
+/// set: one that the peer closes, or that receives bytes nobody asked for, leaves the pool at once. Reuse is
+/// LIFO.
 class endpoint final : private timer {
  public:
-  endpoint(services& worker, const endpoint_settings& settings, const pool_settings& pool, upstream_counters& counters,
-           std::vector<resolved_address> addresses);
+  endpoint(services& worker, const endpoint_settings& settings, const pool_settings& pool,
+           upstream_counters& counters, std::vector<resolved_address> addresses);
   ~endpoint() override;
 
   /// `must_be_quiet`: ask the kernel once more before reuse (for requests that cannot be repeated).
@@ -74,12 +76,12 @@ class endpoint final : private timer {
   upstream_counters& counters_;
   std::string text_;
   std::vector<resolved_address> addresses_;
-  std::size_t next_address_ = 0;                            // moves on when a connect fails
-  std::vector<std::unique_ptr<upstream_connection>> all_;   // every state
-  std::vector<upstream_connection*> idle_;                  // oldest first
-  std::deque<connection_user*> waiting_;                    // null = left
-  std::uint64_t first_ticket_ = 1;                          // ticket of waiting_.front()
-  std::uint32_t busy_ = 0;                                  // connecting or leased
+  std::size_t next_address_ = 0;                           // moves on when a connect fails
+  std::vector<std::unique_ptr<upstream_connection>> all_;  // every state
+  std::vector<upstream_connection*> idle_;                 // oldest first
+  std::deque<connection_user*> waiting_;                   // null = left
+  std::uint64_t first_ticket_ = 1;                         // ticket of waiting_.front()
+  std::uint32_t busy_ = 0;                                 // connecting or leased
 };
 
 }  // namespace weir::proxy

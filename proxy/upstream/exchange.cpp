@@ -6,7 +6,8 @@
 
 namespace weir::proxy {
 
-void exchange::begin(upstream_lease lease, active_request& request, std::string& replay, std::size_t replay_limit) {
+void exchange::begin(upstream_lease lease, active_request& request, std::string& replay,
+                     std::size_t replay_limit) {
   lease_ = std::move(lease);
   request_ = &request;
   replay_ = &replay;
@@ -29,7 +30,8 @@ exchange::progress exchange::resume() {
   return accepted_ ? relay() : receive_head();
 }
 
-// ---- towards the upstream -------------------------------------------------------------------------------------
+// ---- towards the upstream
+// -------------------------------------------------------------------------------------
 
 exchange::progress exchange::upload() {
   outgoing& out = request_->to_upstream;
@@ -116,7 +118,8 @@ void exchange::queue_upload(std::string_view data) {
   out.body = data;
 }
 
-// ---- from the upstream ----------------------------------------------------------------------------------------
+// ---- from the upstream
+// ----------------------------------------------------------------------------------------
 
 exchange::progress exchange::receive_head() {
   io_buffer& in = lease_->in;
@@ -212,7 +215,8 @@ bool exchange::take_response_slice() {
     }
     if (!socket.readable()) return true;
     in.clear();  // everything received so far was sent
-    if (response_body_.left() > buffer_pool::small_block) in.ensure(worker_.buffers, buffer_pool::large_block);
+    if (response_body_.left() > buffer_pool::small_block)
+      in.ensure(worker_.buffers, buffer_pool::large_block);
     const io_result got = socket.read(in.space(), in.space_size());
     if (got.status == io_status::would_block) return true;
     if (got.status == io_status::failed) return false;

@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-// One request over one leased connection: sends head and body, receives the response, relays its body. Everything moves
-// in bounded windows: a side that does not take its bytes stops the other from being read.
+// One request over one leased connection: sends head and body, receives the response, relays its body.
+// Everything moves in bounded windows: a side that does not take its bytes stops the other from being read.
 #pragma once
-
-#include <cstdint>
-#include <string>
 
 #include "proxy/downstream/active_request.hpp"
 #include "proxy/downstream/client_channel.hpp"
 #include "proxy/runtime/services.hpp"
 #include "proxy/upstream/connection.hpp"
 
+#include <cstdint>
+#include <string>
+
 namespace weir::proxy {
 
 class exchange {
  public:
   enum class progress : std::uint8_t {
-    pending,            ///< waits for a socket
-    yield,              ///< more could be moved at once: resume() again after others had their turn
-    head_ready,         ///< the final response head is in request.response; accept() or drop()
-    complete,           ///< everything was relayed
-    reset,              ///< closed before a complete response head
-    bad_response,       ///< the response head is refused
-    aborted,            ///< the response broke off after its head had been accepted
-    client_gone,        ///< the client closed or reset
-    body_malformed,     ///< the request body is not what its framing says
+    pending,         ///< waits for a socket
+    yield,           ///< more could be moved at once: resume() again after others had their turn
+    head_ready,      ///< the final response head is in request.response; accept() or drop()
+    complete,        ///< everything was relayed
+    reset,           ///< closed before a complete response head
+    bad_response,    ///< the response head is refused
+    aborted,         ///< the response broke off after its head had been accepted
+    client_gone,     ///< the client closed or reset
+    body_malformed,  ///< the request body is not what its framing says
     body_too_large,
   };
 
   exchange(services& worker, client_channel& client) : worker_(worker), client_(client) {}
 
-  /// Starts an attempt: request.to_upstream holds the serialised head. `replay` are body bytes an earlier attempt
-  /// consumed; new ones are added to it while it has room for `replay_limit` bytes.
+  /// Starts an attempt: request.to_upstream holds the serialised head. `replay` are body bytes an earlier
+  /// attempt consumed; new ones are added to it while it has room for `replay_limit` bytes.
   void begin(upstream_lease lease, active_request& request, std::string& replay, std::size_t replay_limit);
 
   /// Moves whatever can be moved now.

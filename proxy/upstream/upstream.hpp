@@ -2,14 +2,14 @@
 // A configured upstream as one worker sees it: endpoints, balancer, retry budget.
 #pragma once
 
+#include "proxy/retry/retry_budget.hpp"
+#include "proxy/upstream/balancers/balancer.hpp"
+#include "proxy/upstream/endpoint.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
-
-#include "proxy/retry/retry_budget.hpp"
-#include "proxy/upstream/balancers/balancer.hpp"
-#include "proxy/upstream/endpoint.hpp"
 
 namespace weir::proxy {
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/downstream/body_reader.hpp"
 
-#include <doctest/doctest.h>
-
 #include <cstring>
+#include <doctest/doctest.h>
 #include <string>
 
 using namespace weir;

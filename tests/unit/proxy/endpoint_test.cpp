@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/upstream/endpoint.hpp"
 
-#include <doctest/doctest.h>
+#include "proxy/observe/metrics.hpp"
 
 #include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <boost/asio/io_context.hpp>
 #include <chrono>
+#include <doctest/doctest.h>
+#include <netinet/in.h>
 #include <string>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <vector>
-
-#include "proxy/observe/metrics.hpp"
 
 using namespace weir;
 using namespace weir::proxy;
@@ -48,7 +46,8 @@ struct bench_worker {
   turn_queue turns;
   metric_shard shard;
   readiness_set sockets{io, [] {}, [this] { dead.clear(); }};
-  services lent{sockets, wheel, buffers, dead, turns, random, nullptr, shard, nullptr, nullptr, [] {}, false, 0, 0, {}};
+  services lent{sockets, wheel,   buffers, dead,  turns, random, nullptr, shard,
+                nullptr, nullptr, [] {},   false, false, 0,      0,       {}};
   upstream_counters counters;
 
   bench_worker() { sockets.start(); }
@@ -60,7 +59,8 @@ struct bench_worker {
   template <typename Condition>
   bool until(Condition done) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-    while (!done() && std::chrono::steady_clock::now() < deadline) io.run_one_for(std::chrono::milliseconds(10));
+    while (!done() && std::chrono::steady_clock::now() < deadline)
+      io.run_one_for(std::chrono::milliseconds(10));
     return done();
   }
 };
@@ -76,7 +76,9 @@ struct user : connection_user {
   int connected = 0, failed = 0, ready = 0;
 };
 
-endpoint_settings to(std::uint16_t port) { return {{"127.0.0.1", port, {}}, "127.0.0.1", 1}; }
+endpoint_settings to(std::uint16_t port) {
+  return {{"127.0.0.1", port, {}}, "127.0.0.1", 1};
+}
 
 struct fixture {
   bench_worker worker;
@@ -134,7 +136,8 @@ TEST_CASE_FIXTURE(fixture, "bytes nobody asked for cost an idle connection its p
   ::close(peer);
 }
 
-TEST_CASE_FIXTURE(fixture, "a request that cannot be repeated asks the kernel before it reuses a connection") {
+TEST_CASE_FIXTURE(fixture,
+                  "a request that cannot be repeated asks the kernel before it reuses a connection") {
   make();
   user a, b;
   connect(a);
@@ -145,7 +148,8 @@ TEST_CASE_FIXTURE(fixture, "a request that cannot be repeated asks the kernel be
   target->cancel(b);
 }
 
-TEST_CASE_FIXTURE(fixture, "beyond size and overflow requests wait in order, beyond max_pending they are refused") {
+TEST_CASE_FIXTURE(fixture,
+                  "beyond size and overflow requests wait in order, beyond max_pending they are refused") {
   pool.size = 1;
   pool.overflow = 0;
   pool.max_pending = 2;

@@ -105,7 +105,7 @@ run_unit_programs() { # run_unit_programs PRESET
   done
 }
 
-part_release() { build release; }
+part_release() { build release weir limiter_conformance lua_differential; }
 
 part_unit() { build dev && run_unit_programs dev; }
 

@@ -76,7 +76,11 @@ void find_client(active_request& request, std::string_view buffer, const identit
   } else {
     request.client_ip = peer_text;
   }
-  identity::append_group(request.client_group, client, settings.group_ipv4, settings.group_ipv6);
+  if (client.is_v4() && settings.group_ipv4 == 32) {
+    request.client_group = request.client_ip;  // every IPv4 client is a group of its own
+  } else {
+    identity::append_group(request.client_group, client, settings.group_ipv4, settings.group_ipv6);
+  }
 }
 
 void find_request_id(active_request& request, std::string_view buffer, random_source& random) {

@@ -286,7 +286,9 @@ bool is_sane_request_id(std::string_view request_id) noexcept {
 void append_match_host(std::string& out, std::string_view host) {
   std::string_view name = split_authority(host).host;
   if (name.ends_with('.')) name.remove_suffix(1);
-  for (const char c : name) out += grammar::lower(c);
+  const std::size_t before = out.size();
+  out.resize(before + name.size());
+  std::transform(name.begin(), name.end(), out.data() + before, grammar::lower);
 }
 
 void append_http_date(std::string& out, std::int64_t unix_seconds) {

@@ -11,10 +11,12 @@ void append_user_hash(std::string& out, const std::array<unsigned char, 32>& key
   keyed.append(id);
   const limiter::sha256_digest digest = limiter::sha256(keyed);
   constexpr std::string_view hex = "0123456789abcdef";
+  std::array<char, 16> text;
   for (std::size_t i = 0; i < 8; ++i) {
-    out.push_back(hex[digest[i] >> 4]);
-    out.push_back(hex[digest[i] & 15]);
+    text[2 * i] = hex[digest[i] >> 4];
+    text[2 * i + 1] = hex[digest[i] & 15];
   }
+  out.append(text.data(), text.size());
 }
 
 }  // namespace weir::identity

@@ -9,12 +9,11 @@ namespace {
 
 constexpr std::string_view crlf = "\r\n";
 
-/// Longest line of this type; 0 = not a RESP2 type.
+/// Longest line of this type; 0 = not a RESP2 type. Integers have a limit of their own.
 constexpr std::size_t line_limit(char type) noexcept {
   switch (type) {
     case '*':
     case '$':
-    case ':':
       return max_header_line;
     case '+':
     case '-':
@@ -24,14 +23,12 @@ constexpr std::size_t line_limit(char type) noexcept {
   }
 }
 
-bool all_digits(std::string_view text) noexcept {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+constexpr bool is_digit(char c) noexcept {
+  return c >= '0' && c <= '9';
 }
 
-bool is_integer(std::string_view text) noexcept {
-  if (text.starts_with('-')) text.remove_prefix(1);
-  constexpr std::size_t longest = 19;  // digits of 2^63
-  return text.size() <= longest && all_digits(text);
+bool all_digits(std::string_view text) noexcept {
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_digit);
 }
 
 /// A count or length; anything that is not a small number becomes one that every limit refuses.
@@ -58,6 +55,7 @@ reply_guard::progress reply_guard::scan(std::string_view bytes, std::size_t elem
 reply_guard::progress reply_guard::scan_element(std::string_view bytes, std::size_t elements) noexcept {
   const std::string_view rest = bytes.substr(seen_);
   if (rest.empty()) return progress::incomplete;
+  if (rest.front() == ':') return scan_integer(rest);
   const std::size_t limit = line_limit(rest.front());
   if (limit == 0) return progress::violation;
   const std::size_t end = rest.substr(0, limit).find('\n');
@@ -71,11 +69,25 @@ reply_guard::progress reply_guard::scan_element(std::string_view bytes, std::siz
   return scan_line(rest.front(), line.substr(0, line.size() - 1), elements);
 }
 
+/// A decision is a row of integers: one pass over each.
+reply_guard::progress reply_guard::scan_integer(std::string_view rest) noexcept {
+  constexpr std::size_t longest = 19;  // digits of 2^63
+  const std::size_t first = rest.substr(1).starts_with('-') ? 2 : 1;
+  const std::size_t limit = std::min(rest.size(), first + longest);
+  std::size_t end = first;
+  while (end < limit && is_digit(rest[end])) ++end;
+  const std::string_view tail = rest.substr(end, crlf.size());
+  if (tail.size() < crlf.size() && crlf.starts_with(tail)) return progress::incomplete;
+  if (tail != crlf || end == first) return progress::violation;
+  seen_ += end + crlf.size();
+  --missing_;
+  return seen_ > max_reply_bytes ? progress::violation : progress::complete;
+}
+
 reply_guard::progress reply_guard::scan_line(char type, std::string_view line,
                                              std::size_t elements) noexcept {
   if (type == '*') return scan_array_header(line, elements);
   if (type == '$') return scan_bulk_header(line);
-  if (type == ':' && !is_integer(line)) return progress::violation;
   --missing_;
   return progress::complete;
 }

@@ -13,8 +13,9 @@ namespace weir::limiter::redis {
 inline constexpr std::size_t max_reply_bytes = 4096;       ///< one whole reply
 inline constexpr std::size_t max_control_elements = 16;    ///< array reply to anything but a decision
 inline constexpr std::size_t max_decision_elements = 256;  ///< above what 32 charges imply
-inline constexpr std::size_t max_header_line = 64;         ///< `*`, `$` and `:` lines, CRLF included
-inline constexpr std::size_t max_text_line = 512;          ///< `+` and `-` lines, CRLF included
+inline constexpr std::size_t max_header_line =
+    64;  ///< `*` and `$` lines, CRLF included; `:` lines are shorter
+inline constexpr std::size_t max_text_line = 512;  ///< `+` and `-` lines, CRLF included
 
 /// Measures one RESP2 reply at a time. Any violation is final: the connection has to be closed.
 class reply_guard {
@@ -38,6 +39,7 @@ class reply_guard {
 
  private:
   progress scan_element(std::string_view bytes, std::size_t elements) noexcept;
+  progress scan_integer(std::string_view rest) noexcept;
   progress scan_line(char type, std::string_view line, std::size_t elements) noexcept;
   progress scan_array_header(std::string_view digits, std::size_t elements) noexcept;
   progress scan_bulk_header(std::string_view digits) noexcept;

@@ -306,9 +306,7 @@ void redis_store::impl::try_dial() {
 
 void redis_store::impl::on_ready() {
   phase_ = phase::up;
-  ++armed_;  // the end of the dial no longer matters
-  timer_.cancel();
-  deadline_armed_ = false;
+  deadline_armed_ = false;  // the timer still runs to the end of the dial, where it finds nothing to do
   logged_losses_ = 0;
   reconnect_.connected();
   add(counters_.connects);

@@ -5,8 +5,8 @@
 #include "store_fixture.hpp"
 
 #include <deque>
-#include <thread>
 #include <doctest/doctest.h>
+#include <thread>
 
 using namespace weir::tests;
 using weir::limiter::errc;

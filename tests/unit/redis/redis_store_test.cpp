@@ -397,7 +397,7 @@ TEST_CASE("the deadline follows the oldest command") {
   f.connect();
   REQUIRE(f.decide() == errc::ok);  // arms the timer for a command that is answered
   f.server->on_decision = silence;
-  f.run_until([] { return false; }, 150ms);
+  f.run_until([] { return false; }, 30ms);
   waiter w;
   const auto begin = std::chrono::steady_clock::now();
   f.send(w);
@@ -451,6 +451,20 @@ TEST_CASE("a server that never knows the script ends in noscript") {
   CHECK(f.decide() == errc::noscript);
   CHECK(f.server->decisions.size() == 3);
   CHECK(f.store->available());
+}
+
+TEST_CASE("a command that nobody waits for is not sent again") {
+  fixture f;
+  f.connect();
+  f.server->on_decision = silence;
+  waiter gone;
+  f.send(gone);
+  f.settle();
+  f.store->cancel(gone);
+  f.heal();
+  f.server->send("-NOSCRIPT No matching script.\r\n");
+  CHECK(f.decide() == errc::ok);
+  CHECK(f.server->decisions.size() == 2);
 }
 
 TEST_CASE("a healed command keeps its deadline") {

@@ -106,8 +106,13 @@ TEST_CASE("lines are bounded, with or without their end") {
   CHECK(scan_whole(line('-', redis::max_text_line + 1)) == progress::violation);
   CHECK(scan_whole("-" + std::string(redis::max_text_line - 2, 'x')) == progress::incomplete);
   CHECK(scan_whole("-" + std::string(redis::max_text_line - 1, 'x')) == progress::violation);
-  CHECK(scan_whole(":" + std::string(redis::max_header_line - 2, '1')) == progress::incomplete);
-  CHECK(scan_whole(":" + std::string(redis::max_header_line - 1, '1')) == progress::violation);
+  CHECK(scan_whole("$" + std::string(redis::max_header_line - 2, '1')) == progress::incomplete);
+  CHECK(scan_whole("$" + std::string(redis::max_header_line - 1, '1')) == progress::violation);
+  CHECK(scan_whole(":-" + std::string(19, '1')) == progress::incomplete);
+  CHECK(scan_whole(":-" + std::string(20, '1')) == progress::violation);
+  std::string integers = "*200\r\n";
+  for (int i = 0; i < 200; ++i) integers += ":1234567890123456789\r\n";
+  CHECK(scan_whole(integers, 200) == progress::violation);  // above 4 kB
 }
 
 TEST_CASE("what is not RESP2 is refused at its first byte") {

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Exactly L units in any window of W: one stamp per admitted unit, oldest first, in a list of its own. A unit taken at
 -- s counts at t iff s > t-W. `list` is what the driver gives to read it: length, and at(i) for 0 <= i < length, which
--- costs a command. Twin of limiter/algorithms/sliding_window_log.cpp.
+-- costs a command; `newest` and `expired` are noted in it. Twin of limiter/algorithms/sliding_window_log.cpp.
 local function sliding_window_log()
   local floor, min, max = math.floor, math.min, math.max
 
@@ -22,59 +22,55 @@ local function sliding_window_log()
   end
 
   -- Time until `units` more fit: the oldest units in the way must leave the window. 0 when they fit now.
-  local function wait(rule, list, units, now)
-    local in_the_way = list.length + units - rule.p1
+  local function wait(list, units, now, limit, window)
+    local in_the_way = list.length + units - limit
     if in_the_way <= 0 then return 0 end
-    return max(0, min(list.at(in_the_way - 1), now) + rule.p2 - now) -- a stamp beyond the clock counts as taken now
+    return max(0, min(list.at(in_the_way - 1), now) + window - now) -- a stamp beyond the clock counts as taken now
   end
 
-  local function evaluate(rule, list, op, now)
-    local n, limit, window = rule.n, rule.p1, rule.p2
-    rule.newest = list.length > 0 and list.at(list.length - 1) or 0
-    rule.beyond = rule.newest > now
+  -- -> allowed, retry, granted, used units, used units after a commit, whether the state must be repaired
+  local function evaluate(op, now, list, n, limit, window)
+    list.newest = list.length > 0 and list.at(list.length - 1) or 0
+    local beyond = list.newest > now
+    local retry = 0
     if n > 0 and (op == 'take' or op == 'peek') then
-      rule.retry = n > limit and -1 or wait(rule, list, n, now)
-      rule.allowed = rule.retry == 0
+      retry = n > limit and -1 or wait(list, n, now, limit, window)
+      -- `limit` may be in use or, after a reload, more: remaining is 0 either way, and no search is needed.
+      if retry ~= 0 and n == 1 and not beyond then return false, retry, 0, limit, limit, false end
     end
-    if not rule.allowed and n == 1 and not rule.beyond then
-      rule.used = limit -- or more, after a reload: remaining is 0 either way, and no search is needed
-    else
-      rule.expired = count_until(list, now - window)
-      rule.used = list.length - rule.expired
+    list.expired = count_until(list, now - window)
+    local used = list.length - list.expired
+    if op == 'refund' then return true, 0, 0, used, max(0, used - n), beyond end
+    if op == 'take_upto' then
+      local granted = max(0, min(n, limit - used))
+      if granted == 0 and n > 0 then return false, wait(list, 1, now, limit, window), 0, used, used, beyond end
+      return true, 0, granted, used, used + granted, beyond
     end
-    rule.after = rule.used
-    if op == 'refund' then
-      rule.after = max(0, rule.used - n)
-    elseif op == 'take_upto' then
-      rule.granted = max(0, min(n, limit - rule.used))
-      rule.after = rule.used + rule.granted
-      if rule.granted == 0 and n > 0 then rule.allowed, rule.retry = false, wait(rule, list, 1, now) end
-    elseif rule.allowed then
-      rule.after = rule.used + n
-    end
+    if retry ~= 0 then return false, retry, 0, used, used, beyond end
+    return true, 0, 0, used, used + n, beyond
   end
 
-  -- What makes the list hold `used` units: keep the elements first ... last, then append `push` stamps of now. Fourth:
-  -- X, nothing for an empty list.
-  local function rewrite(rule, list, used, now)
-    local ahead = rule.beyond and list.length - count_until(list, now) or 0
-    local first, last, push = rule.expired, list.length - 1 - ahead, ahead + used - rule.used
+  -- What changes the used units by `change` and moves stamps beyond the clock to now: keep the elements first ... last,
+  -- then append `push` stamps of now. Fourth: X, nothing for an empty list.
+  local function rewrite(change, now, list, window)
+    local ahead = list.newest > now and list.length - count_until(list, now) or 0
+    local first, last, push = list.expired, list.length - 1 - ahead, ahead + change
     if push < 0 then last, push = last + push, 0 end -- a refund takes away the newest
     if push > 0 then
-      rule.newest = now
+      list.newest = now
     elseif last >= first then
-      rule.newest = list.at(last)
+      list.newest = list.at(last)
     else
       return first, last, push
     end
-    return first, last, push, rule.newest + rule.p2
+    return first, last, push, list.newest + window
   end
 
   -- used units -> remaining, reset, D
-  local function report(rule, used, now)
-    local reset = used > 0 and min(rule.newest, now) + rule.p2 - now or 0
-    return max(0, rule.p1 - used), reset, min(used, rule.p1)
+  local function report(used, now, list, limit, window)
+    local reset = used > 0 and min(list.newest, now) + window - now or 0
+    return max(0, limit - used), reset, min(used, limit)
   end
 
-  return { arguments = 2, own_key = true, valid = valid, evaluate = evaluate, rewrite = rewrite, report = report } -- L W
+  return { 2, valid, evaluate, report, rewrite, true } -- parameters L W; a key of its own
 end

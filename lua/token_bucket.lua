@@ -1,75 +1,62 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Token bucket as exact-rational GCRA. State is one instant, "when the bucket is full": F whole microseconds and the
 -- fraction f/r0 of one. r credits flow in per microsecond, a token costs q, the bucket holds cap. All numbers are
--- integers below 2^53, exact in Lua's doubles; (a - a % b) / b is their integer quotient, without a call. Twin of
--- limiter/algorithms/token_bucket.cpp.
+-- integers below 2^53 = 9007199254740992, exact in Lua's doubles; (a - a % b) / b is their integer quotient and
+-- -math.floor(-a / b) rounds up. Twin of limiter/algorithms/token_bucket.cpp.
 local function token_bucket()
-  local EXACT = 9007199254740992 -- 2^53
-  local match, format = string.match, string.format
-
-  local function ceil_div(a, b)
-    local rest = a % b
-    return (a - rest) / b + (rest > 0 and 1 or 0)
-  end
-
-  -- Stored text "F" or "F:f:r0" -> used credits (0 ... cap), and whether it claims more than the bucket holds: the
-  -- clock went back or the capacity shrank. Text of another form counts as none.
-  local function read(text, now, r, cap)
-    local F, f, r0 = match(text, '^(%d+):?(%d*):?(%d*)$')
-    F, f, r0 = tonumber(F), tonumber(f) or 0, tonumber(r0) or 1
-    if not F or F < now or f >= r0 then return 0, false end
-    if f > 0 and r0 ~= r then -- written under another rate: the same instant in units of this one, rounded up
-      local product = f * r
-      f = product < EXACT and ceil_div(product, r0) or r - 1
-      if f == r then F, f = F + 1, 0 end
-    end
-    local ahead = F - now
-    -- Compared before multiplying: the product of an instant far ahead would not be exact.
-    if ahead > (cap - cap % r) / r or f > cap - ahead * r then return cap, true end
-    return ahead * r + f, false
-  end
-
   local function valid(r, q, cap)
-    return r and q and cap and r >= 1 and r < EXACT and r % 1 == 0 and q >= 1 and q % 1 == 0 and
-      cap >= q and cap < EXACT and cap % q == 0 and cap / r < EXACT / 2
+    return r and q and cap and r >= 1 and r < 9007199254740992 and r % 1 == 0 and q >= 1 and q % 1 == 0 and
+      cap >= q and cap < 9007199254740992 and cap % q == 0 and cap / r < 4503599627370496
   end
 
-  local function evaluate(rule, text, op, now)
-    local n, r, q, cap = rule.n, rule.p1, rule.p2, rule.p3
-    local used, beyond = 0, false
-    if text then used, beyond = read(text, now, r, cap) end
+  -- Stored text "F" or "F:f:r0" -> allowed, retry, granted, used credits, used credits after a commit, whether the
+  -- state must be repaired. Text of another form counts as none.
+  local function evaluate(op, now, text, n, r, q, cap)
+    local F, f, r0 = text and tonumber(text), 0, 1
+    if text and not F then
+      F, f, r0 = string.match(text, '^(%d+):(%d+):(%d+)$')
+      F, f, r0 = tonumber(F), tonumber(f), tonumber(r0)
+    end
+    local used, beyond = 0, false -- 0 ... cap
+    if F and F >= now and f < r0 then
+      if f > 0 and r0 ~= r then -- written under another rate: the same instant in units of this one, rounded up
+        local product = f * r
+        f = product < 9007199254740992 and -math.floor(-product / r0) or r - 1
+        if f == r then F, f = F + 1, 0 end
+      end
+      local ahead = F - now
+      -- More than the bucket holds: the clock went back or the capacity shrank. Compared before multiplying: the
+      -- product of an instant far ahead would not be exact.
+      beyond = ahead > (cap - cap % r) / r or f > cap - ahead * r
+      used = beyond and cap or ahead * r + f
+    end
+
     local free = cap - used
     local demand = n * q -- from 2^53 on it is only compared, and too large either way
-    local after = used
     if op == 'refund' then
-      after = demand < used and used - demand or 0
+      return true, 0, 0, used, demand < used and used - demand or 0, beyond
     elseif op == 'take_upto' then
-      rule.granted = math.min(n, (free - free % q) / q)
-      after = used + rule.granted * q
-      if after == used and n > 0 then rule.allowed, rule.retry = false, ceil_div(q - free, r) end
+      local granted = math.min(n, (free - free % q) / q)
+      if granted == 0 and n > 0 then return false, -math.floor((free - q) / r), 0, used, used, beyond end
+      return true, 0, granted, used, used + granted * q, beyond
     elseif n == 0 or demand <= free then
-      after = used + demand
-    else
-      rule.allowed, rule.retry = false, demand > cap and -1 or ceil_div(demand - free, r)
+      return true, 0, 0, used, used + demand, beyond
     end
-    rule.used, rule.after, rule.beyond = used, after, beyond
-  end
-
-  -- used credits -> text, X, whether the text is F alone; nothing for a full bucket
-  local function encode(rule, used, now)
-    if used == 0 then return end
-    local r = rule.p1
-    local f = used % r
-    local F = now + (used - f) / r
-    if f == 0 then return format('%.0f', F), F, true end
-    return format('%.0f:%.0f:%.0f', F, f, r), F, false
+    return false, demand > cap and -1 or -math.floor((free - demand) / r), 0, used, used, beyond
   end
 
   -- used credits -> remaining, reset, D
-  local function report(rule, used)
-    local free, q = rule.p3 - used, rule.p2
-    return (free - free % q) / q, ceil_div(used, rule.p1), used
+  local function report(used, now, text, r, q, cap)
+    local free = cap - used
+    return (free - free % q) / q, -math.floor(-used / r), used
   end
 
-  return { arguments = 3, valid = valid, evaluate = evaluate, encode = encode, report = report } -- r q cap
+  -- used credits -> F, f of r; nothing for a full bucket
+  local function encode(used, now, r)
+    if used == 0 then return end
+    local f = used % r
+    return now + (used - f) / r, f
+  end
+
+  return { 3, valid, evaluate, report, encode } -- parameters r q cap
 end

@@ -229,6 +229,8 @@ def scenarios(rules, prefix):
     t = trace("burst", ["burst"], rules["plain"])
     for _ in range(rules["plain"]["limit"] + 3):
         t.take()
+    for op in ("take", "peek", "take_upto", "refund"):
+        t.op(op, 0)
 
     for kind in ("plain", "odd", "fast"):
         t = trace(f"exact_retry-{kind}", ["exact_retry"], rules[kind])
@@ -297,6 +299,20 @@ def scenarios(rules, prefix):
     return traces
 
 
+def fractions_over_reloads(name, rates):
+    """Tokens take about a microsecond, so that the fraction decides how many remain under the next rate."""
+    t = Trace(f"token_bucket-{name}", ["reload", "cost_n"], rates[0])
+    source = random.Random(f"weir {name}")
+    for round_ in range(40):
+        t.take(1 + source.randrange(5))
+        t.reload(rates[(round_ + 1) % len(rates)])
+        t.op("peek")
+        t.wait(source.randrange(4))
+        t.op("peek", 3)
+        t.wait(100)  # full again: the product rounds a fraction to credits with each reload, the model never
+    return t
+
+
 def bucket(limit, period_us, burst):
     return {"algorithm": "token_bucket", "limit": limit, "period_us": period_us, "burst": burst}
 
@@ -311,6 +327,8 @@ BUCKETS = {
     "fast": bucket(700_003, 1_000_000, 4),
     "small": bucket(3, 1_000_000, 2),
 }
+FINE = [bucket(limit, 1_000_000, 9) for limit in (700_001, 300_007, 900_001, 2_100_011)]
+COARSE = [bucket(limit, 3, 9) for limit in (7, 5, 11, 4)]
 LOGS = {"plain": log(5, 1_000_000), "odd": log(9, 1_000_003), "fast": log(4, 5), "small": log(2, 700_000)}
 
 
@@ -352,7 +370,9 @@ def write(directory, suite, description, traces):
 def main():
     directory = pathlib.Path(sys.argv[1])
     directory.mkdir(parents=True, exist_ok=True)
-    write(directory, "token_bucket", "exact-rational token bucket", scenarios(BUCKETS, "token_bucket"))
+    write(directory, "token_bucket", "exact-rational token bucket",
+          [*scenarios(BUCKETS, "token_bucket"), fractions_over_reloads("reload_fraction", FINE),
+           fractions_over_reloads("reload_few_credits", COARSE)])
     write(directory, "sliding_window_log", "exact log", scenarios(LOGS, "sliding_window_log"))
     write(directory, "several_rules", "all or nothing over several rules", several())
 

@@ -83,6 +83,15 @@ TEST_CASE("script: a second rule packs the value and the first keeps its state")
   CHECK(s.value() == "aaaa=" + text(now_us + 200'000) + ";bbbb=" + text(now_us + 200'000));
 }
 
+TEST_CASE("script: a packed value lives as long as its longest entry, wherever that stands") {
+  for (const bool reversed : {false, true}) {
+    script s;
+    s.run("take",
+          reversed ? std::vector<words>{rule_b(3), rule_a(1)} : std::vector<words>{rule_a(1), rule_b(3)});
+    CHECK(s.host.data.at(key).expires_at_ms == (now_us + 300'000) / 1000 + 1);
+  }
+}
+
 TEST_CASE("script: entries are found by id, whatever their order") {
   script s;
   s.put("bbbb=" + text(now_us + 200'000) + ";aaaa=" + text(now_us + 100'000));

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Shows that the tests notice a wrong decision script.
+
+Each mutant is one textual change of the script's core that changes what it does. It is replayed against the project's
+traces, then against the script tests; a mutant that passes both has survived, and the run fails.
+
+    tests/conformance/mutants.py --build build/dev      needs limiter_conformance and lua_script_tests there, and
+                                                        redis-server; ends `N passed, N failed`
+"""
+import argparse
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+LUA = HERE.parent.parent / "lua"
+CORE = ("token_bucket.lua", "sliding_window_log.lua", "decide.lua")
+
+# what it is, file, text, replacement
+MUTANTS = [
+    ("retry rounded down", "token_bucket.lua", "-math.floor((free - demand) / r)", "math.floor((demand - free) / r)"),
+    ("retry of take_upto rounded down", "token_bucket.lua", "-math.floor((free - q) / r)", "math.floor((q - free) / r)"),
+    ("reset rounded down", "token_bucket.lua", "-math.floor(-used / r), used", "math.floor(used / r), used"),
+    ("fraction dropped", "token_bucket.lua", "local f = used % r\n    return now + (used - f) / r, f",
+     "return now + math.floor(used / r), 0"),
+    ("fraction rounded up to a microsecond", "token_bucket.lua", "local f = used % r\n    return now + (used - f) / r, f",
+     "return now - math.floor(-used / r), 0"),
+    ("denominator of the fraction ignored", "token_bucket.lua", "if f > 0 and r0 ~= r then", "if false then"),
+    ("fraction rescaled downwards", "token_bucket.lua", "-math.floor(-product / r0)", "math.floor(product / r0)"),
+    ("no repair when the instant is too far ahead", "token_bucket.lua", "beyond and cap or", "false or"),
+    ("repair not written", "decide.lua", "(rule[BEYOND] and op ~= 'peek')", "false"),
+    ("repair written by a peek", "decide.lua", "(rule[BEYOND] and op ~= 'peek')", "rule[BEYOND]"),
+    ("denied takes charged", "token_bucket.lua",
+     "return false, demand > cap and -1 or -math.floor((free - demand) / r), 0, used, used, beyond",
+     "return false, demand > cap and -1 or -math.floor((free - demand) / r), 0, used, cap, true"),
+    ("each rule commits by itself", "decide.lua", "local change = commit and", "local change = rule[ALLOWED] and"),
+    ("a peek commits", "decide.lua", "all_allowed and op ~= 'peek'", "all_allowed"),
+    ("last token refused", "token_bucket.lua", "demand <= free", "demand < free"),
+    ("cost 0 judged", "token_bucket.lua", "n == 0 or demand <= free", "demand <= free and free > 0"),
+    ("a cost above the capacity has a retry", "token_bucket.lua", "demand > cap and -1 or", "demand > cap and 1 or"),
+    ("refund below empty", "token_bucket.lua", "demand < used and used - demand or 0", "used - demand"),
+    ("refund ignored", "token_bucket.lua", "demand < used and used - demand or 0", "used"),
+    ("take_upto all or nothing", "token_bucket.lua", "math.min(n, (free - free % q) / q)",
+     "(n * q <= free and n or 0)"),
+    ("a bucket full right now counts as used", "token_bucket.lua", "F >= now and f < r0", "f < r0"),
+    ("remaining rounded up", "token_bucket.lua", "return (free - free % q) / q,", "return -math.floor(-free / q),"),
+    ("window boundary inclusive", "sliding_window_log.lua", "count_until(list, now - window)",
+     "count_until(list, now - window - 1)"),
+    ("wait one unit short", "sliding_window_log.lua", "list.at(in_the_way - 1)", "list.at(math.max(0, in_the_way - 2))"),
+    ("future stamps kept", "sliding_window_log.lua", "list.newest > now and list.length", "false and list.length"),
+    ("future stamps wait for their own time", "sliding_window_log.lua", "min(list.at(in_the_way - 1), now)",
+     "list.at(in_the_way - 1)"),
+    ("one stamp per take", "sliding_window_log.lua", "list.length - 1 - ahead, ahead + change",
+     "list.length - 1 - ahead, ahead + math.min(change, 1)"),
+    ("refund takes the oldest", "sliding_window_log.lua", "last, push = last + push, 0", "first, push = first - push, 0"),
+    ("reset by the oldest unit", "sliding_window_log.lua", "min(list.newest, now) + window - now or 0",
+     "(list.length > 0 and list.at(0) or now) + window - now or 0"),
+    ("count may be negative after a reload", "sliding_window_log.lua", "return max(0, limit - used), reset",
+     "return limit - used, reset"),
+    ("LTRIM of nothing keeps everything", "decide.lua", "if last < first then", "if false then"),
+    ("entries by position instead of id", "decide.lua",
+     "local _, before = string.find(value, ';' .. id .. '=', 1, true)", "local _, before = string.find(value, '=', 1, true)"),
+    ("unknown entries dropped", "decide.lua", "if value and length ~= #value then", "if false then"),
+    ("dead entries kept", "decide.lua", "if X and X >= now then", "if X then"),
+    ("live entries dropped at their last instant", "decide.lua", "if X and X >= now then", "if X and X > now then"),
+    ("replaced entries kept as well", "decide.lua", "local X = not replaced[id] and", "local X ="),
+    ("digits of a lone entry ignored", "decide.lua", "if string.sub(value, -3) == ddd then", "if true then"),
+    ("lone entry not found once it is one of many", "decide.lua", "id = '#' .. string.sub(name, 5)", "id = '##'"),
+    ("TTL rounded down", "decide.lua", "stored, 'PXAT', (X - X % 1000) / 1000 + 1", "stored, 'PXAT', (X - X % 1000) / 1000"),
+    ("TTL of the last rule only", "decide.lua", "X = math.max(X, F)", "X = F"),
+    ("emptied value stays", "decide.lua", "elseif value then\n      redis.call('DEL', key)",
+     "elseif false then\n      redis.call('DEL', key)"),
+    ("written before the last evaluation", "decide.lua", "  all_allowed = all_allowed and rule[ALLOWED]\n",
+     "  all_allowed = all_allowed and rule[ALLOWED]\n"
+     "  if all_allowed and op == 'take' and not algorithm[OWN_KEY] and rule[N] > 0 then\n"
+     "    redis.call('SET', key, string.format('%.0f%s', now + rule[AFTER] / rule[P1], string.sub(rule[NAME], 5)), 'PXAT', 1)\n"
+     "  end\n"),
+    ("cost not bounded", "decide.lua", "n >= 0 and n <= 2147483648", "n <= 2147483648"),
+    ("granted units not told", "decide.lua", "1 + (commit and rule[GRANTED] or 0)", "1"),
+]
+
+
+def core_text(mutant=None):
+    text = ""
+    for name in CORE:
+        part = (LUA / name).read_text()
+        if mutant and mutant[1] == name:
+            if mutant[2] not in part:
+                raise SystemExit(f"mutant `{mutant[0]}` no longer applies to {name}: change it along with the file")
+            part = part.replace(mutant[2], mutant[3])
+        text += part
+    return text
+
+
+def passes(command):
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120).returncode == 0
+
+
+def killer(build, core, socket):
+    """The first suite that notices the core; None when none does."""
+    environment = ["env", f"WEIR_TEST_CORE={core}"]
+    vectors = [build / "limiter_conformance", "--vectors", HERE / "vectors", "--store", f"unix:{socket}"]
+    if not passes([*environment, *vectors]):
+        return "traces"
+    if not passes([*environment, build / "lua_script_tests"]):
+        return "script tests"
+    return None
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--build", type=pathlib.Path, required=True)
+    build = arguments.parse_args().build.resolve()
+    if shutil.which("redis-server") is None:
+        print("skipped: redis-server is not installed")
+        return 77
+    survivors = 0
+    with tempfile.TemporaryDirectory(prefix="weir-mutants.") as folder:
+        folder = pathlib.Path(folder)
+        core, socket = folder / "core.lua", folder / "sock"
+        server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", socket, "--dir", folder, "--save", ""],
+                                  stdout=subprocess.DEVNULL)
+        try:
+            while not socket.exists():
+                time.sleep(0.02)
+            core.write_text(core_text())
+            if killer(build, core, socket):
+                print("the unchanged script does not pass: nothing to learn from mutants")
+                return 1
+            for mutant in MUTANTS:
+                core.write_text(core_text(mutant))
+                by = killer(build, core, socket)
+                survivors += by is None
+                print(f"{'survived' if by is None else 'killed':8}  {mutant[0]}{f' (by the {by})' if by else ''}", flush=True)
+        finally:
+            server.terminate()
+            server.wait()
+    print(f"{len(MUTANTS) - survivors} passed, {survivors} failed")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -294,6 +294,6 @@ TEST_CASE("an address that is taken is an error that names it") {
     FAIL("no exception");
   } catch (const std::system_error& e) {
     CHECK(e.code() == std::errc::address_in_use);
-    CHECK(std::string(e.what()).find("127.0.0.1 port " + std::to_string(f.port())) != std::string::npos);
+    CHECK(std::string(e.what()).find("127.0.0.1:" + std::to_string(f.port())) != std::string::npos);
   }
 }

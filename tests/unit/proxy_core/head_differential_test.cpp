@@ -106,8 +106,9 @@ std::string post_with_te(std::string_view coding) {
 /// Changes, removes, doubles or inserts a few bytes, or copies a piece of another seed.
 template <std::size_t N>
 std::string mutate(const std::array<std::string_view, N>& seeds, std::mt19937& random) {
-  static constexpr std::string_view alphabet(
-      "\r\n\r\n\r\n:: \t,;\"/?#*%[]@\\\0\x7F\x80\xFF_-.=+0123456789aAcChHxXkKeEnNtT", 66);
+  static constexpr char characters[] =
+      "\r\n\r\n\r\n:: \t,;\"/?#*%[]@\\\0\x7F\x80\xFF_-.=+0123456789aAcChHxXkKeEnNtT";
+  static constexpr std::string_view alphabet(characters, sizeof characters - 1);
   std::string bytes(seeds[random() % N]);
   for (auto edits = 1 + random() % 3; edits > 0; --edits) {
     const std::size_t at = random() % bytes.size();

@@ -3,6 +3,7 @@
 
 #include "limiter/algorithms/algorithm.hpp"
 
+#include <algorithm>
 #include <array>
 #include <boost/container/small_vector.hpp>
 #include <charconv>
@@ -29,51 +30,67 @@ constexpr std::string_view name_of(operation op) noexcept {
   return {};
 }
 
-/// Decimal text of a number on the stack.
-class decimal {
+/// Writes RESP into space that is known to suffice: a command is one growth of the output, then plain stores.
+class command_writer {
  public:
-  explicit decimal(std::int64_t value) noexcept
-      : length_(static_cast<std::size_t>(std::to_chars(text_.data(), text_.data() + text_.size(), value).ptr -
-                                         text_.data())) {}
-  [[nodiscard]] std::string_view view() const noexcept { return {text_.data(), length_}; }
+  static constexpr std::size_t longest_number = 20;
+  static constexpr std::size_t frame = 1 + longest_number + 2 + 2;  // `$`, length, two line ends
+
+  explicit command_writer(char* at) noexcept : at_(at) {}
+
+  void put(char c) noexcept { *at_++ = c; }
+  void put(std::string_view text) noexcept { at_ = std::copy_n(text.data(), text.size(), at_); }
+
+  void header(char type, std::size_t number) noexcept {
+    put(type);
+    if (number >= 100) {
+      at_ = std::to_chars(at_, at_ + longest_number, number).ptr;
+    } else {  // nearly every length and count
+      if (number >= 10) put(static_cast<char>('0' + number / 10));
+      put(static_cast<char>('0' + number % 10));
+    }
+    put("\r\n");
+  }
+  void bulk(std::string_view text) noexcept {
+    header('$', text.size());
+    put(text);
+    put("\r\n");
+  }
+  void number(std::int64_t value) noexcept {
+    if (value >= 0 && value < 10) {
+      put("$1\r\n");
+      put(static_cast<char>('0' + value));
+      put("\r\n");
+      return;
+    }
+    std::array<char, longest_number> text;
+    const char* const end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+    bulk({text.data(), static_cast<std::size_t>(end - text.data())});
+  }
+  [[nodiscard]] const char* end() const noexcept { return at_; }
 
  private:
-  std::array<char, 20> text_{};
-  std::size_t length_;
+  char* at_;
 };
 
-void append_header(std::string& out, char type, std::size_t number) {
-  out += type;
-  out += decimal(static_cast<std::int64_t>(number)).view();
-  out += "\r\n";
-}
+constexpr std::size_t key_overhead = 4 + 2 + 4;  // `1:{`, `}`, `:` and letter, rid
 
-void append_bulk(std::string& out, std::string_view text) {
-  append_header(out, '$', text.size());
-  out += text;
-  out += "\r\n";
-}
-
-void append_number(std::string& out, std::int64_t value) {
-  append_bulk(out, decimal(value).view());
-}
-
-void append_key(std::string& out, std::string_view prefix, const charge& c,
-                const algorithm_functions& algorithm) {
+void put_key(command_writer& out, std::string_view prefix, const charge& c,
+             const algorithm_functions& algorithm) {
   const std::string_view subject = c.subject.view();
   const std::string_view rid = c.matched->rid.text();
   const std::size_t own = algorithm.own_key ? 2 + rid.size() : 0;
-  append_header(out, '$', prefix.size() + 4 + subject.size() + own);
-  out += prefix;
-  out += "1:{";
-  out += subject;
-  out += '}';
+  out.header('$', prefix.size() + 4 + subject.size() + own);
+  out.put(prefix);
+  out.put("1:{");
+  out.put(subject);
+  out.put('}');
   if (own != 0) {
-    out += ':';
-    out += algorithm.letter;
-    out += rid;
+    out.put(':');
+    out.put(algorithm.letter);
+    out.put(rid);
   }
-  out += "\r\n";
+  out.put("\r\n");
 }
 
 /// What the script reads for one charge.
@@ -110,18 +127,24 @@ counts plan(std::span<const charge> charges, argument_groups& groups) {
   return total;
 }
 
-void append_group(std::string& out, const charge& c, const argument_group& group) {
+void put_group(command_writer& out, const charge& c, const argument_group& group) {
   const rule_id& rid = c.matched->rid;
-  append_bulk(out, {&group.algorithm->letter, 1});
-  append_number(out, group.key);
-  append_header(out, '$', rid.id.size() + rid.digits.size());
-  out += rid.text();
-  out += rid.digits_text();
-  out += "\r\n";
-  append_number(out, c.cost);
-  for (int i = 0; i < group.quota.count; ++i) {
-    append_number(out, group.quota.values[static_cast<std::size_t>(i)]);
-  }
+  out.bulk({&group.algorithm->letter, 1});
+  out.number(group.key);
+  out.header('$', rid.id.size() + rid.digits.size());
+  out.put(rid.text());
+  out.put(rid.digits_text());
+  out.put("\r\n");
+  out.number(c.cost);
+  for (int i = 0; i < group.quota.count; ++i) out.number(group.quota.values[static_cast<std::size_t>(i)]);
+}
+
+/// Bytes the command needs at most.
+std::size_t room_for(std::string_view command, std::string_view script, std::string_view key_prefix,
+                     std::span<const charge> charges, std::size_t arguments) noexcept {
+  constexpr std::size_t argument = command_writer::frame + command_writer::longest_number;
+  const std::size_t key = command_writer::frame + key_prefix.size() + key_overhead + sizeof(subject_key);
+  return 5 * argument + command.size() + script.size() + charges.size() * key + arguments * argument;
 }
 
 bool in_range(std::int64_t value, std::int64_t least) noexcept {
@@ -151,16 +174,20 @@ void append_decide(std::string& out, std::string_view command, std::string_view 
                    std::int64_t clock_us) {
   argument_groups groups;
   const counts total = plan(charges, groups);
-  append_header(out, '*', 3 + total.keys + total.arguments + (clock_us >= 0 ? 1 : 0));
-  append_bulk(out, command);
-  append_bulk(out, script);
-  append_number(out, static_cast<std::int64_t>(total.keys));
+  const std::size_t before = out.size();
+  out.resize(before + room_for(command, script, key_prefix, charges, total.arguments));
+  command_writer writer(out.data() + before);
+  writer.header('*', 3 + total.keys + total.arguments + (clock_us >= 0 ? 1 : 0));
+  writer.bulk(command);
+  writer.bulk(script);
+  writer.number(static_cast<std::int64_t>(total.keys));
   for (std::size_t i = 0; i < charges.size(); ++i) {
-    if (groups[i].first_use) append_key(out, key_prefix, charges[i], *groups[i].algorithm);
+    if (groups[i].first_use) put_key(writer, key_prefix, charges[i], *groups[i].algorithm);
   }
-  append_bulk(out, name_of(op));
-  for (std::size_t i = 0; i < charges.size(); ++i) append_group(out, charges[i], groups[i]);
-  if (clock_us >= 0) append_number(out, clock_us);
+  writer.bulk(name_of(op));
+  for (std::size_t i = 0; i < charges.size(); ++i) put_group(writer, charges[i], groups[i]);
+  if (clock_us >= 0) writer.number(clock_us);
+  out.resize(static_cast<std::size_t>(writer.end() - out.data()));
 }
 
 std::size_t decide_reply_size(std::size_t charges) noexcept {

@@ -55,6 +55,7 @@ class Monitor:
     """Collects the lines of MONITOR until it is stopped."""
 
     def __init__(self, port):
+        self.port = port
         self.client = RespClient(port)
         self.client.call("MONITOR")
         self.client.sock.settimeout(None)
@@ -70,6 +71,16 @@ class Monitor:
             pass
 
     def stop(self):
+        """Ends after everything the server has been asked so far is in `lines`."""
+        try:
+            marker = RespClient(self.port)
+            marker.call("ECHO", "end-of-monitor")
+            marker.sock.close()
+            deadline = time.monotonic() + 5
+            while not any("end-of-monitor" in line for line in list(self.lines)) and time.monotonic() < deadline:
+                time.sleep(0.005)
+        except (OSError, RespError):
+            pass   # the server is gone: nothing more will come
         try:
             self.client.sock.shutdown(socket.SHUT_RDWR)
         except OSError:

@@ -112,8 +112,12 @@ part_unit() { build dev && run_unit_programs dev; }
 part_asan() { build asan && run_unit_programs asan; }
 
 part_tsan() {
-  build tsan || return
-  run_unit_programs tsan
+  # what runs on several threads: workers, stores, log ring and writer
+  local program programs=(limiter_core_tests redis_tests proxy_core_tests proxy_tests)
+  build tsan weir "${programs[@]}" || return
+  for program in "${programs[@]}"; do
+    suite "$program (tsan)" "build/tsan/$program" --order-by=file --rand-seed="$seed"
+  done
   suite 'reload and drain under load (tsan)' python3 tests/integration/run.py --weir build/tsan/weir --only operate
 }
 

@@ -41,7 +41,8 @@ enum class quota_problem : std::uint8_t {
 
 struct quota_check {
   quota_problem problem = quota_problem::none;
-  std::int64_t nearest_legal = 0;  ///< largest legal burst (capacity_too_large) or limit (log_too_long); else 0
+  std::int64_t nearest_legal =
+      0;  ///< largest legal burst (capacity_too_large) or limit (log_too_long); else 0
 };
 
 /// Load-time check; never throws.

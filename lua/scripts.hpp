@@ -6,7 +6,8 @@
 
 namespace weir::lua {
 
-/// The production script: reads the clock with Redis TIME. Content-addressed by its SHA-1 (40 lower-case hex digits).
+/// The production script: reads the clock with Redis TIME. Content-addressed by its SHA-1 (40 lower-case hex
+/// digits).
 [[nodiscard]] std::string_view decide_script() noexcept;
 [[nodiscard]] std::string_view decide_sha1() noexcept;
 

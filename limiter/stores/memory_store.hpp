@@ -2,11 +2,11 @@
 // The embedded store: exact within one process, shared by all its workers, bounded by max_keys.
 #pragma once
 
+#include "limiter/store.hpp"
+
 #include <cstdint>
 #include <functional>
 #include <memory>
-
-#include "limiter/store.hpp"
 
 namespace weir::limiter {
 
@@ -16,7 +16,8 @@ class memory_table {
   struct options {
     std::int64_t max_keys = 1'000'000;
     int shards = 64;
-    /// Microseconds since the epoch. Empty: CLOCK_MONOTONIC anchored to the epoch at construction. Tests inject one.
+    /// Microseconds since the epoch. Empty: CLOCK_MONOTONIC anchored to the epoch at construction. Tests
+    /// inject one.
     std::function<std::int64_t()> clock;
   };
   explicit memory_table(options o);

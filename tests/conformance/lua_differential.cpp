@@ -137,7 +137,8 @@ class trial {
     rule& r = rules_[static_cast<std::size_t>(dice_.below(static_cast<std::int64_t>(rules_.size())))];
     const std::int64_t window_us = r.quota.period_us;
     r.quota = r.quota.algorithm == algorithm::token_bucket ? random_bucket(dice_) : random_log(dice_);
-    // A TTL was set for the window of its day: a longer one would find less in the script's store than in the twin.
+    // A TTL was set for the window of its day: a longer one would find less in the script's store than in the
+    // twin.
     if (r.quota.algorithm == algorithm::sliding_window_log && host_.expire) r.quota.period_us = window_us;
     reloaded_ = true;
   }

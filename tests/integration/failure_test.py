@@ -76,7 +76,8 @@ def _answers(weir):
 
 def _kill_and_restart_under_load(t, mode, own_statuses):
     u, redis = t.upstream(), t.redis()
-    weir = t.weir(_policy(u, redis, mode))
+    # far above the pauses of a busy machine: a timeout would look like an outage of its own
+    weir = t.weir(_policy(u, redis, mode, pool={"command_timeout": "2s"}))
     weir.get()
     load = Load(weir.port, rate=500, connections=16).start()
     time.sleep(1.0)
@@ -111,8 +112,8 @@ def _kill_and_restart_under_load(t, mode, own_statuses):
     assert last <= back + 2.0 + 0.5 * t.slack, f"still degraded {last - back:.2f} s after Redis is back"
     waits = sorted(r["limiter_ms"] for r in records if "limiter_ms" in r)
     worst = waits[int(len(waits) * 0.99)]
-    assert worst <= 50 + 50 * t.slack, f"99 % of the decisions within {worst} ms"
-    assert waits[-1] <= 50 + 450 * t.slack, f"slowest decision {waits[-1]} ms"
+    assert worst <= 50 + 200 * t.slack, f"99 % of the decisions within {worst} ms"
+    assert waits[-1] <= 2000 + 300 * t.slack, f"slowest decision {waits[-1]} ms"
     equal(weir.metrics().sum("weir_store_up"), 1)
     t.note(f"{mode}: {len(degraded)} of {len(records)} degraded, p99 {worst:.1f} ms, max {waits[-1]:.1f} ms, "
            f"back after {max(0.0, last - back):.2f} s, health max {max(live_answers) * 1000:.0f} ms")
@@ -160,7 +161,8 @@ def a_redis_that_hangs_costs_at_most_the_command_timeout(t):
 
 def late_replies_of_a_hanging_redis_match_nothing(t):
     u, redis = t.upstream(), t.redis()
-    weir = t.weir({**_policy(u, redis, "allow", [{"name": "per-ip", "key": ["client_ip"], "limit": "1000/day"}]),
+    rules = [{"name": "per-ip", "key": ["client_ip"], "limit": "1000/day"}]
+    weir = t.weir({**_policy(u, redis, "allow", rules, pool={"command_timeout": "300ms"}),
                    "client_ip": {"trusted_proxies": ["127.0.0.0/8"]}, "workers": 1})
     equal(_left(weir, "203.0.113.1"), 999)
     redis.process.send_signal(signal.SIGSTOP)

@@ -78,7 +78,9 @@ def connections_are_served_during_the_drain_delay_and_idle_ones_closed_after_it(
         wait_until("/readyz says 503", lambda: weir.admin("/readyz").status == 503, 5)
         equal(weir.metrics().sum("weir_draining"), 1)
         with weir.connect() as late:    # the removal of the endpoint takes time
-            equal(late.request().status, 200)
+            r = late.request()
+            equal((r.status, r.closes), (200, True))
+            assert late.is_closed()
         equal(weir.running(), True)
         assert idle.is_closed(10)
         equal(weir.wait(), 0)
@@ -216,7 +218,7 @@ def a_killed_weir_starts_again_at_once(t):
 
 # ---- reload --------------------------------------------------------------------------------------------------------
 
-def fifty_reloads_under_load_fail_nothing_and_keep_the_counters(t):
+def many_reloads_under_load_fail_nothing_and_keep_the_counters(t):
     u = t.upstream()
 
     def policy(round_number):
@@ -226,18 +228,20 @@ def fifty_reloads_under_load_fail_nothing_and_keep_the_counters(t):
     weir.get()
     before = weir.resident_bytes()
     load = Load(weir.port, rate=200, connections=8).start()
-    for i in range(1, 51):
+    reloads = 15 if t.build.sanitized else 50
+    for i in range(1, reloads + 1):
         weir.reload(policy(i))
         time.sleep(0.04)
     load.stop()
     equal(load.failed((200, 429)), [])
     equal(load.counts()[200], min(299, len(load.samples)), "admitted over all reloads")
     m = weir.metrics()
-    equal(m.sum("weir_config_reloads_total", result="ok"), 50)
+    equal(m.sum("weir_config_reloads_total", result="ok"), reloads)
     equal(m.sum("weir_decisions_total", rule="per-ip", decision="allow"), min(300, len(load.samples) + 1))
     grown = weir.resident_bytes() - before
-    assert grown < 16 * 1024 * 1024 * t.slack, f"resident memory grew by {grown} bytes"
-    t.note(f"{len(load.samples)} requests, {grown / 1e6:+.1f} MB")
+    if not t.build.sanitized:   # their allocators hold freed memory back
+        assert grown < 16 * 1024 * 1024, f"resident memory grew by {grown} bytes"
+    t.note(f"{reloads} reloads, {len(load.samples)} requests, {grown / 1e6:+.1f} MB")
 
 
 def a_reload_changes_the_limits_within_two_seconds(t):

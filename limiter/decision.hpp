@@ -2,13 +2,13 @@
 // What one request asks of the rules (charges) and what the limiter answered (decision).
 #pragma once
 
-#include <boost/container/small_vector.hpp>
-#include <cstdint>
-#include <string_view>
-
 #include "limiter/descriptor.hpp"
 #include "limiter/errc.hpp"
 #include "limiter/rule.hpp"
+
+#include <boost/container/small_vector.hpp>
+#include <cstdint>
+#include <string_view>
 
 namespace weir::limiter {
 
@@ -17,6 +17,11 @@ struct charge {
   const rule* matched = nullptr;
   subject_key subject;
   std::int64_t cost = 1;  ///< 0 ... 2^31
+  /// refund: the store's clock at the charge that is given back. Windows that have closed since then stay as
+  /// they are; 0 = unknown, give back at once.
+  std::int64_t charged_at_us = 0;
+  /// concurrency: who holds the slot, 1 ... 40 characters of A-Za-z0-9._-; must live as long as the charge.
+  std::string_view holder{};
 };
 
 /// Requests rarely match more than four rules; more spill to the heap.
@@ -26,11 +31,12 @@ enum class operation : std::uint8_t { take, peek, refund, take_upto };
 
 /// State of one rule after the operation. Never -1 but where said.
 struct rule_state {
-  bool allowed = true;                ///< this rule alone would allow
-  std::int64_t remaining = 0;         ///< largest m such that take(m) right after is allowed
-  std::int64_t retry_after_us = 0;    ///< 0 when allowed; -1 = never (cost above capacity)
-  std::int64_t reset_after_us = 0;    ///< until the key equals a never-used one
-  std::int64_t granted = 0;           ///< take_upto only
+  bool allowed = true;              ///< this rule alone would allow
+  std::int64_t remaining = 0;       ///< largest m such that take(m) right after is allowed
+  std::int64_t retry_after_us = 0;  ///< 0 when allowed; -1 = never (cost above capacity)
+  std::int64_t reset_after_us = 0;  ///< until the key equals a never-used one
+  std::int64_t granted = 0;         ///< take_upto only
+  std::int64_t used = 0;            ///< D: used credits (token_bucket), units or held slots
 };
 
 /// Answer of a store: one state per charge, in the order of the charges.
@@ -43,21 +49,21 @@ enum class verdict : std::uint8_t { allow, deny };
 
 /// Why a decision is what it is. Written to the log as `reason`.
 enum class decision_reason : std::uint8_t {
-  within_limits,   ///< every rule allows (or no rule matched)
-  over_limit,      ///< the store denied
+  within_limits,          ///< every rule allows (or no rule matched)
+  over_limit,             ///< the store denied
   cost_exceeds_capacity,  ///< the store denied and no wait helps
   unauthenticated,        ///< a rule with `missing: deny` had no value
-  store_failed,    ///< the store gave no answer; failure_mode decided (see failure)
+  store_failed,           ///< the store gave no answer; failure_mode decided (see failure)
 };
 
 /// The limiter's answer. `states` is empty when the store did not answer (failure_mode allow or deny).
 struct decision {
   limiter::verdict verdict = verdict::allow;
   decision_reason reason = decision_reason::within_limits;
-  errc failure = errc::ok;              ///< set when reason is store_failed, or when `local` decided
+  errc failure = errc::ok;  ///< set when reason is store_failed, or when `local` decided
   limiter::failure_mode mode = limiter::failure_mode::allow;  ///< meaningful when failure != ok
-  int limiting = -1;                    ///< index into charges of the denying rule with the longest wait; -1 = none
-  std::int64_t retry_after_us = 0;      ///< largest of the denying rules; -1 = never
+  int limiting = -1;  ///< index into charges of the denying rule with the longest wait; -1 = none
+  std::int64_t retry_after_us = 0;  ///< largest of the denying rules; -1 = never
   boost::container::small_vector<rule_state, 4> states;
 };
 

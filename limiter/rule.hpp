@@ -2,19 +2,25 @@
 // A rule: one quota on one partition key.
 #pragma once
 
+#include "limiter/quota.hpp"
+#include "limiter/selectors/selector.hpp"
+
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "limiter/quota.hpp"
-#include "limiter/selectors/selector.hpp"
 
 namespace weir::limiter {
 
 /// What a rule answers while the store is unavailable.
 enum class failure_mode : std::uint8_t { allow, deny, local };
+
+/// Where a rule's units are decided: every request in the store, in leases of units taken from it, or in each
+/// process for itself.
+enum class sharing_mode : std::uint8_t { strict, balanced, local };
 
 /// What happens when a selector of `key` has no value in this request.
 enum class on_missing : std::uint8_t { skip, deny, fallback };
@@ -22,8 +28,8 @@ enum class on_missing : std::uint8_t { skip, deny, fallback };
 /// Which RateLimit fields a rule shows to clients.
 enum class header_visibility : std::uint8_t { visible, retry_after, hidden };
 
-/// Name of a rule inside a stored value: `id` = 4 characters of the hash of the rule name, `digits` = 3 decimal
-/// digits of the same hash (the compact form). Two rules with one id in one policy are a load error.
+/// Name of a rule inside a stored value: `id` = 4 characters of the hash of the rule name, `digits` = 3
+/// decimal digits of the same hash (the compact form). Two rules with one id in one policy are a load error.
 struct rule_id {
   std::array<char, 4> id{};
   std::array<char, 3> digits{};
@@ -43,6 +49,46 @@ struct request_match {
   std::vector<std::string> routes;   ///< route names (rules only)
 };
 
+/// Cost named by the client: a header or query parameter, clamped to min ... max; garbage counts as max.
+struct cost_source {
+  std::string header;  ///< lower case; empty when `query` is set
+  std::string query;
+  std::int64_t min = 1;
+  std::int64_t max = 1;
+  friend bool operator==(const cost_source&, const cost_source&) = default;
+};
+
+/// Reserve, forward, settle: the cost is known only from the response.
+struct response_cost {
+  enum class source : std::uint8_t { header, json_pointer, request_bytes, response_bytes, both_bytes };
+  std::int64_t reserve = 0;  ///< units taken before forwarding, 0 ... max
+  source actual = source::response_bytes;
+  std::string name;             ///< header (lower case) or JSON pointer (RFC 6901)
+  std::int64_t unit = 1;        ///< bytes or header/pointer units per unit of the quota, rounded up; >= 1
+  std::int64_t max = 0;         ///< largest cost charged; <= capacity
+  bool refund_missing = false;  ///< on_missing: refund instead of keep
+  friend bool operator==(const response_cost&, const response_cost&) = default;
+};
+
+/// Only responses with one of these statuses stay charged.
+struct counted_statuses {
+  std::vector<int> codes;         ///< 100 ... 599
+  std::array<bool, 6> classes{};  ///< [4] = 4xx
+  [[nodiscard]] bool contains(int status) const noexcept {
+    for (const int code : codes) {
+      if (code == status) return true;
+    }
+    return status >= 100 && status < 600 && classes[static_cast<std::size_t>(status / 100)];
+  }
+  [[nodiscard]] bool empty() const noexcept {
+    for (const bool listed : classes) {
+      if (listed) return false;
+    }
+    return codes.empty();
+  }
+  friend bool operator==(const counted_statuses&, const counted_statuses&) = default;
+};
+
 /// Parameters of one rule. Immutable after load, shared by all workers.
 struct rule {
   std::string name;  ///< [a-z][a-z0-9-]{0,63}
@@ -50,13 +96,20 @@ struct rule {
   limiter::quota quota;
   std::uint32_t index = 0;  ///< position in the policy file; the metric slot
   request_match match;
-  std::vector<selector> key;       ///< 1 ... 8
+  std::vector<selector> key;  ///< 1 ... 8
   on_missing missing = on_missing::skip;
   std::vector<selector> fallback;  ///< used when missing == fallback
   std::int64_t cost_default = 1;   ///< 0 ... capacity
   std::vector<std::pair<std::string, std::int64_t>> cost_by_route;
   limiter::failure_mode failure_mode = limiter::failure_mode::local;
   header_visibility headers = header_visibility::visible;
+  sharing_mode sharing = sharing_mode::strict;
+  std::optional<cost_source> cost_from;
+  std::optional<limiter::response_cost> response_cost;  ///< not together with cost_from, cost or count
+  counted_statuses count;                               ///< empty = every admitted request stays charged
+
+  /// True when units may come back after the decision.
+  [[nodiscard]] bool settles() const noexcept { return response_cost.has_value() || !count.empty(); }
 };
 
 }  // namespace weir::limiter

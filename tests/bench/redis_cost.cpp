@@ -97,7 +97,7 @@ void measure(redis_client& redis, const workload& w) {
   std::fflush(stdout);
 }
 
-const quota bucket{algorithm::token_bucket, 1'000'000, 1'000'000, 1'000'000};
+const quota bucket{algorithm::token_bucket, 1, 3'600'000'000, 1'000};
 const quota slow_bucket{algorithm::token_bucket, 7, 3'600'000'000, 7'000};
 const quota exhausted{algorithm::token_bucket, 1, 86'400'000'000, 1};
 const quota log_of_100{algorithm::sliding_window_log, 100, 3'600'000'000, 100};

@@ -55,6 +55,7 @@ struct workload {
   std::size_t rules = 1;
   std::size_t subjects_per_call = 1;
   std::size_t distinct = keys;  ///< subjects in all
+  std::int64_t cost = 1;
 };
 
 std::vector<charge> charges_of(const workload& w, const std::vector<rule>& rules, std::size_t call) {
@@ -62,6 +63,7 @@ std::vector<charge> charges_of(const workload& w, const std::vector<rule>& rules
   for (std::size_t i = 0; i < w.rules; ++i) {
     const std::size_t subject = (call * w.subjects_per_call + i % w.subjects_per_call) % w.distinct;
     charges[i].matched = &rules[i];
+    charges[i].cost = w.cost;
     charges[i].subject = hash_subject("subject " + std::to_string(subject));
   }
   return charges;
@@ -118,7 +120,7 @@ int main(int count, char** words) {
              {"token_bucket, denied", exhausted, 1, 1, 100},
              {"token_bucket, 4 rules of one subject", slow_bucket, 4},
              {"token_bucket, 4 rules of 4 subjects", slow_bucket, 4, 4},
-             {"sliding_window_log of 100", log_of_100, 1, 1, 512},
+             {"sliding_window_log of 100", log_of_100, 1, 1, 4096, 10},
          }) {
       measure(redis, w);
     }

@@ -19,7 +19,7 @@ local function calendar_window()
   -- repaired, end of the window. The stored end stands: two callers with different zone data share one window.
   local function evaluate(op, now, text, n, limit, stop, start, already)
     local X, count = string.match(text or '', '^k(%d+):(%d+)$')
-    X, count = tonumber(X), tonumber(count)
+    if X then X, count = X + 0, count + 0 end
     local used, beyond = already or 0, false
     if X and X > now and count <= 2147483648 then
       used, beyond = used + count, X > stop -- a window ahead: the clock went back
@@ -43,7 +43,7 @@ local function calendar_window()
   -- used units -> X, text; nothing for an unused window
   local function encode(used, now, limit, unused, stop)
     if used == 0 then return end
-    return stop, string.format('k%.0f:%.0f', stop, used)
+    return stop, string.format('k%d:%d', stop, used)
   end
 
   return { 4, valid, evaluate, report, encode, false, began } -- parameters L a b c; the driver makes them L end start

@@ -5,7 +5,7 @@
 -- limiter/algorithms/concurrency.cpp. Unlike the others it reads and writes its key by itself.
 local function concurrency()
   local function whole(number)
-    return string.format('%.0f', number)
+    return string.format('%d', number)
   end
 
   local function valid(limit, lease, holder)

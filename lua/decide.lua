@@ -1,44 +1,44 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Driver: reads and evaluates every rule, then commits all or none. Contract: README.md.
--- Redis runs this chunk anew for every call, and a local that a function captures costs it as much as twenty lines of
--- plain code. So functions here capture nothing, and records are arrays, which cost half of what named fields do:
+-- Redis runs this chunk anew for every call, so what a line costs counts. A local that a function captures costs as much
+-- as twenty lines of plain code: functions here capture nothing. Records are arrays, which cost half of what named
+-- fields do, and are made in one piece, since growing costs again. tonumber() reads a text twice, `+ 0` once.
 local ARGUMENTS, VALID, EVALUATE, REPORT, WRITE, OWN_KEY, BEGAN = 1, 2, 3, 4, 5, 6, 7 -- of an algorithm;
 local ALGORITHM, KEY, NAME, N, P1, P2, P3 = 1, 2, 3, 4, 5, 6, 7 -- of a rule: what is asked;
-local ALLOWED, RETRY, GRANTED, USED, AFTER, BEYOND = 8, 9, 10, 11, 12, 13 -- verdict alone, state, state to be;
-local STATE, STORED_AS, CHANGED, CARRIED = 14, 15, 16, 17 -- stored text, list or set, id of the stored entry, to be
--- stored anew, what else the algorithm has read
+local ALLOWED, RETRY, GRANTED, USED, AFTER, BEYOND, CARRIED = 8, 9, 10, 11, 12, 13, 14 -- what its algorithm says;
+local STATE, STORED_AS, ID, VALUE, CHANGED = 15, 16, 17, 18, 19 -- stored text, list or set; id of the stored entry; its
+-- own; the subject's value, a packed one between two ';'; true: to be stored anew
 
--- The entry of a rule in a packed value, by id and never by position: text, id.
-local function find_entry(value, name)
-  value = ';' .. value .. ';'
-  local id = string.sub(name, 1, 4)
+-- The entry of a rule in a packed value between two ';', by id and never by position: text, id.
+local function find_entry(value, id, name)
   local _, before = string.find(value, ';' .. id .. '=', 1, true)
   if not before then -- written as the only entry, joined by others since
     id = '#' .. string.sub(name, 5)
     _, before = string.find(value, ';' .. id .. '=', 1, true)
+    if not before then return false, false end
   end
-  if not before then return false, false end
   return string.sub(value, before + 1, string.find(value, ';', before, true) - 1), id
 end
 
--- Adds the entries of a packed value that are not replaced and still mean something, known or not: old and new
--- configurations share the key during a rolling update. Returns the last X.
-local function copy_others(value, replaced, parts, latest, now)
+-- Appends to `stored` the entries of a packed value that are not replaced and still mean something, known or not: old
+-- and new configurations share the key during a rolling update. Returns it, how many were appended, and the last X.
+local function append_others(stored, value, replaced, latest, now)
+  local appended = 0
   for id, text in string.gmatch(value, '([^=;]+)=([^=;]+)') do
     local X = not replaced[id] and tonumber(string.match(text, '^%l?(%d+)'))
     if X and X >= now then
-      parts[#parts + 1] = id .. '=' .. text
+      stored = stored and stored .. ';' .. id .. '=' .. text or id .. '=' .. text
+      appended = appended + 1
       latest = math.max(latest, X)
     end
   end
-  return latest
+  return stored, appended, latest
 end
 
--- A value with one entry: compact where that is a whole instant and the digits of its rule are known.
-local function compacted(part, digits)
-  local id, F = string.match(part, '^(.+)=(%d+)$')
-  digits = digits or id and string.match(id, '^#(%d%d%d)$')
-  return F and digits and F .. digits or part
+-- A value with one entry, compact where that is a whole instant and the digits of its rule are known.
+local function compacted(part)
+  local digits, F = string.match(part, '^#(%d%d%d)=(%d+)$')
+  return digits and F .. digits or part
 end
 
 -- A list as an algorithm reads it.
@@ -56,7 +56,7 @@ local function store_list(key, length, now, first, last, push)
   elseif first > 0 or last < length - 1 then
     redis.call('LTRIM', key, first, last)
   end
-  local stamp = string.format('%.0f', now)
+  local stamp = string.format('%d', now)
   while push > 0 do
     local chunk = {} -- unpack() is bounded by the C stack
     for i = 1, math.min(push, 1000) do chunk[i] = stamp end
@@ -65,18 +65,22 @@ local function store_list(key, length, now, first, last, push)
   end
 end
 
--- Every argument, before anything is read.
-local op, k = ARGV[1], tonumber(ARGV[2])
+-- Every argument is checked before anything is written. What is no number ends the script by Lua's own error.
+local ARGV, KEYS = ARGV, KEYS
+local op, k = ARGV[1], ARGV[2] + 0
 if op ~= 'take' and op ~= 'peek' and op ~= 'refund' and op ~= 'take_upto' and op ~= 'renew' then
   return redis.error_reply('ERR weir: unknown operation')
 end
-if not (k and (k == 1 or (k > 1 and k <= 2147483648 and k % 1 == 0 and op == 'take'))) then
+if not (k == 1 or (k > 1 and k <= 2147483648 and k % 1 == 0 and op == 'take')) then
   return redis.error_reply('ERR weir: invalid number of requests')
 end
 local bucket, built = false, false -- algorithms, made at their first use
-local rules, count, position = {}, 0, 3
+local rules, count, position = { nil, nil, nil, nil }, 0, 3
 local common = op == 'refund' and 5 or 4 -- arguments of a rule before its parameters
 local elsewhere = false -- the clock lies in another calendar window than the caller believes
+local all_allowed = true
+
+-- Phase 1: reads and evaluates; nothing is written before the last evaluation.
 repeat
   local letter, name = ARGV[position], ARGV[position + 2]
   local algorithm
@@ -88,16 +92,19 @@ repeat
     algorithm = built[letter] or rare_algorithm(letter)
     built[letter] = algorithm
   end
-  local key, n = KEYS[tonumber(ARGV[position + 1])], tonumber(ARGV[position + 3])
+  if not algorithm then return redis.error_reply('ERR weir: unknown algorithm at argument ' .. position) end
+  local key, n = KEYS[ARGV[position + 1] + 0], ARGV[position + 3] + 0
   local first = position + common
-  local p1, p2, p3, p4 = tonumber(ARGV[first]), tonumber(ARGV[first + 1]), tonumber(ARGV[first + 2])
-  if letter == 'k' then
-    p4 = tonumber(ARGV[first + 3])
+  local p1, p2, p3, p4 = ARGV[first] + 0, ARGV[first + 1] + 0
+  if letter == 't' then
+    p3 = ARGV[first + 2] + 0
+  elseif letter == 'k' then
+    p3, p4 = ARGV[first + 2] + 0, ARGV[first + 3] + 0
   elseif letter == 's' then
     p3 = ARGV[first + 2] -- the holder
   end
-  if not (algorithm and key and #name == 7 and not string.find(name, '[^%w_-]') and
-      n and n >= 0 and n <= 2147483648 and n % 1 == 0 and algorithm[VALID](p1, p2, p3, p4) and
+  if not (key and #name == 7 and string.find(name, '^[%w_-]+$') and
+      n >= 0 and n <= 2147483648 and n % 1 == 0 and algorithm[VALID](p1, p2, p3, p4) and
       (op ~= 'renew' or letter == 's')) then
     return redis.error_reply('ERR weir: invalid rule at argument ' .. position)
   end
@@ -106,47 +113,44 @@ repeat
     if now < p3 then p2, p3 = p3, p2 else p2, p3 = p4, p3 end -- end and start of the window
   end
   if common == 5 then -- a window that has closed since the charge stays as it is
-    local charged_at = tonumber(ARGV[position + 4])
-    if not (charged_at and charged_at >= 0 and charged_at < 9007199254740992 and charged_at % 1 == 0) then
+    local charged_at = ARGV[position + 4] + 0
+    if not (charged_at >= 0 and charged_at < 9007199254740992 and charged_at % 1 == 0) then
       return redis.error_reply('ERR weir: invalid instant at argument ' .. position + 4)
     end
     if charged_at > 0 and algorithm[BEGAN] and charged_at < algorithm[BEGAN](now, p2, p3) then n = 0 end
   end
-  count = count + 1
-  rules[count] = { algorithm, key, name, n, p1, p2, p3, true, 0, 0, 0, 0, false, false, false, false, false }
-  position = first + algorithm[ARGUMENTS]
-until not ARGV[position]
-if elsewhere then return redis.error_reply(string.format('WINDOW %.0f', now)) end
 
--- Phase 1: nothing is written before the last evaluation.
-local values = {} -- of subjects, by key
-local all_allowed = true
-for i = 1, count do
-  local rule = rules[i]
-  local algorithm, key = rule[ALGORITHM], rule[KEY]
-  local state, own_key = false, algorithm[OWN_KEY]
+  local state, stored_as, id, value, own_key = false, false, string.sub(name, 1, 4), nil, algorithm[OWN_KEY]
   if own_key == 'l' then
     state = open_list(key)
   elseif own_key then
     state = { key = key }
   else
-    local value = values[key]
+    for i = 1, count do -- rules of one subject share its value
+      if rules[i][KEY] == key then
+        value = rules[i][VALUE]
+        break
+      end
+    end
     if value == nil then
       value = redis.call('GET', key)
-      values[key] = value
+      if value and string.find(value, '=', 1, true) then value = ';' .. value .. ';' end
     end
-    if value and string.find(value, '=', 1, true) then
-      state, rule[STORED_AS] = find_entry(value, rule[NAME])
+    if value and string.byte(value) == 59 then -- packed
+      state, stored_as = find_entry(value, id, name)
     elseif value then -- compact: F ddd
-      local ddd = string.sub(rule[NAME], 5)
-      if string.sub(value, -3) == ddd then state, rule[STORED_AS] = string.sub(value, 1, -4), '#' .. ddd end
+      local ddd = string.sub(name, 5)
+      if string.sub(value, -3) == ddd then state, stored_as = string.sub(value, 1, -4), '#' .. ddd end
     end
   end
-  rule[STATE] = state
-  rule[ALLOWED], rule[RETRY], rule[GRANTED], rule[USED], rule[AFTER], rule[BEYOND], rule[CARRIED] =
-    algorithm[EVALUATE](op, now, state, rule[N], rule[P1], rule[P2], rule[P3])
-  all_allowed = all_allowed and rule[ALLOWED]
-end
+  local allowed, retry, granted, used, after, beyond, carried = algorithm[EVALUATE](op, now, state, n, p1, p2, p3)
+  all_allowed = all_allowed and allowed
+  count = count + 1
+  rules[count] = { algorithm, key, name, n, p1, p2, p3, allowed, retry, granted, used, after, beyond, carried,
+    state, stored_as, id, value, false }
+  position = first + algorithm[ARGUMENTS]
+until not ARGV[position]
+if elsewhere then return redis.error_reply(string.format('WINDOW %d', now)) end
 
 -- Of k equal requests the first that every rule allows; the next one's denial is what the rules then say.
 local admitted = all_allowed and 1 or 0
@@ -196,45 +200,44 @@ for i = 1, count do
 end
 for i = 1, count do
   local rule = rules[i]
-  if rule[CHANGED] then
-    local key = rule[KEY]
-    local value = values[key]
-    local stored, X
-    if count == 1 and (not value or (rule[STORED_AS] and not string.find(value, '=', 1, true))) then
-      local text
-      X, text = rule[ALGORITHM][WRITE](rule[USED], now, rule[P1], rule[P2], rule[CARRIED])
-      if text then
-        stored = string.sub(rule[NAME], 1, 4) .. '=' .. text
-      elseif X then -- compact: the only entry, a whole instant
-        stored = string.format('%.0f%s', X, string.sub(rule[NAME], 5))
-      end
-    else
-      local parts, replaced, digits = {}, {}, nil
-      local length = -1 -- of the entries replaced, joined: if it is the whole value, there is nothing to copy
-      X = 0
-      for j = i, count do
-        local other = rules[j]
-        if other[CHANGED] and other[KEY] == key then
-          other[CHANGED] = false
-          local id, stored_as = string.sub(other[NAME], 1, 4), other[STORED_AS]
-          if stored_as and not replaced[stored_as] then length = length + #stored_as + #other[STATE] + 2 end
-          replaced[id], replaced[stored_as or id] = true, true
-          local at, text = other[ALGORITHM][WRITE](other[USED], now, other[P1], other[P2], other[CARRIED])
-          if at then
-            parts[#parts + 1] = text and id .. '=' .. text or string.format('%s=%.0f', id, at)
-            X = math.max(X, at)
-            digits = not text and string.sub(other[NAME], 5)
-          end
+  if rule[CHANGED] == true then -- the first of its subject; the others go with it
+    local key, value = rule[KEY], rule[VALUE]
+    local packed = value and string.byte(value) == 59
+    local stored, X, entries, whole = false, 0, 0, false -- whole: the last value as the only one, if it may be compact
+    local known = packed and 1 or 0 -- characters of the value that belong to entries written here
+    for j = i, count do
+      local other = rules[j]
+      if other[CHANGED] == true and other[KEY] == key then
+        other[CHANGED] = key
+        local stored_as, id = other[STORED_AS], other[ID]
+        if stored_as == id then
+          known = known + 6 + #other[STATE]
+        elseif stored_as and not packed then
+          known = #value
+        end
+        local at, text, is_whole = other[ALGORITHM][WRITE](other[USED], now, other[P1], other[P2], other[CARRIED])
+        if at then
+          whole = is_whole and text .. string.sub(other[NAME], 5)
+          stored = stored and stored .. ';' .. id .. '=' .. text or id .. '=' .. text
+          entries = entries + 1
+          if at > X then X = at end
         end
       end
-      if value and not string.find(value, '=', 1, true) then
-        value = '#' .. string.sub(value, -3) .. '=' .. string.sub(value, 1, -4)
-      end
-      if value and length ~= #value then X = copy_others(value, replaced, parts, X, now) end
-      stored = #parts > 1 and table.concat(parts, ';') or parts[1] and compacted(parts[1], digits)
     end
+    if value and known ~= #value then
+      local replaced = {}
+      for j = i, count do
+        local other = rules[j]
+        if other[CHANGED] == key then replaced[other[ID]], replaced[other[STORED_AS] or other[ID]] = true, true end
+      end
+      if not packed then value = '#' .. string.sub(value, -3) .. '=' .. string.sub(value, 1, -4) end
+      local appended
+      stored, appended, X = append_others(stored, value, replaced, X, now)
+      entries, whole = entries + appended, appended == 0 and whole
+    end
+    if entries == 1 then stored = whole or compacted(stored) end
     if stored then
-      redis.call('SET', key, stored, 'PXAT', (X - X % 1000) / 1000 + 1)
+      redis.call('SET', key, stored, 'PXAT', string.format('%d', X / 1000 + 1)) -- cut to an integer
     elseif value then
       redis.call('DEL', key)
     end
@@ -242,6 +245,10 @@ for i = 1, count do
 end
 
 local reply = { now, admitted, 0, 0, 0, 0, 0 }
+if count > 1 then -- room for four rules
+  reply = { now, admitted, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil,
+    nil }
+end
 for i = 1, count do
   local rule = rules[i]
   local at = i * 5 - 2

@@ -17,7 +17,7 @@ local function fixed_window()
   -- repaired. `already` units of the same call count as used.
   local function evaluate(op, now, text, n, limit, window, unused, already)
     local X, W, count = string.match(text or '', '^f(%d+):(%d+):(%d+)$')
-    X, W, count = tonumber(X), tonumber(W), tonumber(count)
+    if X then X, W, count = X + 0, W + 0, count + 0 end
     local start = now - now % window
     local used, beyond = already or 0, false
     if X and X >= now and X < 9007199254740992 and X - W >= start and count <= 2147483648 then
@@ -42,7 +42,7 @@ local function fixed_window()
   local function encode(used, now, limit, window)
     if used == 0 then return end
     local X = now - now % window + window
-    return X, string.format('f%.0f:%.0f:%.0f', X, window, used)
+    return X, string.format('f%d:%d:%d', X, window, used)
   end
 
   return { 2, valid, evaluate, report, encode, false, began } -- parameters L W

@@ -30,7 +30,7 @@ local function sliding_window_counter()
   -- must be repaired, used units of the window before. `already` units of the same call count as used.
   local function evaluate(op, now, text, n, limit, window, unused, already)
     local X, W, cur, prev = string.match(text or '', '^c(%d+):(%d+):(%d+):(%d+)$')
-    X, W, cur, prev = tonumber(X), tonumber(W), tonumber(cur), tonumber(prev)
+    if X then X, W, cur, prev = X + 0, W + 0, cur + 0, prev + 0 end
     local start, beyond = now - now % window, false
     local rest = start + window - now
     local began_at = X and X >= now and X < 9007199254740992 and cur <= 2147483648 and prev <= 2147483648 and X - 2 * W
@@ -68,7 +68,7 @@ local function sliding_window_counter()
   local function encode(cur, now, limit, window, prev)
     if cur == 0 and prev == 0 then return end
     local X = now - now % window + 2 * window
-    return X, string.format('c%.0f:%.0f:%.0f:%.0f', X, window, cur, prev)
+    return X, string.format('c%d:%d:%d:%d', X, window, cur, prev)
   end
 
   return { 2, valid, evaluate, report, encode, false, began } -- parameters L W

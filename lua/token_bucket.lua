@@ -15,7 +15,7 @@ local function token_bucket()
     local F, f, r0 = text and tonumber(text), 0, 1
     if text and not F then
       F, f, r0 = string.match(text, '^(%d+):(%d+):(%d+)$')
-      F, f, r0 = tonumber(F), tonumber(f), tonumber(r0)
+      if F then F, f, r0 = F + 0, f + 0, r0 + 0 end
     end
     local used, beyond = 0, false -- 0 ... cap
     if F and F >= now and f < r0 then
@@ -52,13 +52,13 @@ local function token_bucket()
     return (free - free % q) / q, -math.floor(-used / r), used
   end
 
-  -- used credits -> F, text when F is no whole instant; nothing for a full bucket
+  -- used credits -> F, text, whether F is a whole instant; nothing for a full bucket
   local function encode(used, now, r)
     if used == 0 then return end
     local f = used % r
     local F = now + (used - f) / r
-    if f == 0 then return F end
-    return F, string.format('%.0f:%.0f:%.0f', F, f, r)
+    if f == 0 then return F, string.format('%d', F), true end
+    return F, string.format('%d:%d:%d', F, f, r), false
   end
 
   return { 3, valid, evaluate, report, encode } -- parameters r q cap

@@ -118,8 +118,9 @@ int main(int count, char** words) {
              {"token_bucket, compact", bucket},
              {"token_bucket, with a fraction", slow_bucket},
              {"token_bucket, denied", exhausted, 1, 1, 100},
-             {"token_bucket, 4 rules of one subject", slow_bucket, 4},
-             {"token_bucket, 4 rules of 4 subjects", slow_bucket, 4, 4},
+             {"token_bucket, 4 rules of one subject", bucket, 4},
+             {"  the same with fractions", slow_bucket, 4},
+             {"token_bucket, 4 rules of 4 subjects", bucket, 4, 4},
              {"sliding_window_log of 100", log_of_100, 1, 1, 4096, 10},
          }) {
       measure(redis, w);

@@ -367,6 +367,34 @@ TEST_CASE("script: two callers whose zone data differ share the window that is s
         "dddd=k" + text(today + day - 3'600'000'000) + ":5");  // repaired: it lay beyond the caller's
 }
 
+TEST_CASE("script: the stored end of a calendar window stands when the caller's is later") {
+  script s;
+  s.run("take", {rule_day(5)});
+  CHECK(s.run("take", {rule_day(1, today + 3'600'000'000)}).integers.at(4) == today + day - now_us);
+  CHECK(s.run("take", {rule_day(5, today + 3'600'000'000)}, today + day).integers.at(1) == 1);
+}
+
+TEST_CASE("script: a lowered limit leaves nothing, never less") {
+  script s;
+  s.run("take", {rule_window(5), rule_counter(5)});
+  const auto reply =
+      s.run("peek", {{"f", "1", "ffff004", "1", "2", "1000000"}, {"c", "1", "vvvv005", "1", "2", "1000000"}});
+  CHECK(reply.integers.at(3) == 0);
+  CHECK(reply.integers.at(8) == 0);
+}
+
+TEST_CASE("script: windows ahead of the clock are repaired by a denied take and then end as usual") {
+  script s;
+  const std::int64_t earlier = now_us - 3'600'000'000;
+  s.run("take", {rule_window(5)});
+  s.run("take", {rule_window(1)}, earlier);
+  CHECK(s.value() == "ffff=f" + text(earlier + 1'000'000) + ":1000000:5");
+  script counted;
+  counted.run("take", {rule_counter(5)});
+  counted.run("take", {rule_counter(1)}, earlier);
+  CHECK(counted.value() == "vvvv=c" + text(earlier + 2'000'000) + ":1000000:5:0");
+}
+
 TEST_CASE("script: slots are a sorted set that dies with its last lease") {
   script s;
   s.run("take", {rule_slots("a")});

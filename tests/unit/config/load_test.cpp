@@ -159,7 +159,8 @@ TEST_CASE("every key of the store reaches the settings") {
   const auto s = settings_of(
                      "store: {url: \"redis://u:p@h:1/2\", pool: {connect_timeout: 1ms, command_timeout: 2ms, "
                      "max_in_flight: 3},\n"
-                     "  failure_mode: deny, key_prefix: \"x:\", replicas: 4, memory: {max_keys: 5000}}\n")
+                     "  failure_mode: deny, key_prefix: \"x:\", replicas: 4, memory: {max_keys: 5000, "
+                     "when_full: deny_new}}\n")
                      .store;
   CHECK(s.kind == proxy::store_kind::redis);
   CHECK(s.host == "h");
@@ -174,6 +175,7 @@ TEST_CASE("every key of the store reaches the settings") {
   CHECK(s.key_prefix == "x:");
   CHECK(s.replicas == 4);
   CHECK(s.max_keys == 5000);
+  CHECK(s.when_full == limiter::when_full::deny_new);
 }
 
 TEST_CASE("client_ip and identity reach the settings") {

@@ -46,8 +46,8 @@ subject_key subject(std::size_t number) {
 /// A table on a clock the test sets.
 class table {
  public:
-  explicit table(std::int64_t max_keys = 1'000'000)
-      : table_({.max_keys = max_keys, .clock = [this] { return now; }}) {}
+  explicit table(std::int64_t max_keys = 1'000'000, when_full full = when_full::evict)
+      : table_({.max_keys = max_keys, .when_full = full, .clock = [this] { return now; }}) {}
 
   store_reply execute(operation op, std::vector<charge> charges) {
     store_reply reply;
@@ -265,6 +265,37 @@ TEST_CASE("when every key denies, new keys share one bucket per rule") {
   CHECK(t.take(other, 102).remaining == 4);
   CHECK(t.take(other, 103).remaining == 3);
   CHECK_FALSE(t.take(r, 5).allowed);  // nobody was evicted
+  CHECK(t.data().evictions() == 0);
+}
+
+TEST_CASE("deny_new refuses new keys until one expires, and the known ones go on") {
+  table t(64, when_full::deny_new);
+  const rule r = bucket('a', 1, 100'000, 5);
+  const rule slow = bucket('b', 1, 3600 * second, 5);
+  for (std::size_t i = 0; i < 63; ++i) REQUIRE(t.take(slow, i).allowed);
+  REQUIRE(t.take(r, 100).allowed);
+  const auto refused = t.take(r, 101);
+  CHECK_FALSE(refused.allowed);
+  CHECK(refused.remaining == 0);
+  CHECK(refused.retry_after_us >= 1);
+  CHECK(refused.retry_after_us <= second + 1);
+  CHECK_FALSE(t.execute(operation::take, {{&slow, subject(3), 1}, {&r, subject(101), 1}}).states[1].allowed);
+  CHECK(t.peek(slow, 3).remaining == 4);
+  CHECK(t.execute(operation::refund, {{&r, subject(101), 1}}).states[0].allowed);
+  t.now += 100'001;  // the key of r has expired; a sample finds it sooner or later
+  bool admitted = false;
+  for (int i = 0; i < 64 && !admitted; ++i) admitted = t.take(r, 101).allowed;
+  CHECK(admitted);
+  CHECK(t.data().evictions() == 0);
+}
+
+TEST_CASE("share_overflow lets new keys share one bucket and evicts nobody") {
+  table t(64, when_full::share_overflow);
+  const rule r = bucket('a', 1, 3600 * second, 3);
+  for (std::size_t i = 0; i < 64; ++i) REQUIRE(t.take(r, i).allowed);
+  CHECK(t.take(r, 100).remaining == 2);
+  CHECK(t.take(r, 101).remaining == 1);
+  CHECK(t.take(r, 5).remaining == 1);
   CHECK(t.data().evictions() == 0);
 }
 

@@ -67,16 +67,20 @@ end
 
 -- Every argument is checked before anything is written. What is no number ends the script by Lua's own error.
 local ARGV, KEYS = ARGV, KEYS
-local op, k = ARGV[1], ARGV[2] + 0
+local op, k = ARGV[1], 1
 if op ~= 'take' and op ~= 'peek' and op ~= 'refund' and op ~= 'take_upto' and op ~= 'renew' then
   return redis.error_reply('ERR weir: unknown operation')
 end
-if not (k == 1 or (k > 1 and k <= 2147483648 and k % 1 == 0 and op == 'take')) then
-  return redis.error_reply('ERR weir: invalid number of requests')
+if ARGV[2] ~= '1' then
+  k = ARGV[2] + 0
+  if not (k > 1 and k <= 2147483648 and k % 1 == 0 and op == 'take') then
+    return redis.error_reply('ERR weir: invalid number of requests')
+  end
 end
 local bucket, built = false, false -- algorithms, made at their first use
 local rules, count, position = { nil, nil, nil, nil }, 0, 3
 local common = op == 'refund' and 5 or 4 -- arguments of a rule before its parameters
+local renews = op == 'renew'
 local elsewhere = false -- the clock lies in another calendar window than the caller believes
 local all_allowed = true
 
@@ -105,7 +109,7 @@ repeat
   end
   if not (key and #name == 7 and string.find(name, '^[%w_-]+$') and
       n >= 0 and n <= 2147483648 and n % 1 == 0 and algorithm[VALID](p1, p2, p3, p4) and
-      (op ~= 'renew' or letter == 's')) then
+      (not renews or letter == 's')) then
     return redis.error_reply('ERR weir: invalid rule at argument ' .. position)
   end
   if p4 then

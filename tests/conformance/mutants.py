@@ -65,20 +65,20 @@ MUTANTS = [
     ("LTRIM of nothing keeps everything", "decide.lua", "if last < first then", "if false then"),
     ("entries by position instead of id", "decide.lua",
      "local _, before = string.find(value, ';' .. id .. '=', 1, true)", "local _, before = string.find(value, '=', 1, true)"),
-    ("unknown entries dropped", "decide.lua", "if value and length ~= #value then", "if false then"),
+    ("unknown entries dropped", "decide.lua", "if value and known ~= #value then", "if false then"),
     ("dead entries kept", "decide.lua", "if X and X >= now then", "if X then"),
     ("live entries dropped at their last instant", "decide.lua", "if X and X >= now then", "if X and X > now then"),
     ("replaced entries kept as well", "decide.lua", "local X = not replaced[id] and", "local X ="),
     ("digits of a lone entry ignored", "decide.lua", "if string.sub(value, -3) == ddd then", "if true then"),
     ("lone entry not found once it is one of many", "decide.lua", "id = '#' .. string.sub(name, 5)", "id = '##'"),
-    ("TTL rounded down", "decide.lua", "stored, 'PXAT', (X - X % 1000) / 1000 + 1", "stored, 'PXAT', (X - X % 1000) / 1000"),
-    ("TTL of the last rule only", "decide.lua", "X = math.max(X, at)", "X = at"),
+    ("TTL rounded down", "decide.lua", "stored, 'PXAT', string.format('%d', X / 1000 + 1)", "stored, 'PXAT', string.format('%d', X / 1000)"),
+    ("TTL of the last rule only", "decide.lua", "if at > X then X = at end", "X = at"),
     ("emptied value stays", "decide.lua", "elseif value then\n      redis.call('DEL', key)",
      "elseif false then\n      redis.call('DEL', key)"),
-    ("written before the last evaluation", "decide.lua", "  all_allowed = all_allowed and rule[ALLOWED]\n",
-     "  all_allowed = all_allowed and rule[ALLOWED]\n"
-     "  if all_allowed and op == 'take' and not algorithm[OWN_KEY] and rule[N] > 0 then\n"
-     "    redis.call('SET', key, string.format('%.0f%s', now + rule[AFTER] / rule[P1], string.sub(rule[NAME], 5)), 'PXAT', 1)\n"
+    ("written before the last evaluation", "decide.lua", "  all_allowed = all_allowed and allowed\n",
+     "  all_allowed = all_allowed and allowed\n"
+     "  if all_allowed and op == 'take' and not own_key and n > 0 then\n"
+     "    redis.call('SET', key, string.format('%d%s', now + after / p1, string.sub(name, 5)), 'PXAT', 1)\n"
      "  end\n"),
     ("cost not bounded", "decide.lua", "n >= 0 and n <= 2147483648", "n <= 2147483648"),
     ("window not aligned to the epoch", "fixed_window.lua", "local start = now - now % window", "local start = now - window + 1"),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fixed windows, calendar windows and the sliding counter.
 #include "algorithm_checks.hpp"
+#include "limiter/limiter.hpp"
 #include "limiter/time_zone.hpp"
 
 using namespace weir::limiter;
@@ -101,4 +102,14 @@ TEST_CASE("calendar window: another zone at a reload ends with the window that i
   CHECK(rule.take(1, midnight + 3600 * second).retry_after_us == day - 3600 * second);
   rule.reload(daily(1, "+01:00"));
   CHECK(rule.take(1, midnight + 3600 * second).retry_after_us == day - 2 * 3600 * second);
+}
+
+TEST_CASE("the share of a window is a bucket, also of a calendar window; slots are divided") {
+  const quota part = quota_share(daily(10, "Europe/Berlin"), 2);
+  CHECK(part.algorithm == algorithm::token_bucket);
+  CHECK(part.calendar == calendar_unit::none);
+  CHECK(part.zone == nullptr);
+  CHECK(part.burst == 5);
+  const quota slots = quota_share({algorithm::concurrency, 10, 30 * second, 10}, 3);
+  CHECK(slots == quota{algorithm::concurrency, 3, 30 * second, 3});
 }

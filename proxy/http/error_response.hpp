@@ -15,7 +15,7 @@ namespace weir::http {
 enum class local_error : std::uint8_t {
   bad_request, unauthenticated, no_route, method_not_allowed, not_implemented, version_not_supported,
   request_timeout, body_too_large, uri_too_long, expectation_failed, headers_too_large,
-  rate_limited, cost_exceeds_limit,
+  rate_limited, cost_exceeds_limit, concurrency_limited,
   bad_gateway, upstream_timeout,
   store_unavailable, upstream_overloaded, overloaded, draining,
   internal,

@@ -380,6 +380,7 @@ bool session::after_decision() {
   const limiter::decision& decision = request_->result;
   if (decision.no_slot != nullptr) return slot_refused();
   leave_line();
+  request_->no_slot = nullptr;
   count_decision();
   const bool decided_here =
       decision.failure != limiter::errc::ok && decision.mode == limiter::failure_mode::local;

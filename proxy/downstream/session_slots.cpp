@@ -121,7 +121,6 @@ void session::leave_line() {
 // ---- holding slots
 
 void session::got_slots() {
-  request_->no_slot = nullptr;
   if (request_->holder.empty()) return;
   count_in_flight(1);
   worker_.slots->enrol(request_->lease, *request_->permit, worker_.now_us);

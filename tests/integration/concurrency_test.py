@@ -139,7 +139,7 @@ def a_client_that_asks_one_request_after_the_other_never_lacks_its_one_slot(t):
 
 
 def ten_thousand_requests_that_are_answered_or_broken_off_leave_no_slot_behind(t):
-    total = 10_000 if t.thorough else 2_000
+    total = 20_000 if t.thorough else 5_000    # of each store
     for redis in _stores(t):
         weir = _weir(t, {"max": 64, "lease": "1h"}, ok(), redis)
         request = client.request_bytes("GET", "/", (), None, "a.example", "HTTP/1.1")
@@ -332,6 +332,26 @@ def the_metrics_of_concurrency_pass_promtool(t):
         assert f"# TYPE {name} " in text, name
     done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     equal((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+
+def a_queued_request_that_its_rules_refuse_in_the_end_is_their_denial(t):
+    gate = Gate()
+    rules = [{"name": "r", "key": ["client_ip"], "limit": "2/day"}]
+    weir = _weir(t, {"queue": 5, "queue_timeout": "30s", "match": {"path": ["/a", "/b"]}}, gate, None, rules)
+    results = {}
+    _ask(weir, "/a")
+    wait_until("/a holds the slot", lambda: gate.targets() == ["/a"])
+    _ask(weir, "/b", results)
+    wait_until("/b waits", lambda: _gauge(weir, "queued") == 1)
+    _ask(weir, "/other")                    # takes the last unit and needs no slot
+    wait_until("/other is forwarded", lambda: "/other" in gate.targets())
+    gate.release("/a")
+    wait_until("/b is answered", lambda: "/b" in results)
+    equal(results["/b"].error["type"], "rate_limited")
+    record = next(r for r in weir.records(2) if r["path"] == "/b")
+    equal((record["rule"], record["decision"]), ("r", "deny"))
+    assert record["queue_ms"] > 0
+    gate.open.set()
 
 
 def a_drain_waits_for_releases_and_leaves_no_slot_behind(t):

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/checks.hpp"
 
+#include "config/concurrency_checks.hpp"
+#include "config/cost_checks.hpp"
 #include "config/did_you_mean.hpp"
 #include "config/rule_words.hpp"
 #include "limiter/quota.hpp"
@@ -195,13 +197,28 @@ class checker {
       complete_missing(d);
       const bool exact = complete_quota(d);
       complete_cost(d, exact);
+      complete_cost_sources(d, exact, report_);
       d.value.rid = limiter::make_rule_id(d.value.name);
       d.value.index = static_cast<std::uint32_t>(rules.size());
       // A rule with errors stays out of the words; the file is refused anyway.
       if (exact && !d.value.name.empty()) rules.push_back(d.value);
     }
+    complete_concurrency_limits(names);
     check_rule_ids();
     draft_.settings.policy = limiter::policy_set{std::move(rules)};
+  }
+
+  /// They share the names of the rules: both are the `rule` of a denial.
+  void complete_concurrency_limits(unique_names& names) {
+    std::vector<limiter::rule> limits;
+    for (auto& d : draft_.concurrency) {
+      names.add(d.value.name, d.name_at);
+      for (const auto& wanted : d.match.routes) check_route(wanted);
+      complete_concurrency(d, draft_.settings.store.failure_mode, report_);
+      d.value.index = static_cast<std::uint32_t>(limits.size());
+      if (d.max > 0 && !d.value.name.empty()) limits.push_back(d.value);
+    }
+    draft_.settings.concurrency = limiter::policy_set{std::move(limits)};
   }
 
   void check_rule_ids() {

@@ -58,6 +58,31 @@ struct cost_item {
   reference route;  ///< name empty: the default cost
 };
 
+struct cost_from_draft {
+  limiter::cost_source value;
+  place at;
+  place max_at;
+  std::optional<std::int64_t> min;
+  std::optional<std::int64_t> max;
+  int sources = 0;  ///< of header and query, how many are written
+};
+
+struct count_draft {
+  limiter::counted_statuses value;
+  place at;
+};
+
+struct response_cost_draft {
+  limiter::response_cost value;
+  place at;
+  place actual_at;
+  place reserve_at;
+  place max_at;
+  std::optional<std::int64_t> reserve;
+  std::optional<std::int64_t> max;
+  int sources = 0;  ///< of header, json_pointer and bytes, how many are written
+};
+
 struct rule_draft {
   limiter::rule value;  ///< `limit`, `burst`, `cost` and `failure_mode` are filled in by the checks
   place at;
@@ -76,8 +101,25 @@ struct rule_draft {
   std::optional<limiter::on_missing> missing;
   std::optional<limiter::failure_mode> failure_mode;
   std::vector<cost_item> costs;
+  std::optional<cost_from_draft> cost_from;
+  std::optional<count_draft> count;
+  std::optional<response_cost_draft> response_cost;
   bool has_limit = false;  ///< written, if wrongly
   bool has_missing = false;
+};
+
+struct concurrency_draft {
+  limiter::rule value;
+  place at;
+  place name_at;
+  place key_at;
+  match_draft match;
+  std::optional<limiter::on_missing> missing;
+  std::optional<limiter::failure_mode> failure_mode;
+  std::int64_t max = 0;
+  std::chrono::milliseconds queue_timeout{200};
+  std::chrono::milliseconds lease{30000};
+  limiter::slot_limit slots;
 };
 
 struct file_draft {
@@ -91,6 +133,7 @@ struct file_draft {
   std::vector<upstream_draft> upstreams;
   std::vector<route_draft> routes;
   std::vector<rule_draft> rules;
+  std::vector<concurrency_draft> concurrency;
   bool has_routes = false;
   bool has_hash_key = false;
   bool has_trusted_proxies = false;  ///< written, even if empty

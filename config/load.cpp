@@ -78,7 +78,10 @@ void load_into(load_result& result, const std::string& name, const std::string& 
   }
   if (!read_map(file.root, file_table(), draft, ctx, "the file")) return;
   check_and_complete(draft, env, report);
-  result.rule_summaries = rules_in_words(draft.settings.policy.rules());
+  auto limits = draft.settings.policy.rules();
+  const auto& concurrency = draft.settings.concurrency.rules();
+  limits.insert(limits.end(), concurrency.begin(), concurrency.end());
+  result.rule_summaries = rules_in_words(limits);
   if (has_errors(result.problems)) return;
   auto& s = draft.settings;
   if (!draft.has_hash_key) {

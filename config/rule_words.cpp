@@ -39,6 +39,52 @@ std::string window_in_words(const limiter::quota& q, const std::string& period) 
                      month ? "month" : "day", q.zone->name(), worst_case_per_period(q));
 }
 
+std::string statuses_in_words(const limiter::counted_statuses& statuses) {
+  std::string words;
+  for (const int code : statuses.codes) words += fmt::format(" {}", code);
+  for (std::size_t i = 0; i < statuses.classes.size(); ++i) {
+    if (statuses.classes[i]) words += fmt::format(" {}xx", i);
+  }
+  return words;
+}
+
+std::string actual_in_words(const limiter::response_cost& cost) {
+  using source = limiter::response_cost::source;
+  switch (cost.actual) {
+    case source::header:
+      return fmt::format("response header {}", cost.name);
+    case source::json_pointer:
+      return fmt::format("{} of the response", cost.name);
+    case source::request_bytes:
+      return "bytes of the request body";
+    case source::response_bytes:
+      return "bytes of the response body";
+    case source::both_bytes:
+      break;
+  }
+  return "bytes of both bodies";
+}
+
+/// What a request costs, when that is not a plain number; begins with "; ".
+std::string cost_in_words(const limiter::rule& rule) {
+  std::string words;
+  if (rule.cost_from) {
+    const bool by_header = !rule.cost_from->header.empty();
+    words += fmt::format("; the client names {} to {} units in {} {}", rule.cost_from->min,
+                         rule.cost_from->max, by_header ? "header" : "query parameter",
+                         by_header ? rule.cost_from->header : rule.cost_from->query);
+  }
+  if (!rule.count.empty())
+    words += fmt::format("; only responses with{} stay charged", statuses_in_words(rule.count));
+  if (rule.response_cost) {
+    const auto& cost = *rule.response_cost;
+    const auto unit = cost.unit == 1 ? std::string{} : fmt::format(" per {}", cost.unit);
+    words += fmt::format("; {} units reserved, settled by {}{}, at most {}", cost.reserve,
+                         actual_in_words(cost), unit, cost.max);
+  }
+  return words;
+}
+
 }  // namespace
 
 std::int64_t worst_case_per_period(const limiter::quota& q) noexcept {
@@ -76,13 +122,25 @@ std::string quota_in_words(const limiter::quota& q) {
                      period);
 }
 
+std::string slots_in_words(const limiter::rule& limit) {
+  const auto& slots = *limit.slots;
+  const auto waiting = slots.queue == 0 ? std::string{}
+                                        : fmt::format(", {} more may wait up to {}", slots.queue,
+                                                      format_duration(microseconds{slots.queue_timeout_us}));
+  return fmt::format("concurrency: {} at the same time{}{}; free again within {} of a crash",
+                     limit.quota.limit, slots.this_process ? " in each process" : "", waiting,
+                     format_duration(microseconds{limit.quota.period_us}));
+}
+
 std::vector<std::string> rules_in_words(const std::vector<limiter::rule>& rules) {
   std::size_t width = 0;
   for (const auto& rule : rules) width = std::max(width, rule.name.size());
   std::vector<std::string> lines;
   lines.reserve(rules.size());
   for (const auto& rule : rules)
-    lines.push_back(fmt::format("rule {:<{}}  {}", rule.name, width, quota_in_words(rule.quota)));
+    lines.push_back(fmt::format("rule {:<{}}  {}{}", rule.name, width,
+                                rule.slots ? slots_in_words(rule) : quota_in_words(rule.quota),
+                                cost_in_words(rule)));
   return lines;
 }
 

@@ -16,6 +16,9 @@ namespace weir::config {
 /// "token bucket: 100 at once, then 1 every 600ms; at most 199 in any 60s"
 [[nodiscard]] std::string quota_in_words(const limiter::quota& q);
 
+/// "concurrency: 10 at the same time, 5 more may wait up to 200ms; ...". `limit.slots` is set.
+[[nodiscard]] std::string slots_in_words(const limiter::rule& limit);
+
 /// One line per rule, names padded to one width: "rule per-ip  token bucket: ...".
 [[nodiscard]] std::vector<std::string> rules_in_words(const std::vector<limiter::rule>& rules);
 

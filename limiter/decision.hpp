@@ -72,6 +72,9 @@ struct decision {
   limiter::failure_mode mode = limiter::failure_mode::allow;  ///< meaningful when failure != ok
   int limiting = -1;  ///< index into charges of the denying rule with the longest wait; -1 = none
   std::int64_t retry_after_us = 0;  ///< largest of the denying rules; -1 = never
+  std::int64_t now_us = 0;          ///< clock of the store that decided; 0 = none did
+  /// The limit without a free slot, when that is the only reason of a denial; its states are not reported.
+  const rule* no_slot = nullptr;
   boost::container::small_vector<rule_state, 4> states;
 };
 

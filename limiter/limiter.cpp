@@ -36,9 +36,11 @@ void judge(decision& result) noexcept {
 struct local_answer final : store_waiter {
   void on_store_reply(errc error, const store_reply& reply) override {
     failure = error;
+    now_us = reply.now_us;
     states = reply.states;
   }
   errc failure = errc::closed;
+  std::int64_t now_us = 0;
   decltype(store_reply::states) states;
 };
 
@@ -54,7 +56,7 @@ rule_state untouched(const rule& matched) noexcept {
 quota quota_share(const quota& whole, std::int64_t replicas) noexcept {
   if (replicas <= 1) return whole;
   quota part = whole;
-  if (whole.algorithm == algorithm::concurrency) {
+  if (whole.algorithm == algorithm::concurrency) {  // slots do not come back with time
     part.limit = part.burst = std::max<std::int64_t>(1, whole.limit / replicas);
     return part;
   }
@@ -77,12 +79,15 @@ rate_limiter::rate_limiter(store& primary, store& local, std::int64_t replicas)
 void rate_limiter::decide(pending_decision& pending) {
   pending.owner_ = this;
   pending.result = {};
+  if (!take_here(pending)) return pending.on_decision();
   if (pending.charges.empty()) return pending.on_decision();
   primary_.execute(operation::take, pending.charges, pending);
 }
 
 void rate_limiter::cancel(pending_decision& pending) noexcept {
   primary_.cancel(pending);
+  release_here(pending);
+  release_unknown(pending);
 }
 
 /// Every rule must let the request pass: one `deny` settles it, `allow` rules do not matter, the `local` ones
@@ -114,7 +119,7 @@ void rate_limiter::decide_locally(pending_decision& pending) {
   for (const charge& c : pending.charges) {
     if (c.matched->failure_mode != failure_mode::local) continue;
     const rule* const part = replicas_ <= 1 ? c.matched : &local_rule(*c.matched);
-    charges.push_back({.matched = part, .subject = c.subject, .cost = c.cost});
+    charges.push_back({.matched = part, .subject = c.subject, .cost = c.cost, .holder = c.holder});
   }
   local_answer answer;
   local_.execute(operation::take, charges, answer);
@@ -122,6 +127,7 @@ void rate_limiter::decide_locally(pending_decision& pending) {
     result.verdict = verdict::deny;
     return;
   }
+  result.now_us = answer.now_us;
   const rule_state* next = answer.states.data();
   for (const charge& c : pending.charges) {
     const bool local = c.matched->failure_mode == failure_mode::local;
@@ -147,17 +153,15 @@ const rule& rate_limiter::local_rule(const rule& matched) {
 void pending_decision::on_store_reply(errc error, const store_reply& reply) {
   if (error == errc::ok) {
     assert(reply.states.size() == charges.size());
+    result.now_us = reply.now_us;
     result.states = reply.states;
     judge(result);
   } else {
     owner_->apply_failure_modes(*this, error);
   }
+  prefer_rules();
+  if (result.verdict == verdict::deny) owner_->release_here(*this);
   on_decision();
-}
-
-permit pending_decision::take_permit() noexcept {
-  assert(result.verdict == verdict::allow);
-  return permit{};
 }
 
 }  // namespace weir::limiter

@@ -3,7 +3,9 @@
 #pragma once
 
 #include "limiter/decision.hpp"
+#include "limiter/permit.hpp"
 #include "limiter/rule.hpp"
+#include "limiter/settlement.hpp"
 #include "limiter/store.hpp"
 
 #include <cstdint>
@@ -13,19 +15,6 @@
 namespace weir::limiter {
 
 class pending_decision;
-
-/// Proof that `decide` allowed a request; forwarding requires one. Move-only, made only by the limiter.
-class permit {
- public:
-  permit(permit&&) noexcept = default;
-  permit& operator=(permit&&) noexcept = default;
-  permit(const permit&) = delete;
-  permit& operator=(const permit&) = delete;
-
- private:
-  friend class pending_decision;
-  permit() = default;
-};
 
 /// Per-worker front of a store: asks it, applies each rule's failure_mode when it fails, and never fails
 /// itself.
@@ -40,11 +29,20 @@ class rate_limiter {
   /// exactly once, possibly before returning. No charges: allowed at once, without the store.
   void decide(pending_decision& pending);
 
-  /// The caller left: on_decision() will not be called.
+  /// The caller left: on_decision() will not be called. Slots that the call may take are released behind it.
   void cancel(pending_decision& pending) noexcept;
+
+  /// What permits have ordered and the store has not answered.
+  [[nodiscard]] settler& settlements() noexcept { return settlements_; }
 
  private:
   friend class pending_decision;
+  friend class permit;
+
+  // permit.cpp
+  [[nodiscard]] bool take_here(pending_decision& pending);
+  void release_here(const pending_decision& pending) noexcept;
+  void release_unknown(const pending_decision& pending) noexcept;
 
   /// This process' share of one rule, made when the rule is first decided locally.
   struct share {
@@ -59,6 +57,7 @@ class rate_limiter {
   store& primary_;
   store& local_;
   std::int64_t replicas_;
+  settler settlements_;
   /// By rule index. Entries are compared by content, never by address, so a reload that puts another rule at
   /// an index (or another policy at an address) simply makes that share anew. Entries never move.
   std::vector<std::unique_ptr<share>> shares_;
@@ -74,19 +73,26 @@ class rate_limiter {
 class pending_decision : private store_waiter {
  public:
   charge_list charges;
+  /// Slots counted in this process (`scope: local`): taken before the store is asked, released when it
+  /// denies.
+  charge_list here;
   decision result;
 
-  /// The permit of an allowed decision; call at most once, only when result.verdict is allow.
-  [[nodiscard]] permit take_permit() noexcept;
+  /// The permit of an allowed decision; call exactly once for each, and only when result.verdict is allow:
+  /// until then nobody releases its slots.
+  [[nodiscard]] permit take_permit();
 
  protected:
   virtual ~pending_decision() = default;
   /// The decision is in `result`.
   virtual void on_decision() = 0;
+  /// Keeps alive what charges[].matched points at, for settlements that outlive the request.
+  [[nodiscard]] virtual std::shared_ptr<const void> rules_owner() const { return {}; }
 
  private:
   friend class rate_limiter;
   void on_store_reply(errc error, const store_reply& reply) final;
+  void prefer_rules() noexcept;
   rate_limiter* owner_ = nullptr;
 };
 

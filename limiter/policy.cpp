@@ -55,6 +55,18 @@ class request_subjects {
   boost::container::static_vector<entry, 8> known_;  // more distinct keys than that are hashed anew
 };
 
+std::optional<selector> selector_of(const cost_source& from) {
+  return parse_selector(from.header.empty() ? "query:" + from.query : "header:" + from.header);
+}
+
+/// The client's value, or `otherwise` when it names none; several values are as good as garbage.
+std::int64_t client_cost(const cost_source& from, const selector& where, std::int64_t otherwise,
+                         const request_attributes& request, std::string& scratch) {
+  const auto value = select(where, request, scratch);
+  if (value) return clamped_cost(from, *value);
+  return is_repeated(where, request) ? from.max : std::clamp(otherwise, from.min, from.max);
+}
+
 void refuse(match_result& out, const rule*& reason, const rule& r) {
   out.charges.clear();
   reason = &r;
@@ -68,8 +80,9 @@ struct policy_set::compiled {
     bool by_path = false;
     std::uint32_t key_number = 0;  // equal for equal keys
     std::uint32_t fallback_number = 0;
-    std::vector<bool> routes;         // by route number; empty = all routes
-    std::vector<std::int64_t> costs;  // by route number; empty = the default cost everywhere
+    std::vector<bool> routes;            // by route number; empty = all routes
+    std::vector<std::int64_t> costs;     // by route number; empty = the default cost everywhere
+    std::optional<selector> cost_value;  // where the client names the cost
   };
   std::vector<entry> entries;  // one per rule
   path_trie paths;             // value = index of the rule
@@ -103,11 +116,23 @@ policy_set::compiled::compiled(std::span<const rule> rules) : entries(rules.size
     for (const std::string& name : r.match.routes) e.routes[route_number(name)] = true;
     if (!r.cost_by_route.empty()) e.costs.assign(route_names.size() + 1, r.cost_default);
     for (const auto& [name, cost] : r.cost_by_route) e.costs[route_number(name)] = cost;
+    if (r.cost_from) e.cost_value = selector_of(*r.cost_from);
   }
 }
 
 policy_set::policy_set(std::vector<rule> rules)
     : rules_(std::move(rules)), compiled_(std::make_shared<const compiled>(rules_)) {}
+
+std::int64_t clamped_cost(const cost_source& from, std::string_view value) noexcept {
+  constexpr std::int64_t most = std::int64_t{1} << 31;
+  if (value.empty() || value.size() > 64) return from.max;
+  std::int64_t number = 0;
+  for (const char c : value) {
+    if (c < '0' || c > '9') return from.max;
+    number = std::min(number * 10 + (c - '0'), most);
+  }
+  return std::clamp(number, from.min, from.max);
+}
 
 void policy_set::match(const request_attributes& request, std::string& scratch, match_result& out) const {
   out.charges.clear();
@@ -140,7 +165,10 @@ void policy_set::match(const request_attributes& request, std::string& scratch, 
     }
     // a fallback without a value refuses too: a missing key must not open the gate
     if (!subject) return refuse(out, out.unauthenticated, r);
-    out.charges.push_back({&r, *subject, e.costs.empty() ? r.cost_default : e.costs[route]});
+    std::int64_t cost = e.costs.empty() ? r.cost_default : e.costs[route];
+    if (e.cost_value) cost = client_cost(*r.cost_from, *e.cost_value, cost, request, scratch);
+    if (r.response_cost) cost = r.response_cost->reserve;
+    out.charges.push_back({&r, *subject, cost});
   }
 }
 

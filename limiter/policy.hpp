@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace weir::limiter {
@@ -20,6 +21,10 @@ struct match_result {
       nullptr;                      ///< a rule with `missing: deny` whose key has no value: deny with 401
   const rule* malformed = nullptr;  ///< a rule whose key is given several times: refuse with 400
 };
+
+/// A cost the client wrote: digits only, clamped to min ... max; anything else costs max. No value can reach
+/// the store unchecked.
+[[nodiscard]] std::int64_t clamped_cost(const cost_source& from, std::string_view value) noexcept;
 
 class policy_set {
  public:

@@ -51,8 +51,8 @@ struct request_match {
 
 /// Cost named by the client: a header or query parameter, clamped to min ... max; garbage counts as max.
 struct cost_source {
-  std::string header;  ///< lower case; empty when `query` is set
-  std::string query;
+  std::string header{};  ///< lower case; empty when `query` is set
+  std::string query{};
   std::int64_t min = 1;
   std::int64_t max = 1;
   friend bool operator==(const cost_source&, const cost_source&) = default;
@@ -63,7 +63,7 @@ struct response_cost {
   enum class source : std::uint8_t { header, json_pointer, request_bytes, response_bytes, both_bytes };
   std::int64_t reserve = 0;  ///< units taken before forwarding, 0 ... max
   source actual = source::response_bytes;
-  std::string name;             ///< header (lower case) or JSON pointer (RFC 6901)
+  std::string name{};           ///< header (lower case) or JSON pointer (RFC 6901)
   std::int64_t unit = 1;        ///< bytes or header/pointer units per unit of the quota, rounded up; >= 1
   std::int64_t max = 0;         ///< largest cost charged; <= capacity
   bool refund_missing = false;  ///< on_missing: refund instead of keep
@@ -89,6 +89,15 @@ struct counted_statuses {
   friend bool operator==(const counted_statuses&, const counted_statuses&) = default;
 };
 
+/// A limit on requests at the same time: the quota's limit are slots, its period is their lease.
+struct slot_limit {
+  std::uint32_t queue = 0;            ///< requests that may wait for a slot, per key and process; 0 = none
+  std::int64_t queue_timeout_us = 0;  ///< longest wait
+  bool this_process = false;          ///< `scope: local`: counted in this process, never in the store
+  int status = 503;                   ///< 429 or 503: what a request without a slot is answered
+  friend bool operator==(const slot_limit&, const slot_limit&) = default;
+};
+
 /// Parameters of one rule. Immutable after load, shared by all workers.
 struct rule {
   std::string name;  ///< [a-z][a-z0-9-]{0,63}
@@ -107,6 +116,8 @@ struct rule {
   std::optional<cost_source> cost_from;
   std::optional<limiter::response_cost> response_cost;  ///< not together with cost_from, cost or count
   counted_statuses count;                               ///< empty = every admitted request stays charged
+
+  std::optional<slot_limit> slots;  ///< a limit of `concurrency`, not of `rules`
 
   /// True when units may come back after the decision.
   [[nodiscard]] bool settles() const noexcept { return response_cost.has_value() || !count.empty(); }

@@ -194,6 +194,7 @@ struct settings {
   std::vector<upstream_settings> upstreams;
   std::vector<route_settings> routes;  ///< never empty; first match wins
   limiter::policy_set policy;
+  limiter::policy_set concurrency;  ///< limits on requests at the same time; every rule has `slots`
   deny_settings deny;
   access_log_settings access_log;
   log_settings log;

@@ -22,6 +22,7 @@ table<file_draft> make_table() {
   append(t.rows, upstream_rows());
   append(t.rows, route_rows());
   append(t.rows, rule_rows());
+  append(t.rows, concurrency_rows());
   append(t.rows, response_rows());
   append(t.rows, log_rows());
   return t;

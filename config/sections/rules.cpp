@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "config/sections/rule_costs.hpp"
 #include "config/sections/sections.hpp"
 #include "limiter/algorithms/algorithm.hpp"
 #include "limiter/time_zone.hpp"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 
 namespace weir::config {
-namespace {
-
-using limiter::algorithm;
-using limiter::failure_mode;
-using limiter::header_visibility;
-using limiter::on_missing;
 
 void read_selectors(std::vector<limiter::selector>& out, const node& n, context& ctx) {
   out.clear();
@@ -27,6 +24,13 @@ void read_selectors(std::vector<limiter::selector>& out, const node& n, context&
     out.push_back(std::move(*selector));
   });
 }
+
+namespace {
+
+using limiter::algorithm;
+using limiter::failure_mode;
+using limiter::header_visibility;
+using limiter::on_missing;
 
 void read_limit(rule_draft& out, const node& n, context& ctx) {
   out.limit_at = n.at;
@@ -110,7 +114,7 @@ table<rule_draft> make_rule_table() {
                                               {"retry_after", header_visibility::retry_after},
                                               {"hidden", header_visibility::hidden}});
   }();
-  return {
+  table<d> all{
       "a rule",
       {
           row("name", required,
@@ -161,6 +165,11 @@ table<rule_draft> make_rule_table() {
                   [read = visibility.read](d& out, const node& n, context& ctx) { read(out.value, n, ctx); }},
               "what clients see of the rule"),
       }};
+  const auto behind_cost =
+      std::find_if(all.rows.begin(), all.rows.end(), [](const auto& r) { return r.name == "failure_mode"; });
+  auto costs = rule_cost_rows();
+  all.rows.insert(behind_cost, std::make_move_iterator(costs.begin()), std::make_move_iterator(costs.end()));
+  return all;
 }
 
 const table<rule_draft>& rule_table() {

@@ -13,16 +13,20 @@ namespace weir::config {
 // Rows of the top level, by section.
 [[nodiscard]] std::vector<key_row<file_draft>>
 server_rows();  // version listen admin workers drain via hash_key_file
-[[nodiscard]] std::vector<key_row<file_draft>> identity_rows();  // client_ip identity
-[[nodiscard]] std::vector<key_row<file_draft>> upstream_rows();  // upstreams
-[[nodiscard]] std::vector<key_row<file_draft>> route_rows();     // routes
-[[nodiscard]] std::vector<key_row<file_draft>> rule_rows();      // rules
-[[nodiscard]] std::vector<key_row<file_draft>> response_rows();  // deny
-[[nodiscard]] std::vector<key_row<file_draft>> log_rows();       // access_log log
+[[nodiscard]] std::vector<key_row<file_draft>> identity_rows();     // client_ip identity
+[[nodiscard]] std::vector<key_row<file_draft>> upstream_rows();     // upstreams
+[[nodiscard]] std::vector<key_row<file_draft>> route_rows();        // routes
+[[nodiscard]] std::vector<key_row<file_draft>> rule_rows();         // rules
+[[nodiscard]] std::vector<key_row<file_draft>> concurrency_rows();  // concurrency
+[[nodiscard]] std::vector<key_row<file_draft>> response_rows();     // deny
+[[nodiscard]] std::vector<key_row<file_draft>> log_rows();          // access_log log
 
 [[nodiscard]] const table<proxy::limit_settings>& limits_table();
 [[nodiscard]] const table<store_draft>& store_table();
 [[nodiscard]] const table<match_draft>& route_match_table();
 [[nodiscard]] const table<match_draft>& rule_match_table();
+
+/// A list of 1 to 8 selectors; what is none is E0214.
+void read_selectors(std::vector<limiter::selector>& out, const node& n, context& ctx);
 
 }  // namespace weir::config

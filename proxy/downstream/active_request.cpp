@@ -13,6 +13,7 @@ void active_request::begin(decision_listener& listener, std::shared_ptr<const co
   attributes.headers = this;
   target = {};
   charges.clear();
+  here.clear();
   result = {};
   to_client.reset();
   to_client.clear_total();
@@ -31,10 +32,17 @@ void active_request::begin(decision_listener& listener, std::shared_ptr<const co
   status = attempts = 0;
   bytes_out = 0;
   started_us = now_us;
-  limiter_us = upstream_us = -1;
+  limiter_us = upstream_us = queue_us = -1;
+  holder.clear();
+  no_slot = nullptr;
+  slot_may_be_free = in_flight = false;
 }
 
 void active_request::end() noexcept {
+  place.leave();
+  lease.leave();
+  permit.reset();
+  meter.reset();
   config.reset();
 }
 

@@ -11,6 +11,8 @@
 #include "proxy/http/path.hpp"
 #include "proxy/observe/access_record.hpp"
 #include "proxy/runtime/compiled_config.hpp"
+#include "proxy/settle/cost_meter.hpp"
+#include "proxy/slots/slot_desk.hpp"
 
 #include <array>
 #include <cstdint>
@@ -38,11 +40,34 @@ class active_request final : public limiter::pending_decision, public limiter::h
   /// Gives up what it holds of others before it goes back to the pool.
   void end() noexcept;
 
+  /// Of an allowed request, until it is settled.
+  std::optional<limiter::permit> permit;
+  settle::cost_meter meter;  ///< what its response costs
+  slots::lease_entry lease;  ///< renews the slots of the permit
+
+  /// The last part of the response is about to leave: whoever waits for it may come back with another
+  /// request.
+  void release_slots() noexcept {
+    lease.leave();
+    if (permit) permit->release_slots();
+  }
+
+  // a request that waits for a slot
+  slots::waiting_place place;
+  const limiter::rule* no_slot = nullptr;  ///< the limit it waits for, or was refused by
+  std::string holder;                      ///< who holds its slots
+  std::int64_t queued_since_us = 0;        ///< of the line it is in
+  std::int64_t queue_deadline_us = 0;
+  std::int64_t try_again_us = 0;  ///< when it is first in its line
+  bool slot_may_be_free = false;
+  bool in_flight = false;  ///< counted among the requests of its limits
+
   http::request_head head;
   http::response_head response;
   std::shared_ptr<const compiled_config> config;
   limiter::request_attributes attributes;
   limiter::match_result match;
+  limiter::match_result slot_match;  ///< limits on requests at the same time
   http::normalised_target target;
 
   body_reader body;      ///< from the client
@@ -72,10 +97,12 @@ class active_request final : public limiter::pending_decision, public limiter::h
   std::int64_t started_us = 0;  ///< first byte of the head
   std::int64_t limiter_us = -1;
   std::int64_t upstream_us = -1;
+  std::int64_t queue_us = -1;  ///< all waits for slots
 
   [[nodiscard]] std::optional<std::string_view> header(std::string_view lower_case_name) const override;
 
  private:
+  [[nodiscard]] std::shared_ptr<const void> rules_owner() const override { return config; }
   void on_decision() override { listener_->on_decision(); }
   decision_listener* listener_ = nullptr;
 };

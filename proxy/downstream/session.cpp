@@ -117,6 +117,8 @@ void session::end_request() noexcept {
   if (!request_) return;
   if (stage_ == stage::deciding) worker_.limiter->cancel(*request_);
   if (forward_) forward_->cancel();
+  leave_line();
+  release_slots();
   owner_.requests().give(std::move(request_));
 }
 
@@ -151,6 +153,11 @@ void session::on_forward_event() {
   if (!in_step_) guarded([] {});
 }
 
+void session::on_slot_free() {
+  request_->slot_may_be_free = true;
+  if (!in_step_) guarded([] {});
+}
+
 void session::on_turn() {
   yielded_ = false;
   guarded([] {});
@@ -174,6 +181,8 @@ bool session::step() {
     case stage::deciding:
       if (client_left()) abandon(499, "client_gone");
       return false;
+    case stage::waiting:
+      return wait_for_slot();
     case stage::forwarding:
       return drive_forward();
     case stage::answering:
@@ -198,6 +207,8 @@ std::int64_t session::deadline_us() const noexcept {
       return since_us_ + to_us(limits.keepalive_timeout);
     case stage::head:
       return request_->started_us + to_us(limits.header_timeout);
+    case stage::waiting:
+      return std::min(request_->queue_deadline_us, request_->try_again_us);
     case stage::forwarding:
       return forward_->deadline_us();
     case stage::answering:
@@ -333,14 +344,30 @@ bool session::admit() {
   }
   request_->body.begin(head.framing, head.content_length, body_limit);
 
+  return match_rules();
+}
+
+bool session::match_rules() {
+  const settings& s = config();
   s.policy.match(request_->attributes, request_->scratch, request_->match);
-  if (request_->match.malformed != nullptr)
-    return answer(http::local_error::bad_request, "repeated_key", true);
-  if (request_->match.unauthenticated != nullptr) {
-    request_->verdict = record_decision::deny;
-    return answer(http::local_error::unauthenticated, "unauthenticated", false);
+  s.concurrency.match(request_->attributes, request_->scratch, request_->slot_match);
+  for (const limiter::match_result* match : {&request_->match, &request_->slot_match}) {
+    if (match->malformed != nullptr) return answer(http::local_error::bad_request, "repeated_key", true);
+    if (match->unauthenticated != nullptr) {
+      request_->match.unauthenticated = match->unauthenticated;
+      request_->verdict = record_decision::deny;
+      return answer(http::local_error::unauthenticated, "unauthenticated", false);
+    }
   }
   request_->charges = request_->match.charges;
+  if (!request_->slot_match.charges.empty()) {
+    add_slot_charges();
+    if (const limiter::charge* line = line_in_front()) return queue_up(*line);
+  }
+  return ask_limiter();
+}
+
+bool session::ask_limiter() {
   stage_ = stage::deciding;
   request_->limiter_us = steady_now_us();
   worker_.limiter->decide(*request_);
@@ -351,6 +378,9 @@ bool session::after_decision() {
   worker_.now_us = steady_now_us();
   request_->limiter_us = worker_.now_us - request_->limiter_us;
   const limiter::decision& decision = request_->result;
+  if (decision.no_slot != nullptr) return slot_refused();
+  leave_line();
+  request_->no_slot = nullptr;
   count_decision();
   const bool decided_here =
       decision.failure != limiter::errc::ok && decision.mode == limiter::failure_mode::local;
@@ -362,13 +392,15 @@ bool session::after_decision() {
   }
   if (denied) return answer_denied();
   request_->verdict = record_decision::allow;
+  request_->permit.emplace(request_->take_permit());
+  got_slots();
   if (!request_->route) return answer(http::local_error::no_route, "no_route", false);
   const route_settings& route = config().routes[*request_->route];
   const upstream_settings& target = config().upstreams[route.upstream];
   const std::int64_t total =
       route.stream ? 0 : to_us(route.timeout_total.count() > 0 ? route.timeout_total : target.timeout_total);
   if (!forward_) forward_ = std::make_unique<forward>(worker_, channel_, static_cast<forward_owner&>(*this));
-  forward_->begin(request_->take_permit(), *request_, *request_->config->upstreams[route.upstream], total);
+  forward_->begin(*request_->permit, *request_, *request_->config->upstreams[route.upstream], total);
   stage_ = stage::forwarding;
   return true;
 }
@@ -381,6 +413,7 @@ void session::count_decision() {
   }
   for (std::size_t i = 0; i < request_->charges.size(); ++i) {
     const limiter::charge& charge = request_->charges[i];
+    if (charge.matched->slots) continue;
     rule_counters& counters = worker_.metrics.rule(request_->config->rule_slots[charge.matched->index]);
     if (allowed) counters.allow.add();
     if (decision.limiting == static_cast<int>(i)) counters.deny.add();
@@ -431,6 +464,7 @@ bool session::drive_forward() {
     case forward::progress::aborted:
       // An HTTP/1.0 client would take the end of the connection for the end of the body.
       reset_after_ = request_->head.version_minor == 0;
+      settle(false);
       record();
       close();
       return false;
@@ -478,6 +512,9 @@ http::framing session::write_response_head() {
   context.via = config().via;
   context.date = worker_.date;
   context.extra_fields = request_->rate_fields;
+  if (request_->permit && request_->permit->owes()) {
+    request_->meter.begin(request_->charges, response, forward_->response_buffer());
+  }
   http::append_response_head(request_->to_client.text, response, forward_->response_buffer(), context);
   return towards_client;
 }
@@ -514,6 +551,9 @@ bool session::answer(http::local_error error, std::string_view reason, bool clos
       close_after_ || close || text.close || uncertain_body || worker_.leaving || head.version_minor == 0;
   if (request_->request_id.empty()) append_random_id(request_->request_id, worker_.random);
   request_->reason = reason;
+  leave_line();
+  request_->release_slots();
+  request_->meter.reset();  // what the upstream may have begun to say is not what the client gets
 
   const limiter::decision& decision = request_->result;
   http::denial_details details;
@@ -525,7 +565,12 @@ bool session::answer(http::local_error error, std::string_view reason, bool clos
   context.close = close_after_;
   const bool denied =
       error == http::local_error::rate_limited || error == http::local_error::cost_exceeds_limit;
-  if (denied) {
+  if (error == http::local_error::concurrency_limited) {
+    context.denial = &details;
+    details.rule = request_->no_slot->name;
+    details.limit = request_->no_slot->quota.limit;
+    details.retry_after_s = std::max<std::int64_t>(1, http::whole_seconds(decision.retry_after_us));
+  } else if (denied) {
     context.status = config().deny.status;
     context.denial = &details;
     const auto limiting = static_cast<std::size_t>(decision.limiting);
@@ -572,6 +617,7 @@ bool session::send_answer() {
 
 /// The response is complete: record it and decide what becomes of the connection.
 bool session::finish_request() {
+  settle(true);
   record();
   since_us_ = worker_.now_us;
   dropped_bytes_ = 0;
@@ -657,6 +703,7 @@ bool session::linger() {
 // ----------------------------------------------------------------------------------------------------
 
 void session::abandon(int status, std::string_view reason) {
+  settle(false);
   request_->status = status;
   request_->reason = reason;
   record();
@@ -671,6 +718,7 @@ bool session::cut() {
   const bool busy = request_ != nullptr;
   if (busy && stage_ != stage::lingering && stage_ != stage::draining_body) {
     request_->reason = "drain_timeout";
+    settle(false);
     record();
     reset_after_ = true;
   }
@@ -701,6 +749,21 @@ void session::fail_internal(const std::exception& error) noexcept {
   }
 }
 
+// ---- settle
+// -----------------------------------------------------------------------------------------------------
+
+/// The permit pays by what became of the request. Whoever ends a request without this abandons it.
+void session::settle(bool complete) {
+  release_slots();
+  if (!request_->permit) return;
+  if (request_->permit->owes()) {
+    request_->meter.end(complete, request_->body.received(), request_->bytes_out);
+    const auto actual = [this](const limiter::rule& matched) { return request_->meter.actual(matched); };
+    request_->permit->settle({request_->status, complete, actual});
+  }
+  request_->permit.reset();
+}
+
 // ---- record
 // -----------------------------------------------------------------------------------------------------
 
@@ -713,7 +776,9 @@ void session::record() {
   worker_.metrics.request(
       r.config->route_slots[refused_head || !r.route ? r.config->route_slots.size() - 1 : *r.route],
       head.method_id, r.status, duration);
-  worker_.metrics.overhead.observe(duration - std::max<std::int64_t>(r.upstream_us, 0), buckets_b_us);
+  worker_.metrics.overhead.observe(
+      duration - std::max<std::int64_t>(r.upstream_us, 0) - std::max<std::int64_t>(r.queue_us, 0),
+      buckets_b_us);
   if (r.verdict == record_decision::rejected) {
     worker_.metrics.rejected_by_code[static_cast<std::size_t>(r.status)].add();
   }
@@ -741,7 +806,12 @@ void session::record() {
   line.reason = r.reason;
   const limiter::decision& decision = r.result;
   const int closest = http::closest_charge(r.charges, decision);
-  if (r.verdict != record_decision::rejected && closest >= 0) {
+  if (r.no_slot != nullptr && r.verdict == record_decision::deny) {
+    line.rule = r.no_slot->name;
+    line.limit = r.no_slot->quota.limit;
+    line.remaining = 0;
+    line.retry_after_us = decision.retry_after_us;
+  } else if (r.verdict != record_decision::rejected && closest >= 0) {
     const auto index = static_cast<std::size_t>(closest);
     line.rule = r.charges[index].matched->name;
     line.limit = r.charges[index].matched->quota.limit;
@@ -753,6 +823,7 @@ void session::record() {
   line.duration_us = duration;
   line.upstream_us = r.upstream_us;
   if (r.verdict != record_decision::rejected && !r.charges.empty()) line.limiter_us = r.limiter_us;
+  line.queue_us = r.queue_us;
   line.attempts = r.attempts;
   line.bytes_in = r.body.received();
   line.bytes_out = r.bytes_out;

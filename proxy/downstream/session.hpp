@@ -46,6 +46,7 @@ class session final : public ready_handler,
                       public mortal,
                       private timer,
                       private decision_listener,
+                      private slots::slot_waiter,
                       private forward_owner,
                       private yielding {
  public:
@@ -69,6 +70,7 @@ class session final : public ready_handler,
     idle,
     head,
     deciding,
+    waiting,  // for a slot
     forwarding,
     answering,
     draining_body,
@@ -78,6 +80,7 @@ class session final : public ready_handler,
 
   void on_timer() override;
   void on_decision() override;
+  void on_slot_free() override;
   void on_forward_event() override;
   void on_turn() override;
   void write_request_head(const endpoint_settings& target) override;
@@ -96,7 +99,10 @@ class session final : public ready_handler,
   [[nodiscard]] bool read_head();
   [[nodiscard]] bool on_head();
   [[nodiscard]] bool admit();
+  [[nodiscard]] bool match_rules();
+  [[nodiscard]] bool ask_limiter();
   [[nodiscard]] bool after_decision();
+  [[nodiscard]] bool wait_for_slot();
   [[nodiscard]] bool drive_forward();
   [[nodiscard]] bool send_answer();
   [[nodiscard]] bool drain_body();
@@ -111,6 +117,19 @@ class session final : public ready_handler,
   void abandon(int status, std::string_view reason);
   void fail_internal(const std::exception& error) noexcept;
   void count_decision();
+  void settle(bool complete);
+
+  // limits on requests at the same time (session_slots.cpp)
+  void add_slot_charges();
+  [[nodiscard]] const limiter::charge* line_in_front() const;
+  [[nodiscard]] bool queue_up(const limiter::charge& wanted);
+  [[nodiscard]] bool slot_refused();
+  [[nodiscard]] bool answer_no_slot(concurrency_counters::reject_reason why, std::int64_t retry_after_us);
+  void got_slots();
+  void count_in_flight(int change);
+  void leave_line();
+  void release_slots() noexcept;
+  [[nodiscard]] concurrency_counters& counters_of(const limiter::rule& limit);
   void record();
   void end_request() noexcept;
   void close() noexcept;

@@ -12,7 +12,7 @@ namespace {
 // Indexed by local_error. Everything a client can ever read from weir itself stands in this table, so nothing
 // about hosts, addresses, paths or causes can leak. 405, 501 and 505 come from the scanner, which has lost
 // the message boundary in some of these cases: they close.
-constexpr std::array<error_text, 20> table{{
+constexpr std::array<error_text, 21> table{{
     {400, "bad_request", "the request is malformed", true},
     {401, "unauthenticated", "a valid identity is required", false},
     {404, "no_route", "no route matches the request", false},
@@ -26,6 +26,7 @@ constexpr std::array<error_text, 20> table{{
     {431, "headers_too_large", "the request header section is too large", true},
     {429, "rate_limited", "rate limit exceeded", false},
     {429, "cost_exceeds_limit", "the request costs more than its limit can ever grant", false},
+    {429, "concurrency_limited", "too many requests at the same time", false},
     {502, "bad_gateway", "the upstream gave no valid response", false},
     {504, "upstream_timeout", "the upstream did not respond in time", false},
     {503, "store_unavailable", "the rate limit cannot be checked at the moment", false},

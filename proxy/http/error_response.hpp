@@ -26,6 +26,7 @@ enum class local_error : std::uint8_t {
   headers_too_large,
   rate_limited,
   cost_exceeds_limit,
+  concurrency_limited,
   bad_gateway,
   upstream_timeout,
   store_unavailable,

@@ -185,7 +185,9 @@ std::int64_t whole_seconds(std::int64_t us) noexcept {
 }
 
 int closest_charge(std::span<const charge> charges, const decision& d) noexcept {
-  const std::size_t size = decided(charges, d);
+  std::size_t size = decided(charges, d);
+  while (size > 0 && charges[size - 1].matched->slots)
+    --size;  // slots are no rate; they stand behind the rules
   if (d.limiting >= 0 && static_cast<std::size_t>(d.limiting) < size) return d.limiting;
   if (size == 0) return -1;
   std::size_t best = 0;

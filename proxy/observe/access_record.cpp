@@ -19,9 +19,9 @@ std::string_view cut(std::string_view value) noexcept {
   return value.substr(0, size);
 }
 
-/// Room for everything but the escaped values: 27 names of at most 18 bytes with their punctuation, the time,
-/// and 10 numbers.
-constexpr std::size_t fixed_room = 27 * 18 + json_time_room + 10 * json_milliseconds_room + 32;
+/// Room for everything but the escaped values: 28 names of at most 18 bytes with their punctuation, the time,
+/// and 11 numbers.
+constexpr std::size_t fixed_room = 28 * 18 + json_time_room + 11 * json_milliseconds_room + 32;
 
 /// Room that the record needs at most.
 std::size_t room_for(const access_record& r) noexcept {
@@ -131,6 +131,7 @@ void append_json(std::string& out, const access_record& r) {
   w.optional_milliseconds(",\"duration_ms\":", r.duration_us);
   w.optional_milliseconds(",\"upstream_ms\":", r.upstream_us);
   w.optional_milliseconds(",\"limiter_ms\":", r.limiter_us);
+  w.optional_milliseconds(",\"queue_ms\":", r.queue_us);
   w.number(",\"attempts\":", r.attempts);
   w.number(",\"bytes_in\":", r.bytes_in);
   w.number(",\"bytes_out\":", r.bytes_out);

@@ -36,6 +36,7 @@ struct access_record {
   std::int64_t duration_us = 0;
   std::int64_t upstream_us = -1;
   std::int64_t limiter_us = -1;
+  std::int64_t queue_us = -1;  ///< waited for a slot of `concurrency`
   int attempts = 0;
   std::uint64_t bytes_in = 0;   ///< request body bytes
   std::uint64_t bytes_out = 0;  ///< response body bytes

@@ -242,6 +242,7 @@ class slot_totals {
 
 using rule_totals = slot_totals<rule_counters>;
 using upstream_totals = slot_totals<upstream_counters>;
+using concurrency_totals = slot_totals<concurrency_counters>;
 using listener_totals = slot_totals<listener_counters>;
 using names_list = std::vector<slot_name>;
 
@@ -309,6 +310,22 @@ void render_rules(exposition& to, const rule_totals& sums, const names_list& rul
   }
 }
 
+constexpr std::array<std::string_view, rule_counters::settled_outcome_count> settled_names{
+    "refund", "exact", "extra", "uncollected"};
+
+/// Only of rules whose cost depends on the response.
+void render_settled(exposition& to, const rule_totals& sums, const names_list& rules) {
+  to.family("weir_settled_units_total", "counter",
+            "Units by what the response made of the reserve; uncollected: used, but none were left to take.");
+  for (const auto& [slot, name] : rules) {
+    for (std::size_t i = 0; i < settled_names.size(); ++i) {
+      to.sample({{"rule", name}, {"outcome", settled_names[i]}},
+                sums.sum(
+                    slot, [i](auto& c) -> auto& { return c.settled[i]; }));
+    }
+  }
+}
+
 void render_rule_info(exposition& to, const limiter::policy_set& policy) {
   to.family("weir_rule_info", "gauge", "What each rule allows; always 1.");
   for (const limiter::rule& rule : policy.rules()) {
@@ -317,6 +334,33 @@ void render_rule_info(exposition& to, const limiter::policy_set& policy) {
                {"limit", limit_text(rule.quota)},
                {"mode", "enforce"}},
               true);
+  }
+}
+
+// ---- Concurrency
+// -------------------------------------------------------------------------------------------------
+
+constexpr std::array<std::string_view, concurrency_counters::reject_reason_count> queue_reason_names{
+    "full", "timeout", "client_gone"};
+
+void render_concurrency(exposition& to, const concurrency_totals& sums, const names_list& limits) {
+  to.family("weir_concurrency_in_flight", "gauge", "Requests of this process that hold a slot.");
+  for (const auto& [slot, name] : limits) {
+    to.sample({{"name", name}}, sums.sum(
+                                    slot, [](auto& c) -> auto& { return c.in_flight; }));
+  }
+  to.family("weir_concurrency_queued", "gauge", "Requests of this process that wait for a slot.");
+  for (const auto& [slot, name] : limits) {
+    to.sample({{"name", name}}, sums.sum(
+                                    slot, [](auto& c) -> auto& { return c.queued; }));
+  }
+  to.family("weir_concurrency_rejected_total", "counter", "Requests that got no slot.");
+  for (const auto& [slot, name] : limits) {
+    for (std::size_t i = 0; i < queue_reason_names.size(); ++i) {
+      to.sample({{"name", name}, {"reason", queue_reason_names[i]}},
+                sums.sum(
+                    slot, [i](auto& c) -> auto& { return c.rejected[i]; }));
+    }
   }
 }
 
@@ -512,6 +556,11 @@ std::uint32_t metric_names::listener_slot(std::string_view name) {
   return slot_of(listeners_, name);
 }
 
+std::uint32_t metric_names::concurrency_slot(std::string_view name) {
+  const std::scoped_lock lock(mutex_);
+  return slot_of(concurrency_, name);
+}
+
 // ---- Shard
 // ------------------------------------------------------------------------------------------------------
 
@@ -559,7 +608,16 @@ std::string metrics_registry::render(const scrape_inputs& in) {
   for (const limiter::rule& rule : in.current->policy.rules())
     export_name(rules, names.rule_slot(rule.name), rule.name);
   render_rules(to, {shards, [](auto& s, auto slot) { return s.find_rule(slot); }}, rules);
+  names_list settling;
+  for (const limiter::rule& rule : in.current->policy.rules()) {
+    if (rule.settles()) export_name(settling, names.rule_slot(rule.name), rule.name);
+  }
+  render_settled(to, {shards, [](auto& s, auto slot) { return s.find_rule(slot); }}, settling);
   render_rule_info(to, in.current->policy);
+  names_list limits;
+  for (const limiter::rule& limit : in.current->concurrency.rules())
+    export_name(limits, names.concurrency_slot(limit.name), limit.name);
+  render_concurrency(to, {shards, [](auto& s, auto slot) { return s.find_concurrency(slot); }}, limits);
   render_store(to, shards, in);
 
   names_list upstreams;

@@ -70,6 +70,15 @@ struct rule_counters {
   std::array<counter, 3> failure_mode;  ///< by limiter::failure_mode
   counter degraded_admitted;
   counter near_limit;  ///< allowed with >= 80 % used
+  enum settled_outcome { refund, exact, extra, uncollected, settled_outcome_count };
+  std::array<counter, settled_outcome_count> settled;  ///< units, by what the response made of them
+};
+
+/// One limit of `concurrency`.
+struct concurrency_counters {
+  gauge in_flight, queued;
+  enum reject_reason { full, timeout, client_gone, reject_reason_count };
+  std::array<counter, reject_reason_count> rejected;
 };
 
 struct upstream_counters {
@@ -108,10 +117,11 @@ class metric_names {
   [[nodiscard]] std::uint32_t route_slot(std::string_view name);  ///< includes "_none"
   [[nodiscard]] std::uint32_t upstream_slot(std::string_view name);
   [[nodiscard]] std::uint32_t listener_slot(std::string_view name);
+  [[nodiscard]] std::uint32_t concurrency_slot(std::string_view name);
 
  private:
   std::mutex mutex_;
-  std::vector<std::string> rules_, routes_, upstreams_, listeners_;
+  std::vector<std::string> rules_, routes_, upstreams_, listeners_, concurrency_;
 };
 
 /// Counters by slot, allocated on first use by the one writer and published with release, so that a reader
@@ -156,6 +166,7 @@ class metric_shard {
   [[nodiscard]] rule_counters& rule(std::uint32_t slot) { return rules_[slot]; }
   [[nodiscard]] upstream_counters& upstream(std::uint32_t slot) { return upstreams_[slot]; }
   [[nodiscard]] listener_counters& listener(std::uint32_t slot) { return listeners_[slot]; }
+  [[nodiscard]] concurrency_counters& concurrency(std::uint32_t slot) { return concurrency_[slot]; }
 
   /// Counts one finished request. `status` 0 ... 999.
   void request(std::uint32_t route_slot, http::method_id method, int status, std::int64_t duration_us) {
@@ -176,6 +187,9 @@ class metric_shard {
   }
   [[nodiscard]] const listener_counters* find_listener(std::uint32_t slot) const noexcept {
     return listeners_.find(slot);
+  }
+  [[nodiscard]] const concurrency_counters* find_concurrency(std::uint32_t slot) const noexcept {
+    return concurrency_.find(slot);
   }
   [[nodiscard]] const series_table& requests() const noexcept { return series_; }
 
@@ -200,6 +214,7 @@ class metric_shard {
   slot_table<rule_counters, metric_names::max_slots> rules_;
   slot_table<upstream_counters, metric_names::max_slots> upstreams_;
   slot_table<listener_counters, metric_names::max_slots> listeners_;
+  slot_table<concurrency_counters, metric_names::max_slots> concurrency_;
   series_table series_;
   std::size_t series_size_ = 0;
   std::uint32_t last_key_ = 0;

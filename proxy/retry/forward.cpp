@@ -25,9 +25,8 @@ std::int64_t parse_retry_after(std::string_view value) noexcept {
 
 }  // namespace
 
-void forward::begin(limiter::permit permit, active_request& request, upstream& target,
+void forward::begin(const limiter::permit&, active_request& request, upstream& target,
                     std::int64_t total_us) {
-  permit_.emplace(std::move(permit));
   request_ = &request;
   upstream_ = &target;
   endpoint_ = nullptr;
@@ -45,7 +44,6 @@ forward::progress forward::resume() {
     if (const std::optional<progress> done = step()) {
       if (*done != progress::pending && *done != progress::yield) {
         end_retry();
-        permit_.reset();
         request_->upstream_us = worker_.now_us - began_us_;
       }
       return *done;
@@ -279,7 +277,6 @@ void forward::cancel() noexcept {
   if (upstream_ == nullptr) return;
   leave_attempt();
   end_retry();
-  permit_.reset();
 }
 
 std::int64_t forward::deadline_us() const noexcept {

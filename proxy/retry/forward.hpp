@@ -46,8 +46,9 @@ class forward final : private connection_user {
   forward(services& worker, client_channel& client, forward_owner& owner)
       : worker_(worker), client_(client), owner_(owner), exchange_(worker, client) {}
 
-  /// Starts; follow with resume(). `total_us` <= 0: no total deadline.
-  void begin(limiter::permit permit, active_request& request, upstream& target, std::int64_t total_us);
+  /// Starts; follow with resume(). The permit is the proof that the request may go; the session keeps it,
+  /// since what it owes is settled by the response. `total_us` <= 0: no total deadline.
+  void begin(const limiter::permit& proof, active_request& request, upstream& target, std::int64_t total_us);
   [[nodiscard]] progress resume();
   /// The client left or the process must end: gives everything back at once.
   void cancel() noexcept;
@@ -84,7 +85,6 @@ class forward final : private connection_user {
   client_channel& client_;
   forward_owner& owner_;
   exchange exchange_;
-  std::optional<limiter::permit> permit_;
   active_request* request_ = nullptr;
   upstream* upstream_ = nullptr;
   endpoint* endpoint_ = nullptr;

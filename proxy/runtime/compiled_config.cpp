@@ -28,7 +28,9 @@ std::vector<std::string> collect_identity_headers(const settings& s) {
   for (const limiter::rule& rule : s.policy.rules()) {
     add_selector_headers(names, rule.key);
     add_selector_headers(names, rule.fallback);
+    if (rule.cost_from && !rule.cost_from->header.empty()) add_header(names, rule.cost_from->header);
   }
+  for (const limiter::rule& limit : s.concurrency.rules()) add_selector_headers(names, limit.key);
   return names;
 }
 
@@ -67,6 +69,8 @@ std::shared_ptr<const compiled_config> compile(std::shared_ptr<const settings> s
   result->route_slots.push_back(names.route_slot("_none"));
   for (const limiter::rule& rule : s->policy.rules())
     result->rule_slots.push_back(names.rule_slot(rule.name));
+  for (const limiter::rule& limit : s->concurrency.rules())
+    result->limit_slots.push_back(names.concurrency_slot(limit.name));
   for (std::size_t i = 0; i < s->upstreams.size(); ++i) {
     std::shared_ptr<upstream> kept = inherit(previous, s->upstreams[i]);
     if (!kept) {

@@ -25,6 +25,7 @@ struct compiled_config {
   limiter::path_trie route_paths;                    ///< values are indices into settings->routes
   std::vector<std::uint32_t> route_slots;            ///< metric slot by route; last = "_none"
   std::vector<std::uint32_t> rule_slots;             ///< metric slot by rule index
+  std::vector<std::uint32_t> limit_slots;            ///< metric slot by index of a concurrency limit
   std::vector<std::shared_ptr<upstream>> upstreams;  ///< by settings->upstreams
   std::vector<std::string> identity_headers;  ///< lower case; every header a selector or user source reads
 

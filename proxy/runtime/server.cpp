@@ -106,6 +106,8 @@ class server {
   std::vector<std::unique_ptr<log_ring>> rings_;
   std::unique_ptr<log_writer> log_writer_;
   std::shared_ptr<limiter::memory_table> shared_table_, local_table_;
+  slots::waiting_room waiting_room_{
+      [this](const slots::ticket& t) { workers_[t.worker]->call_waiter(t.number); }};
   std::vector<std::unique_ptr<worker>> workers_;
   std::vector<std::thread> threads_;
   endpoint_resolver resolver_;
@@ -180,6 +182,8 @@ void server::make_workers(bound_listeners& bound, int count) {
     setup.access_log = rings.empty() ? nullptr : rings[i];
     setup.max_connections =
         std::max<std::uint32_t>(connection_limit(current_->limits) / static_cast<std::uint32_t>(count), 1);
+    setup.number = i;
+    setup.waiting_room = &waiting_room_;
     setup.on_stopped = [this] { boost::asio::post(io_, [this] { on_worker_stopped(); }); };
     workers_.push_back(std::make_unique<worker>(std::move(setup), metrics_));
   }

@@ -19,6 +19,10 @@ namespace weir::limiter {
 class rate_limiter;
 }
 
+namespace weir::proxy::slots {
+class slot_desk;
+}
+
 namespace weir::proxy {
 
 class log_ring;
@@ -99,6 +103,7 @@ struct services {
   std::int64_t now_us = 0;       ///< steady clock, read once per loop turn
   std::int64_t date_second = 0;  ///< Unix second of `date`
   std::string date;              ///< IMF-fixdate, refreshed once a second
+  slots::slot_desk* slots = nullptr;
 };
 
 }  // namespace weir::proxy

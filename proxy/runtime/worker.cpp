@@ -37,6 +37,8 @@ worker::worker(worker_setup setup, metrics_registry& metrics)
       work_(boost::asio::make_work_guard(io_)),
       wheel_timer_(io_),
       wheel_(steady_now_us()),
+      desk_(*setup.waiting_room, setup.number, wheel_,
+            [this](std::uint64_t bound) { return random_.below(bound); }),
       sockets_(
           io_, [this] { begin_turn(); }, [this] { settle(); }),
       services_{sockets_,
@@ -54,7 +56,8 @@ worker::worker(worker_setup setup, metrics_registry& metrics)
                 false,
                 steady_now_us(),
                 0,
-                {}},
+                {},
+                &desk_},
       on_stopped_(std::move(setup.on_stopped)) {
   begin_turn();
   make_store(setup);
@@ -81,7 +84,27 @@ void worker::make_store(const worker_setup& setup) {
   }
   local_store_ = std::make_unique<limiter::memory_store>(setup.local_table);
   limiter_ = std::make_unique<limiter::rate_limiter>(*store_, *local_store_, s.replicas);
+  limiter_->settlements().observe(this);
   services_.limiter = limiter_.get();
+}
+
+void worker::on_settled(const limiter::settled& what) {
+  if (services_.draining) settle_soon();  // the last one lets the worker go
+  if (what.failure != limiter::errc::ok) shard_.store_errors[static_cast<std::size_t>(what.failure)].add();
+  if (what.matched->slots) return desk_.freed({what.matched->rid, what.subject});
+  const compiled_config& config = *services_.config;
+  const auto& rules = config.settings->policy.rules();
+  const limiter::rule& rule = *what.matched;
+  const bool current = rule.index < rules.size() && rules[rule.index].name == rule.name;
+  rule_counters& counters =
+      shard_.rule(current ? config.rule_slots[rule.index] : names_.rule_slot(rule.name));
+  const auto add = [&](rule_counters::settled_outcome outcome, std::int64_t units) {
+    counters.settled[outcome].add(static_cast<std::uint64_t>(units));
+  };
+  add(rule_counters::refund, what.refunded);
+  add(rule_counters::exact, what.exact);
+  add(rule_counters::extra, what.extra);
+  add(rule_counters::uncollected, what.uncollected);
 }
 
 void worker::run() {
@@ -90,6 +113,7 @@ void worker::run() {
   arm_wheel();
   io_.run();
   // Sessions and pools go before the stores and sockets they use.
+  limiter_->settlements().observe(nullptr);
   listeners_.clear();
   dead_.clear();
   services_.config.reset();
@@ -163,6 +187,14 @@ void worker::update_addresses(std::string upstream_name, std::size_t index,
   });
 }
 
+void worker::call_waiter(std::uint64_t number) {
+  boost::asio::post(io_, [this, number] {
+    begin_turn();
+    desk_.deliver(number);
+    settle();
+  });
+}
+
 void worker::announce_leaving() {
   boost::asio::post(io_, [this] { services_.leaving = true; });
 }
@@ -193,6 +225,7 @@ void worker::cut() {
 
 void worker::stop_when_drained() {
   if (stopping_ || sessions_->size() > 0) return;
+  if (limiter_->settlements().outstanding() > 0) return;  // each ends within the store's command_timeout
   stopping_ = true;
   sockets_.stop();
   wheel_timer_.cancel();

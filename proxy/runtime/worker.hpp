@@ -10,6 +10,7 @@
 #include "proxy/downstream/session.hpp"
 #include "proxy/runtime/compiled_config.hpp"
 #include "proxy/runtime/services.hpp"
+#include "proxy/slots/slot_desk.hpp"
 
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
@@ -30,10 +31,12 @@ struct worker_setup {
   std::shared_ptr<limiter::memory_table> local_table;   ///< failure_mode local
   log_ring* access_log = nullptr;
   std::uint32_t max_connections = 0;
-  std::function<void()> on_stopped;  ///< called on the worker's thread as it ends
+  std::size_t number = 0;                       ///< of the worker, from 0
+  slots::waiting_room* waiting_room = nullptr;  ///< of the process; outlives the worker
+  std::function<void()> on_stopped;             ///< called on the worker's thread as it ends
 };
 
-class worker {
+class worker : private limiter::settlement_observer {
  public:
   worker(worker_setup setup, metrics_registry& metrics);
   ~worker();
@@ -56,6 +59,9 @@ class worker {
   /// Ends everything now. cut_requests() then tells how many were in flight.
   void cut();
 
+  /// It is the turn of a request that waits for a slot.
+  void call_waiter(std::uint64_t number);
+
   [[nodiscard]] bool store_available() const noexcept;
   [[nodiscard]] std::uint64_t cut_requests() const noexcept {
     return cut_requests_.load(std::memory_order_relaxed);
@@ -68,6 +74,7 @@ class worker {
   void arm_wheel();
   void stop_when_drained();
   void make_store(const worker_setup& setup);
+  void on_settled(const limiter::settled& what) override;
 
   metric_names& names_;
   metric_shard& shard_;
@@ -80,6 +87,7 @@ class worker {
   timer_wheel wheel_;
   graveyard dead_;
   turn_queue turns_;
+  slots::slot_desk desk_;
   readiness_set sockets_;
   services services_;
   std::unique_ptr<limiter::store> store_;

@@ -205,6 +205,7 @@ bool exchange::take_response_slice() {
         return true;
       case body_reader::status::complete:
         response_done_ = true;
+        request_->release_slots();
         if (towards_client_ == http::framing::chunked) request_->to_client.tail = http::last_chunk;
         return true;
       case body_reader::status::too_large:
@@ -232,7 +233,9 @@ bool exchange::take_response_slice() {
 void exchange::queue_response(std::string_view data) {
   outgoing& out = request_->to_client;
   request_->bytes_out += data.size();
+  if (request_->meter.reads_body()) request_->meter.body(data);
   response_done_ = response_body_.complete();
+  if (response_done_) request_->release_slots();
   if (towards_client_ == http::framing::chunked) {
     out.text.append(http::chunk_header(data.size()).view());
     out.tail = response_done_ ? std::string_view("\r\n0\r\n\r\n") : std::string_view("\r\n");

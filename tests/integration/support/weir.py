@@ -73,7 +73,7 @@ class Metrics(dict):
                 samples[(match[1], labels)] = float(match[3])
         return samples
 
-    def sum(self, name, **labels):
+    def sum(self, name, /, **labels):
         """Sum of all series of `name` that carry these labels; 0 when there is none."""
         wanted = set(labels.items())
         return sum(v for (n, ls), v in self.items() if n == name and wanted <= set(ls))

@@ -301,6 +301,70 @@ TEST_CASE("a rule takes burst, failure_mode and fallback from where the referenc
                                       limiter::find_time_zone("Asia/Kathmandu")});
 }
 
+TEST_CASE("a cost that the client names reaches the policy") {
+  const auto r = rule_of(std::string{rule} + ", cost_from: {header: X-Cost, min: 0, max: 7}}]\n");
+  REQUIRE(r.cost_from);
+  CHECK(*r.cost_from == limiter::cost_source{.header = "x-cost", .query = "", .min = 0, .max = 7});
+  const auto by_query = rule_of(std::string{rule} + ", cost_from: {query: size, max: 10}}]\n");
+  CHECK(*by_query.cost_from == limiter::cost_source{.header = "", .query = "size", .min = 1, .max = 10});
+}
+
+TEST_CASE("the statuses that count reach the policy, as codes and classes") {
+  const auto r = rule_of(std::string{rule} + ", count: {status: [401, 5xx]}}]\n");
+  CHECK(r.count.codes == std::vector<int>{401});
+  CHECK(r.count.classes[5]);
+  CHECK_FALSE(r.count.classes[4]);
+  CHECK(r.settles());
+  CHECK(rule_of(std::string{rule} + ", count: {status: 4xx}}]\n").count.classes[4]);
+}
+
+TEST_CASE("a cost read from the response reaches the policy with its defaults") {
+  using source = limiter::response_cost::source;
+  const auto cost = [](const std::string& text) {
+    return rule_of(std::string{rule} + ", response_cost: {reserve: 3, " + text + "}}]\n")
+        .response_cost.value();
+  };
+  CHECK(
+      cost("actual: {header: X-Used}") ==
+      limiter::response_cost{.reserve = 3, .actual = source::header, .name = "x-used", .unit = 1, .max = 10});
+  CHECK(cost("actual: {json_pointer: /a~1b/0}, max: 5, on_missing: refund") ==
+        limiter::response_cost{.reserve = 3,
+                               .actual = source::json_pointer,
+                               .name = "/a~1b/0",
+                               .unit = 1,
+                               .max = 5,
+                               .refund_missing = true});
+  CHECK(cost("actual: {bytes: request}, unit: 1KiB").unit == 1024);
+  CHECK(cost("actual: {bytes: request}").actual == source::request_bytes);
+  CHECK(cost("actual: {bytes: response}").actual == source::response_bytes);
+  CHECK(cost("actual: {bytes: both}, on_missing: keep").actual == source::both_bytes);
+}
+
+TEST_CASE("every key of a concurrency limit reaches the settings") {
+  const auto s = settings_of(
+      "store: {failure_mode: deny}\nidentity: {user: [{header: X-User}]}\n"
+      "concurrency:\n"
+      "  - {name: c, match: {methods: POST}, key: [user], missing: fallback, max: 10, queue: 5, "
+      "queue_timeout: 300ms, "
+      "lease: 6s,\n     scope: local, status: 429, failure_mode: allow}\n"
+      "  - {name: d, key: [client_ip], max: 2}\n");
+  REQUIRE(s.concurrency.rules().size() == 2);
+  const auto& c = s.concurrency.rules()[0];
+  CHECK(c.quota == limiter::quota{limiter::algorithm::concurrency, 10, 6'000'000, 10});
+  CHECK(c.slots == limiter::slot_limit{5, 300'000, true, 429});
+  CHECK(c.missing == limiter::on_missing::fallback);
+  CHECK(c.fallback.at(0).text == "client_ip");
+  CHECK(c.match.methods == std::vector<std::string>{"POST"});
+  CHECK(c.failure_mode == limiter::failure_mode::allow);
+  const auto& d = s.concurrency.rules()[1];
+  CHECK(d.index == 1);
+  CHECK(d.rid == limiter::make_rule_id("d"));
+  CHECK(d.quota.period_us == 30'000'000);
+  CHECK(d.slots == limiter::slot_limit{0, 200'000, false, 503});
+  CHECK(d.failure_mode == limiter::failure_mode::deny);
+  CHECK(s.policy.rules().empty());
+}
+
 TEST_CASE("deny reaches the settings and ratelimit-11 is what ratelimit means now") {
   const auto d =
       settings_of("deny: {status: 503, headers: [x-ratelimit, ratelimit-11], headers_on: denied}\n").deny;
@@ -338,6 +402,21 @@ TEST_CASE("a rule is told in words, also when something else in the file is wron
         "rule per-ip  token bucket: 100 at once, then 1 every 600ms; at most 199 in any 60s");
 }
 
+TEST_CASE("costs and concurrency are told in words") {
+  const auto words = [](const std::string& text) { return load(head + text).rule_summaries.at(0); };
+  CHECK(words(std::string{rule} + ", response_cost: {reserve: 3, actual: {json_pointer: /u}, max: 5}}]\n")
+            .ends_with("; 3 units reserved, settled by /u of the response, at most 5"));
+  CHECK(words(std::string{rule} + ", response_cost: {reserve: 3, actual: {bytes: both}, unit: 1KiB}}]\n")
+            .ends_with("; 3 units reserved, settled by bytes of both bodies per 1024, at most 10"));
+  CHECK(words(std::string{rule} + ", count: {status: [401, 5xx]}}]\n")
+            .ends_with("; only responses with 401 5xx stay charged"));
+  CHECK(words(std::string{rule} + ", cost_from: {header: X-Cost, max: 7}}]\n")
+            .ends_with("; the client names 1 to 7 units in header x-cost"));
+  CHECK(words("concurrency: [{name: c, key: [client_ip], max: 10, queue: 5}]\n") ==
+        "rule c  concurrency: 10 at the same time, 5 more may wait up to 200ms; free again within 30s of a "
+        "crash");
+}
+
 TEST_CASE("an unknown key is shown with its caret, a suggestion and the keys there are") {
   const auto loaded =
       load(std::string{head} +
@@ -350,8 +429,7 @@ TEST_CASE("an unknown key is shown with its caret, a suggestion and the keys the
         "7 |     brust: 100\n"
         "  |     ^^^^^ did you mean `burst`?\n"
         "  = help: keys of a rule: name match key missing fallback limit burst algorithm timezone cost "
-        "failure_mode "
-        "headers\n");
+        "cost_from count response_cost failure_mode headers\n");
   CHECK(loaded.problems[0].path == "rules[0].brust");
 }
 
@@ -379,7 +457,7 @@ TEST_CASE("every key that this release does not have is refused") {
                            "tests: []",
                            "block: []",
                            "exempt: []",
-                           "concurrency: []",
+                           "concurrency: [{name: c, key: [client_ip], max: 1, tiers: {}}]",
                            "metrics: {max_series: 1000}",
                            "forwarded: x",
                            "trace: {sample: 1%}",
@@ -448,6 +526,9 @@ const std::vector<provocation>& provocations() {
       {"E0207",
        h + "rules: [{name: r, key: [client_ip], limit: 10001/day, algorithm: sliding_window_log}]\n"},
       {"E0208", r + ", cost: 11}]\n"},
+      {"E0208", r + ", cost_from: {header: x, max: 11}}]\n"},
+      {"E0208", r + ", response_cost: {reserve: 11, actual: {bytes: both}}}]\n"},
+      {"E0208", r + ", response_cost: {reserve: 1, actual: {bytes: both}, max: 11}}]\n"},
       {"E0209", h + "listen: localhost:80\n"},
       {"E0210", h + "store: {url: \"mysql://x\"}\n"},
       {"E0210", "version: 1\nupstreams: {web: {url: \"http://h/path\"}}\n"},
@@ -456,6 +537,35 @@ const std::vector<provocation>& provocations() {
       {"E0213", h + "routes: [{name: a, match: {path: /a/**/b}, upstream: web}]\n"},
       {"E0213", h + "routes: [{name: a, match: {methods: get}, upstream: web}]\n"},
       {"E0213", h + "routes: [{name: a, match: {host: \"a:80\"}, upstream: web}]\n"},
+      {"E0213", r + ", cost_from: {header: \"a b\", max: 5}}]\n"},
+      {"E0213", r + ", cost_from: {query: \"\", max: 5}}]\n"},
+      {"E0213", r + ", response_cost: {reserve: 1, actual: {json_pointer: usage}}}]\n"},
+      {"E0213", r + ", response_cost: {reserve: 1, actual: {json_pointer: /a~2}}}]\n"},
+      {"E0205", r + ", cost_from: {header: x, min: -1, max: 5}}]\n"},
+      {"E0204", r + ", cost_from: {header: x, max: 0}}]\n"},
+      {"E0204", r + ", count: {status: 99}}]\n"},
+      {"E0205", r + ", count: {status: 6xx}}]\n"},
+      {"E0206", r + ", response_cost: {reserve: 1, actual: {bytes: all}}}]\n"},
+      {"E0302", r + ", cost_from: {header: x}}]\n"},
+      {"E0302", r + ", cost_from: {max: 5}}]\n"},
+      {"E0302", r + ", count: {}}]\n"},
+      {"E0302", r + ", response_cost: {actual: {bytes: both}}}]\n"},
+      {"E0302", r + ", response_cost: {reserve: 1}}]\n"},
+      {"E0302", r + ", response_cost: {reserve: 1, actual: {}}}]\n"},
+      {"E0304", r + ", cost_from: {header: x, query: y, max: 5}}]\n"},
+      {"E0304", r + ", cost_from: {header: x, min: 6, max: 5}}]\n"},
+      {"E0304", r + ", cost: 2, response_cost: {reserve: 1, actual: {bytes: both}}}]\n"},
+      {"E0304", r + ", count: {status: 4xx}, response_cost: {reserve: 1, actual: {bytes: both}}}]\n"},
+      {"E0304", r + ", response_cost: {reserve: 1, actual: {bytes: both, header: x}}}]\n"},
+      {"E0304", r + ", response_cost: {reserve: 3, actual: {bytes: both}, max: 2}}]\n"},
+      {"E0204", h + "concurrency: [{name: c, key: [client_ip], max: 0}]\n"},
+      {"E0204", h + "concurrency: [{name: c, key: [client_ip], max: 1, status: 500}]\n"},
+      {"E0204", h + "concurrency: [{name: c, key: [client_ip], max: 1, lease: 1ms}]\n"},
+      {"E0207", h + "concurrency: [{name: c, key: [client_ip], max: 100000}]\n"},
+      {"E0302", h + "concurrency: [{name: c, key: [client_ip]}]\n"},
+      {"E0305", h + "concurrency: [{name: c, key: [user], max: 1}]\n"},
+      {"E0402", h + "concurrency: [{name: c, match: {route: nowhere}, key: [client_ip], max: 1}]\n"},
+      {"E0403", r + "}]\nconcurrency: [{name: r, key: [client_ip], max: 1}]\n"},
       {"E0214", h + "rules: [{name: r, key: [ip], limit: 10/minute}]\n"},
       {"E0301", h + "limits: 5\n"},
       {"E0301", h + "workers:\n"},

@@ -248,3 +248,68 @@ TEST_CASE("up to four charges stay inside the result and the scratch text is reu
   CHECK((place >= begin && place < begin + sizeof result));
   CHECK(scratch.data() == text);
 }
+
+namespace {
+
+struct one_header final : header_source {
+  one_header(std::string_view n, std::string_view v) : name(n), value(v) {}
+  std::optional<std::string_view> header(std::string_view wanted) const override {
+    return wanted == name && !value.empty() ? std::optional(value) : std::nullopt;
+  }
+  std::string_view name, value;
+};
+
+std::int64_t cost_of(const rule& r, const request_attributes& request) {
+  const auto policy = make_policy({r});
+  std::string scratch;
+  match_result result;
+  policy.match(request, scratch, result);
+  REQUIRE(result.charges.size() == 1);
+  return result.charges[0].cost;
+}
+
+}  // namespace
+
+TEST_CASE("a cost the client names is clamped, and everything but digits costs the most") {
+  rule r = make_rule("r", {"client_ip"});
+  r.cost_from = cost_source{.header = "x-cost", .query = "", .min = 2, .max = 50};
+  auto request = make_request();
+  const auto cost = [&](std::string_view value) {
+    const one_header headers("x-cost", value);
+    request.headers = &headers;
+    return cost_of(r, request);
+  };
+  CHECK(cost("7") == 7);
+  CHECK(cost("007") == 7);
+  CHECK(cost("0") == 2);
+  CHECK(cost("51") == 50);
+  CHECK(cost("99999999999999999999999999999999") == 50);
+  for (const char* garbage : {"-1", "+3", "3.5", "1e3", "0x2", "nan", "3 4", "3,4", "\xd9\xa3", "1\xff"}) {
+    CAPTURE(garbage);
+    CHECK(cost(garbage) == 50);
+  }
+  CHECK(cost(std::string(65, '0')) == 50);
+  CHECK(cost("") == 2);  // none: the rule's own cost, clamped
+}
+
+TEST_CASE("a cost in the query is decoded once, and given twice it costs the most") {
+  rule r = make_rule("r", {"client_ip"});
+  r.cost_default = 4;
+  r.cost_from = cost_source{.header = "", .query = "n", .min = 1, .max = 9};
+  auto request = make_request();
+  const auto cost = [&](std::string_view query) {
+    request.query = query;
+    return cost_of(r, request);
+  };
+  CHECK(cost("n=3") == 3);
+  CHECK(cost("%6e=%33") == 3);
+  CHECK(cost("n=3&n=1") == 9);
+  CHECK(cost("m=3") == 4);
+  CHECK(cost("n=%2d3") == 9);
+}
+
+TEST_CASE("a response_cost is reserved") {
+  rule r = make_rule("r", {"client_ip"});
+  r.response_cost = response_cost{.reserve = 8};
+  CHECK(cost_of(r, make_request()) == 8);
+}

@@ -47,6 +47,7 @@ access_record full() {
   r.duration_us = 2345;
   r.upstream_us = 2000;
   r.limiter_us = 0;
+  r.queue_us = 4321;
   r.attempts = 1;
   r.bytes_in = 3;
   r.bytes_out = 18'446'744'073'709'551'615u;
@@ -62,7 +63,8 @@ TEST_CASE("a record has every field under its documented name, on one line") {
       R"("user_hash":"f00","method":"GET","path":"/v1/users/1","query":"a=b","host":"api.example",)"
       R"("proto":"HTTP/1.1","listener":"public","route":"users","upstream":"app","upstream_addr":"127.0.0.1:9000",)"
       R"("status":200,"decision":"allow","rule":"per-user","reason":"within_limits","limit":100,"remaining":0,)"
-      R"("retry_after_ms":1.500,"duration_ms":2.345,"upstream_ms":2.000,"limiter_ms":0.000,"attempts":1,)"
+      R"("retry_after_ms":1.500,"duration_ms":2.345,"upstream_ms":2.000,"limiter_ms":0.000,"queue_ms":4.321,)"
+      R"("attempts":1,)"
       R"("bytes_in":3,"bytes_out":18446744073709551615})"
       "\n");
 }
@@ -135,7 +137,7 @@ TEST_CASE("the longest possible record fits and is appended to what is there") {
     r.*field = longest;
   }
   constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
-  r.limit = r.remaining = r.retry_after_us = r.duration_us = r.upstream_us = r.limiter_us = most;
+  r.limit = r.remaining = r.retry_after_us = r.duration_us = r.upstream_us = r.limiter_us = r.queue_us = most;
   r.status = r.attempts = std::numeric_limits<int>::min();
   r.bytes_in = r.bytes_out = std::numeric_limits<std::uint64_t>::max();
   r.decision = record_decision::rejected;

@@ -86,6 +86,42 @@ TEST_CASE("counters of a rule are the sum over all workers") {
   CHECK(s.has(R"(weir_failure_mode_decisions_total{rule="burst",mode="allow"} 0)"));
 }
 
+TEST_CASE("a rule that settles exports its units by outcome, others do not") {
+  scene s;
+  CHECK_FALSE(s.mentions("weir_settled_units_total"));
+  std::vector<limiter::rule> rules{make_rule("burst", 0, 100, 60'000'000)};
+  rules[0].count.codes = {401};
+  s.current.policy = limiter::policy_set(std::move(rules));
+  CHECK(s.has(R"(weir_settled_units_total{rule="burst",outcome="refund"} 0)"));
+  rule_counters& counters = s.shard.rule(s.registry.names.rule_slot("burst"));
+  counters.settled[rule_counters::refund].add(5);
+  counters.settled[rule_counters::uncollected].add(7);
+  CHECK(s.has(R"(weir_settled_units_total{rule="burst",outcome="refund"} 5)"));
+  CHECK(s.has(R"(weir_settled_units_total{rule="burst",outcome="exact"} 0)"));
+  CHECK(s.has(R"(weir_settled_units_total{rule="burst",outcome="extra"} 0)"));
+  CHECK(s.has(R"(weir_settled_units_total{rule="burst",outcome="uncollected"} 7)"));
+}
+
+TEST_CASE("a concurrency limit tells who holds, who waits and who was refused") {
+  scene s;
+  CHECK_FALSE(s.mentions("weir_concurrency_"));
+  limiter::rule limit = make_rule("inflight", 0, 10, 30'000'000);
+  limit.slots = limiter::slot_limit{};
+  s.current.concurrency = limiter::policy_set({limit});
+  CHECK(s.has(R"(weir_concurrency_in_flight{name="inflight"} 0)"));
+  CHECK(s.has(R"(weir_concurrency_queued{name="inflight"} 0)"));
+  concurrency_counters& counters = s.shard.concurrency(s.registry.names.concurrency_slot("inflight"));
+  counters.in_flight.add(3);
+  s.registry.add_shard().concurrency(s.registry.names.concurrency_slot("inflight")).in_flight.add(-1);
+  counters.queued.add(2);
+  counters.rejected[concurrency_counters::client_gone].add();
+  CHECK(s.has(R"(weir_concurrency_in_flight{name="inflight"} 2)"));
+  CHECK(s.has(R"(weir_concurrency_queued{name="inflight"} 2)"));
+  CHECK(s.has(R"(weir_concurrency_rejected_total{name="inflight",reason="full"} 0)"));
+  CHECK(s.has(R"(weir_concurrency_rejected_total{name="inflight",reason="timeout"} 0)"));
+  CHECK(s.has(R"(weir_concurrency_rejected_total{name="inflight",reason="client_gone"} 1)"));
+}
+
 TEST_CASE("the series of a removed rule vanish and come back with their counts") {
   scene s;
   s.shard.rule(s.registry.names.rule_slot("burst")).allow.add(7);

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limiter/settlement.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace weir::limiter {
+
+/// One call on its way; keeps alive and in place what the store reads.
+class settler::order final : public store_waiter {
+ public:
+  explicit order(settler& owner) : owner_(owner) {}
+
+  void send(store& to, operation op, const charge& what, const rule& reported,
+            std::shared_ptr<const void> keep) {
+    where = &to;
+    done = op;
+    rule_decided = &reported;
+    keep_ = std::move(keep);
+    what_ = what;
+    assert(what.holder.size() <= holder_.size());
+    what_.holder = {holder_.data(), std::min(what.holder.size(), holder_.size())};
+    std::copy_n(what.holder.data(), what_.holder.size(), holder_.data());
+    to.execute(op, {&what_, 1}, *this);
+  }
+
+  void on_store_reply(errc error, const store_reply& reply) override { owner_.finished(*this, error, reply); }
+
+  [[nodiscard]] const charge& what() const noexcept { return what_; }
+  void clear() noexcept {
+    keep_.reset();
+    where = nullptr;
+  }
+
+  store* where = nullptr;  ///< null: idle
+  operation done = operation::refund;
+  const rule* rule_decided = nullptr;
+
+ private:
+  settler& owner_;
+  charge what_;
+  std::array<char, max_holder> holder_{};
+  std::shared_ptr<const void> keep_;
+};
+
+settler::settler(settlement_observer* observer) : observer_(observer) {}
+
+settler::~settler() {
+  for (const auto& o : orders_) {
+    if (o->where != nullptr) o->where->cancel(*o);
+  }
+}
+
+void settler::send(store& where, operation op, const charge& what, const rule& reported,
+                   std::shared_ptr<const void> keep) noexcept {
+  settled lost{.matched = &reported, .subject = what.subject, .failure = errc::overloaded};
+  if (op == operation::take_upto) lost.uncollected = what.cost;
+  if (outstanding_ == max_outstanding) return report(lost);
+  try {
+    if (idle_.empty()) {
+      idle_.reserve(orders_.size() + 1);  // so that giving one back never allocates
+      orders_.push_back(std::make_unique<order>(*this));
+      idle_.push_back(orders_.back().get());
+    }
+    order& next = *idle_.back();
+    idle_.pop_back();
+    ++outstanding_;
+    next.send(where, op, what, reported, std::move(keep));
+  } catch (...) {
+    // No memory: as an order that was lost. If the store may still answer, its place stays taken.
+    report(lost);
+  }
+}
+
+void settler::exact(const rule& reported, const subject_key& subject, std::int64_t units) noexcept {
+  report({.matched = &reported, .subject = subject, .exact = units});
+}
+
+void settler::finished(order& o, errc failure, const store_reply& reply) noexcept {
+  settled what{.matched = o.rule_decided, .subject = o.what().subject, .failure = failure};
+  const std::int64_t cost = o.what().cost;
+  if (o.done == operation::take_upto) {
+    what.extra = failure == errc::ok && !reply.states.empty() ? reply.states.front().granted : 0;
+    what.uncollected = cost - what.extra;
+  } else if (o.done == operation::refund && failure == errc::ok) {
+    what.refunded = cost;
+  }
+  report(what);
+  o.clear();
+  --outstanding_;
+  idle_.push_back(&o);
+}
+
+void settler::report(const settled& what) noexcept {
+  if (observer_ != nullptr) observer_->on_settled(what);
+}
+
+}  // namespace weir::limiter

@@ -2,7 +2,6 @@
 #include "config/concurrency_checks.hpp"
 
 #include "config/did_you_mean.hpp"
-#include "limiter/quota.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -28,14 +27,6 @@ void complete_concurrency(concurrency_draft& draft, limiter::failure_mode usual,
   value.quota.algorithm = limiter::algorithm::concurrency;
   value.quota.limit = value.quota.burst = draft.max;
   value.quota.period_us = std::chrono::microseconds{draft.lease}.count();
-  const auto checked = limiter::validate(value.quota);
-  if (draft.max > 0 && checked.problem != limiter::quota_problem::none) {
-    report.error(
-        "E0207", draft.at,
-        fmt::format("concurrency limit {}: {} slots are too many", in_ticks(value.name), draft.max),
-        {checked.nearest_legal > 0 ? fmt::format("the nearest legal max is {}", checked.nearest_legal) : "",
-         ""});
-  }
   draft.slots.queue_timeout_us = std::chrono::microseconds{draft.queue_timeout}.count();
   value.slots = draft.slots;
   value.rid = limiter::make_rule_id(value.name);

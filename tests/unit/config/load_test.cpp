@@ -561,7 +561,7 @@ const std::vector<provocation>& provocations() {
       {"E0204", h + "concurrency: [{name: c, key: [client_ip], max: 0}]\n"},
       {"E0204", h + "concurrency: [{name: c, key: [client_ip], max: 1, status: 500}]\n"},
       {"E0204", h + "concurrency: [{name: c, key: [client_ip], max: 1, lease: 1ms}]\n"},
-      {"E0207", h + "concurrency: [{name: c, key: [client_ip], max: 100000}]\n"},
+      {"E0204", h + "concurrency: [{name: c, key: [client_ip], max: 100001}]\n"},
       {"E0302", h + "concurrency: [{name: c, key: [client_ip]}]\n"},
       {"E0305", h + "concurrency: [{name: c, key: [user], max: 1}]\n"},
       {"E0402", h + "concurrency: [{name: c, match: {route: nowhere}, key: [client_ip], max: 1}]\n"},

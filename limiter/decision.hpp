@@ -43,6 +43,9 @@ struct rule_state {
 struct store_reply {
   std::int64_t now_us = 0;  ///< the store's clock at the decision, microseconds since the Unix epoch
   boost::container::small_vector<rule_state, 4> states;
+  /// By charge, errc::ok = answered, its state is in `states`; empty: all were. A take whose answered charges
+  /// all allow has taken them, whatever became of the failed ones.
+  boost::container::small_vector<errc, 4> failures;
 };
 
 enum class verdict : std::uint8_t { allow, deny };
@@ -62,7 +65,9 @@ struct decision {
   decision_reason reason = decision_reason::within_limits;
   errc failure = errc::ok;  ///< set when reason is store_failed, or when `local` decided
   limiter::failure_mode mode = limiter::failure_mode::allow;  ///< meaningful when failure != ok
-  int limiting = -1;  ///< index into charges of the denying rule with the longest wait; -1 = none
+  std::uint32_t failed = 0;                                   ///< bit i: charge i had no answer of the store
+  int limiting = -1;        ///< index into charges of the denying rule with the longest wait; -1 = none
+  std::int64_t now_us = 0;  ///< clock of the store that decided; 0 = none did
   std::int64_t retry_after_us = 0;  ///< largest of the denying rules; -1 = never
   boost::container::small_vector<rule_state, 4> states;
 };

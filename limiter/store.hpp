@@ -2,18 +2,20 @@
 // A store owns the state of every subject and the clock that judges it.
 #pragma once
 
+#include "limiter/decision.hpp"
+#include "limiter/sharing/members.hpp"
+
 #include <cstdint>
 #include <span>
-
-#include "limiter/decision.hpp"
+#include <string_view>
 
 namespace weir::limiter {
 
 /// Receives the answer of one store call. Embedded in the caller's request; never owned by the store.
 class store_waiter {
  public:
-  /// Called exactly once per execute(), on the caller's thread: inside execute() (memory store, immediate errors) or
-  /// later from the worker's loop. `error != ok`: `reply` is empty.
+  /// Called exactly once per execute(), on the caller's thread: inside execute() (memory store, immediate
+  /// errors) or later from the worker's loop. `error != ok`: `reply` is empty.
   virtual void on_store_reply(errc error, const store_reply& reply) = 0;
 
   /// Set by an asynchronous store while it holds this waiter; used by cancel().
@@ -23,18 +25,37 @@ class store_waiter {
   ~store_waiter() = default;
 };
 
+/// Receives the answer of one heartbeat.
+class heartbeat_waiter {
+ public:
+  /// Called exactly once per heartbeat(), as on_store_reply is. `error != ok`: nothing was heard.
+  virtual void on_heartbeat(errc error, const heartbeat_answer& answer) = 0;
+
+ protected:
+  ~heartbeat_waiter() = default;
+};
+
 /// One per worker (the memory store's data is shared between workers behind it).
 /// Not thread-safe: call from the owning worker only.
 class store {
  public:
   virtual ~store() = default;
 
-  /// Applies `op` to all charges at one instant, all or none: a take is committed only if every charge is allowed.
-  /// `charges` must stay valid until the answer or cancel(). At least one charge, at most 32.
+  /// Applies `op` to all charges at one instant, all or none: a take is committed only if every charge is
+  /// allowed. `charges` must stay valid until the answer or cancel(). At least one charge, at most 32.
   virtual void execute(operation op, std::span<const charge> charges, store_waiter& waiter) = 0;
 
-  /// Forgets a waiter whose answer has not come. A command not yet written is not sent; a written one is charged.
+  /// Forgets a waiter whose answer has not come. A command not yet written is not sent; a written one is
+  /// charged.
   virtual void cancel(store_waiter& waiter) noexcept = 0;
+
+  /// Tells the processes that share this store that `member` (1 ... 64 characters of A-Za-z0-9._-) lives and
+  /// runs the configuration `fingerprint` (same characters), and asks how many do. Both are copied. `waiter`
+  /// must outlive the store or its shutdown. False: this store is shared with nobody.
+  virtual bool heartbeat(std::string_view member, std::string_view fingerprint, heartbeat_waiter& waiter) {
+    (void)member, (void)fingerprint, (void)waiter;
+    return false;
+  }
 
   /// True while commands are expected to be answered (gauge weir_store_up).
   [[nodiscard]] virtual bool available() const noexcept = 0;

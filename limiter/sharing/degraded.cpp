@@ -134,7 +134,7 @@ void degraded_mode::give_back(std::span<const charge> charges, std::uint32_t fai
 }
 
 void degraded_mode::note_usage(const charge& c) {
-  if (c.cost == 0) return;
+  if (c.cost == 0 || c.matched->quota.algorithm == algorithm::concurrency) return;
   const entry_key key = key_of(c);
   usage* known = usage_.find(key);
   if (known == nullptr) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/sharing/denial_cache.hpp"
 
-#include "limiter/algorithms/algorithm.hpp"
 #include "limiter/algorithms/integer.hpp"
 
 #include <algorithm>
@@ -9,7 +8,7 @@
 namespace weir::limiter {
 
 bool cacheable(algorithm a) noexcept {
-  return functions_of(a).name != "concurrency";
+  return a != algorithm::concurrency;
 }
 
 std::optional<rule_state> denial_cache::ask(const charge& c, std::int64_t now_us) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/sharing/lease.hpp"
 
-#include "limiter/algorithms/algorithm.hpp"
-
 #include <algorithm>
 #include <cmath>
 
@@ -42,8 +40,7 @@ std::int64_t probe_pause_us(const quota& q, std::int64_t members, const lease_tu
 bool leasable(const rule& r, std::int64_t members, const lease_tuning& tuning) noexcept {
   if (r.sharing != sharing_mode::balanced) return false;
   if (r.quota.burst < members || r.quota.burst < tuning.part_of_burst) return false;
-  const auto name = functions_of(r.quota.algorithm).name;
-  return name != "sliding_window_log" && name != "concurrency";
+  return r.quota.algorithm != algorithm::sliding_window_log && r.quota.algorithm != algorithm::concurrency;
 }
 
 }  // namespace weir::limiter

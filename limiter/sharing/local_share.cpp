@@ -24,12 +24,44 @@ bool full(const rule_state& state, const quota& q) noexcept {
   return state.remaining >= q.burst && state.reset_after_us == 0;
 }
 
+bool no_slot(const charge& share) noexcept {
+  return share.matched->quota.limit == 0;
+}
+
+bool no_slot_in(const charge_list& shares) noexcept {
+  return std::any_of(shares.begin(), shares.end(), no_slot);
+}
+
+/// A limit of fewer slots than there are processes has none for each of them.
+errc refuse_slots(const charge_list& shares, store_reply& reply) {
+  constexpr std::int64_t try_again_us = 1'000'000;
+  reply.states.clear();
+  for (const charge& share : shares) {
+    rule_state state;
+    if (no_slot(share)) {
+      state.allowed = false;
+      state.retry_after_us = try_again_us;
+    } else {
+      state.remaining = share.matched->quota.burst;
+    }
+    reply.states.push_back(state);
+  }
+  return errc::ok;
+}
+
 }  // namespace
 
 quota_part part_of(const quota& whole, std::int64_t members) noexcept {
   if (members <= 1) return {whole, 1};
   quota_part part{whole, members};
   quota& q = part.quota;
+  if (whole.algorithm == algorithm::concurrency) {
+    q.limit = q.burst = whole.limit / members;
+    part.units = 1;
+    return part;
+  }
+  q.calendar = calendar_unit::none;
+  q.zone = nullptr;
   q.algorithm = algorithm::token_bucket;
   q.burst = std::max(whole.burst, members);
   if (validate(q).problem == quota_problem::none) return part;
@@ -61,18 +93,24 @@ const local_share::part& local_share::part_for(const rule& whole, std::int64_t m
 
 charge local_share::scaled(const charge& c, std::int64_t members) {
   const part& p = part_for(*c.matched, members);
-  return {.matched = &p.share, .subject = c.subject, .cost = std::min(c.cost * p.units, largest_cost)};
+  return {.matched = &p.share,
+          .subject = c.subject,
+          .cost = std::min(c.cost * p.units, largest_cost),
+          .holder = c.holder};
 }
 
 errc local_share::take(std::span<const charge> charges, std::int64_t members, const last_known& known,
                        store_reply& reply) {
   charge_list shares;
   for (const charge& c : charges) shares.push_back(scaled(c, members));
+  if (no_slot_in(shares)) return refuse_slots(shares, reply);
   immediate_answer before;
   table_.execute(operation::peek, shares, before);
   if (before.failure != errc::ok) return before.failure;
   for (std::size_t i = 0; i < charges.size(); ++i) {
-    if (full(before.reply.states[i], shares[i].matched->quota)) begin(charges[i], shares[i], members, known);
+    const quota& share = shares[i].matched->quota;
+    if (share.algorithm == algorithm::concurrency) continue;
+    if (full(before.reply.states[i], share)) begin(charges[i], shares[i], members, known);
   }
   immediate_answer answer;
   table_.execute(operation::take, shares, answer);

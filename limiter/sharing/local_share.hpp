@@ -58,7 +58,8 @@ struct quota_part {
 
 /// `units` = members, and the quota's numbers are those of the whole. A window becomes a token bucket: its
 /// limit at once is what a fresh window allows. A burst of less than one whole unit becomes one unit. Where
-/// that cannot be computed exactly, `units` is as large as it can.
+/// that cannot be computed exactly, `units` is as large as it can. Slots are divided and rounded down, also
+/// to 0.
 [[nodiscard]] quota_part part_of(const quota& whole, std::int64_t members) noexcept;
 
 }  // namespace weir::limiter

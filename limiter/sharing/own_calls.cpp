@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/sharing/own_calls.hpp"
 
+#include <string>
+
 namespace weir::limiter {
 
 struct own_calls::call final : store_waiter {
@@ -8,11 +10,13 @@ struct own_calls::call final : store_waiter {
   void on_store_reply(errc, const store_reply&) override {
     charges.clear();
     rules.clear();
+    holders.clear();
     owner.idle_.push_back(this);
   }
   own_calls& owner;
   charge_list charges;  // empty: idle
   boost::container::small_vector<std::shared_ptr<const rule>, 4> rules;
+  boost::container::small_vector<std::string, 4> holders;
 };
 
 own_calls::own_calls(store& to, std::size_t most) : to_(to), most_(most) {}
@@ -35,8 +39,9 @@ bool own_calls::send(operation op, std::span<const charge> charges) {
     c.rules.push_back(copy_of(*original.matched));
     c.charges.push_back(original);
     c.charges.back().matched = c.rules.back().get();
-    c.charges.back().holder = {};
+    c.holders.emplace_back(original.holder);
   }
+  for (std::size_t i = 0; i < c.charges.size(); ++i) c.charges[i].holder = c.holders[i];
   to_.execute(op, c.charges, c);
   return true;
 }

@@ -114,6 +114,9 @@ sharing_store::~sharing_store() {
 void sharing_store::execute(operation op, std::span<const charge> charges, store_waiter& waiter) {
   const std::int64_t now_us = clock_();
   flight& f = new_flight(op, charges, waiter);
+  if (op == operation::refund) {
+    for (const charge& c : charges) denials_.forget(key_of(c));
+  }
   if (op != operation::take) return forward(f);
   choose_ways(f, now_us);
   if (denied_already(f, now_us)) return deny(f, now_us);
@@ -226,6 +229,7 @@ void sharing_store::deny(flight& f, std::int64_t now_us) {
                                   : known.value_or(untouched(*c.matched)));
     }
   }
+  reply.admitted = 0;
   finish(f, errc::ok, reply);
 }
 
@@ -255,6 +259,7 @@ void sharing_store::advance(flight& f) {
   }
   if (!f.forwarded.empty()) return forward(f);
   store_reply reply;
+  reply.admitted = 1;
   for (const flight::part& part : f.parts) reply.states.push_back(part.state);
   finish(f, errc::ok, reply);
 }
@@ -313,10 +318,14 @@ void sharing_store::on_shared_reply(flight& f, errc error, const store_reply& re
   whole.now_us = reply.now_us;
   bool allowed = true;
   std::size_t next = 0;
-  for (flight::part& part : f.parts) {
-    whole.states.push_back(part.how == way::shared ? reply.states[next++] : part.state);
-    allowed = allowed && whole.states.back().allowed;
+  for (const flight::part& part : f.parts) {
+    const bool answered_here = part.how != way::shared;
+    if (!reply.failures.empty()) whole.failures.push_back(answered_here ? errc::ok : reply.failures[next]);
+    whole.states.push_back(answered_here ? part.state : reply.states[next++]);
+    allowed = allowed &&
+              (whole.states.back().allowed || (!whole.failures.empty() && whole.failures.back() != errc::ok));
   }
+  whole.admitted = allowed ? 1 : 0;
   if (!allowed) put_back(f);
   finish(f, errc::ok, whole);
 }
@@ -326,6 +335,7 @@ void sharing_store::learn(std::span<const charge> charges, operation op, const s
   const denial_cache::exchange when{
       .sent_us = sent_us, .received_us = clock_(), .store_now_us = reply.now_us};
   for (std::size_t i = 0; i < charges.size(); ++i) {
+    if (!reply.failures.empty() && reply.failures[i] != errc::ok) continue;
     denials_.learn(charges[i], op, reply.states[i], when, life_of(charges, charges[i]));
     if (charges[i].matched->sharing != sharing_mode::balanced) continue;
     if (auto* const watched = leases_.find(key_of(charges[i]))) {

@@ -49,6 +49,9 @@ class sharing_store final : public store {
 
   void execute(operation op, std::span<const charge> charges, store_waiter& waiter) override;
   void cancel(store_waiter& waiter) noexcept override;
+  bool heartbeat(std::string_view member, std::string_view fingerprint, heartbeat_waiter& waiter) override {
+    return shared_.heartbeat(member, fingerprint, waiter);
+  }
   [[nodiscard]] bool available() const noexcept override { return shared_.available(); }
 
   /// N, the processes that share each limit; >= 1.

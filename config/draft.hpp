@@ -72,6 +72,8 @@ struct rule_draft {
   std::optional<std::int64_t> burst;
   std::optional<limiter::on_missing> missing;
   std::optional<limiter::failure_mode> failure_mode;
+  limiter::sharing_mode sharing = limiter::sharing_mode::strict;
+  place sharing_at;
   std::vector<cost_item> costs;
   bool has_limit = false;  ///< written, if wrongly
   bool has_missing = false;

@@ -21,8 +21,8 @@ class degraded_mode {
     std::size_t max_usage = 16'384;    ///< subjects whose local usage is remembered for the store
     std::size_t max_reports = 256;     ///< reports under way at once
     std::uint64_t seed = 1;
-    std::function<std::int64_t()> clock;  ///< monotonic microseconds; empty: the steady clock
-    local_share::last_known last_known;   ///< what the shared store said last; may be empty
+    std::function<std::int64_t()> clock{};  ///< monotonic microseconds; empty: the steady clock
+    local_share::last_known last_known{};   ///< what the shared store said last; may be empty
   };
 
   /// `shared` takes what is reported; `local` answers inside execute(). Both must outlive the object.

@@ -70,6 +70,8 @@ struct rule_counters {
   std::array<counter, 3> failure_mode;  ///< by limiter::failure_mode
   counter degraded_admitted;
   counter near_limit;  ///< allowed with >= 80 % used
+  counter denial_cache_hits;
+  gauge leased_units;
 };
 
 struct upstream_counters {
@@ -221,7 +223,8 @@ struct process_stats {
 /// Values that are read at scrape time from their owners.
 struct scrape_inputs {
   const settings* current = nullptr;
-  bool store_up = true;  ///< false: also weir_store_degraded, the failure modes decide
+  bool store_up = true;      ///< false: also weir_store_degraded, the failure modes decide
+  std::int64_t members = 1;  ///< processes that share the limits
   bool draining = false;
   std::uint64_t log_dropped = 0;
   std::uint64_t reloads_ok = 0, reloads_rejected = 0, reloads_unchanged = 0;

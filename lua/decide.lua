@@ -66,16 +66,20 @@ local function store_list(key, length, now, first, last, push)
 end
 
 -- Every argument, before anything is read.
-local op, k = ARGV[1], tonumber(ARGV[2])
+local op, k = ARGV[1], 1
 if op ~= 'take' and op ~= 'peek' and op ~= 'refund' and op ~= 'take_upto' and op ~= 'renew' then
   return redis.error_reply('ERR weir: unknown operation')
 end
-if not (k and (k == 1 or (k > 1 and k <= 2147483648 and k % 1 == 0 and op == 'take'))) then
-  return redis.error_reply('ERR weir: invalid number of requests')
+if ARGV[2] ~= '1' then
+  k = tonumber(ARGV[2])
+  if not (k and k > 1 and k <= 2147483648 and k % 1 == 0 and op == 'take') then
+    return redis.error_reply('ERR weir: invalid number of requests')
+  end
 end
 local bucket, built = false, false -- algorithms, made at their first use
 local rules, count, position = {}, 0, 3
 local common = op == 'refund' and 5 or 4 -- arguments of a rule before its parameters
+local renews = op == 'renew'
 local elsewhere = false -- the clock lies in another calendar window than the caller believes
 repeat
   local letter, name = ARGV[position], ARGV[position + 2]
@@ -90,15 +94,14 @@ repeat
   end
   local key, n = KEYS[tonumber(ARGV[position + 1])], tonumber(ARGV[position + 3])
   local first = position + common
-  local p1, p2, p3, p4 = tonumber(ARGV[first]), tonumber(ARGV[first + 1]), tonumber(ARGV[first + 2])
-  if letter == 'k' then
-    p4 = tonumber(ARGV[first + 3])
-  elseif letter == 's' then
-    p3 = ARGV[first + 2] -- the holder
+  local p1, p2, p3, p4 = tonumber(ARGV[first]), tonumber(ARGV[first + 1]), tonumber(ARGV[first + 2]), nil
+  if letter ~= 't' then
+    if letter == 'k' then p4 = tonumber(ARGV[first + 3]) end
+    if letter == 's' then p3 = ARGV[first + 2] end -- the holder
   end
   if not (algorithm and key and #name == 7 and not string.find(name, '[^%w_-]') and
       n and n >= 0 and n <= 2147483648 and n % 1 == 0 and algorithm[VALID](p1, p2, p3, p4) and
-      (op ~= 'renew' or letter == 's')) then
+      (not renews or letter == 's')) then
     return redis.error_reply('ERR weir: invalid rule at argument ' .. position)
   end
   if p4 then

@@ -34,7 +34,7 @@ local function sliding_window_counter()
     local start, beyond = now - now % window, false
     local rest = start + window - now
     local began_at = X and X >= now and X < 9007199254740992 and cur <= 2147483648 and prev <= 2147483648 and X - 2 * W
-    if not began_at or began_at < start - window then
+    if not began_at then
       cur, prev = 0, 0
     elseif began_at > start then -- a window ahead: the clock went back
       beyond = true

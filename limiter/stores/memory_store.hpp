@@ -10,12 +10,20 @@
 
 namespace weir::limiter {
 
+/// What happens to a new key while the table is full of live ones.
+enum class when_full : std::uint8_t {
+  evict,     ///< the key that knows least makes room, never one that denies; when all deny: share_overflow
+  deny_new,  ///< it is denied until a place is free
+  share_overflow,  ///< all new keys share one bucket per rule
+};
+
 /// The data, shared between workers. Thread-safe; sharded by subject, locked in shard order.
 class memory_table {
  public:
   struct options {
     std::int64_t max_keys = 1'000'000;
     int shards = 64;
+    limiter::when_full when_full = limiter::when_full::evict;
     /// Microseconds since the epoch. Empty: CLOCK_MONOTONIC anchored to the epoch at construction. Tests
     /// inject one.
     std::function<std::int64_t()> clock;

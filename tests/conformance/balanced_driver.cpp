@@ -39,10 +39,13 @@ class process {
  public:
   process(const std::string& socket, const rule& r, int number)
       : rule_(r),
-        table_(std::make_shared<memory_table>(memory_table::options{.max_keys = 1000})),
+        table_(std::make_shared<memory_table>(memory_table::options{.max_keys = 1000, .clock = {}})),
         own_(table_),
         share_(own_, static_cast<std::uint64_t>(number)),
-        redis_(io_, to_settings(socket), nullptr),
+        redis_(io_, to_settings(socket),
+               [](auto level, auto message) {
+                 if (level == "warn") std::printf("%s\n", std::string(message).c_str());
+               }),
         sharing_(redis_, share_, now_us, {.seed = static_cast<std::uint64_t>(number) + 1}),
         timer_(io_) {
     sharing_.set_members(processes);
@@ -62,7 +65,7 @@ class process {
   struct request final : store_waiter {
     void on_store_reply(errc error, const store_reply& reply) override {
       if (error != errc::ok) {
-        ++owner->failed;
+        if (owner->failed++ == 0) std::printf("a call failed: %s\n", std::string(to_string(error)).c_str());
       } else if (reply.states.front().allowed) {
         ++owner->admitted;
       }

@@ -343,15 +343,16 @@ TEST_CASE("an unknown key is shown with its caret, a suggestion and the keys the
       load(std::string{head} +
            "rules:\n  - name: per-ip\n    key: [client_ip]\n    limit: 5/minute\n    brust: 100\n");
   REQUIRE(loaded.problems.size() >= 1);
-  CHECK(render(loaded.problems[0], loaded.source_text, false) ==
-        "error[E0312]: unknown key `brust` in rule `per-ip`\n"
-        "  --> weir.yaml:7:5\n"
-        "  |\n"
-        "7 |     brust: 100\n"
-        "  |     ^^^^^ did you mean `burst`?\n"
-        "  = help: keys of a rule: name match key missing fallback limit burst algorithm timezone cost sharing "
-        "failure_mode "
-        "headers\n");
+  CHECK(
+      render(loaded.problems[0], loaded.source_text, false) ==
+      "error[E0312]: unknown key `brust` in rule `per-ip`\n"
+      "  --> weir.yaml:7:5\n"
+      "  |\n"
+      "7 |     brust: 100\n"
+      "  |     ^^^^^ did you mean `burst`?\n"
+      "  = help: keys of a rule: name match key missing fallback limit burst algorithm timezone cost sharing "
+      "failure_mode "
+      "headers\n");
   CHECK(loaded.problems[0].path == "rules[0].brust");
 }
 

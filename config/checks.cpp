@@ -193,6 +193,7 @@ class checker {
       names.add(d.value.name, d.name_at);
       for (const auto& wanted : d.match.routes) check_route(wanted);
       d.value.match = std::move(d.match.value);
+      d.value.sharing = d.sharing;
       d.value.failure_mode = d.failure_mode.value_or(draft_.settings.store.failure_mode);
       complete_missing(d);
       const bool exact = complete_quota(d);
@@ -407,6 +408,7 @@ class checker {
                                in_ticks(by_user->value.name)));
     }
     warn_store();
+    warn_small_shares();
     note_worst_case();
   }
 
@@ -415,6 +417,19 @@ class checker {
     report_.warn("W0501", draft_.store.url_at,
                  "memory:// in a Pod: every replica counts alone, N replicas admit N times each limit",
                  {"", "use a Redis store for limits that replicas share"});
+  }
+
+  /// Only a number that is written is known here; with `auto` such a rule acts as `strict` as well.
+  void warn_small_shares() {
+    const std::int64_t replicas = draft_.settings.store.replicas;
+    for (const auto& d : draft_.rules) {
+      if (d.sharing == limiter::sharing_mode::strict || d.value.quota.burst >= replicas) continue;
+      report_.warn(
+          "W0108", d.sharing_at,
+          fmt::format("{} replicas share a burst of {}: less than one unit each, rule {} acts as `strict`",
+                      replicas, d.value.quota.burst, in_ticks(d.value.name)),
+          {"raise `burst`, or leave `sharing` out", ""});
+    }
   }
 
   /// Once a file: the difference between a bucket and a log surprises people.

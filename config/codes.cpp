@@ -59,6 +59,7 @@ constexpr std::array codes{
     code_entry{"E0501", "a file that cannot be read"},
     code_entry{"E0502", "a file whose content cannot be used"},
     code_entry{"W0107", "the most a token bucket or a window lets through in one period"},
+    code_entry{"W0108", "a share of less than one unit for each replica: the rule acts as strict"},
     code_entry{"W0110", "there are no rules: everything is forwarded"},
     code_entry{"W0203", "no trusted proxies, but a rule counts by client address"},
     code_entry{"W0204", "a rule on a value the client chooses, without one on its address"},

@@ -100,6 +100,8 @@ struct rule_draft {
   const limiter::time_zone* timezone = nullptr;  ///< null: not written, or unknown
   std::optional<limiter::on_missing> missing;
   std::optional<limiter::failure_mode> failure_mode;
+  limiter::sharing_mode sharing = limiter::sharing_mode::strict;
+  place sharing_at;
   std::vector<cost_item> costs;
   std::optional<cost_from_draft> cost_from;
   std::optional<count_draft> count;

@@ -173,6 +173,22 @@ value_type<T> size_or(std::uint64_t T::*member, std::uint64_t min, std::uint64_t
           }};
 }
 
+/// A duration or `word`, which stores `meant`.
+template <class T>
+value_type<T> duration_or(std::chrono::milliseconds T::*member, std::chrono::milliseconds min,
+                          std::chrono::milliseconds max, std::string_view word,
+                          std::chrono::milliseconds meant) {
+  return {fmt::format("duration or `{}`", word),
+          fmt::format("{}–{}", format_duration(min), format_duration(max)),
+          [=](T& out, const node& n, context& ctx) {
+            if (n.kind == node_kind::scalar && n.text == word) {
+              out.*member = meant;
+            } else if (const auto value = read_duration(n, ctx, min, max)) {
+              out.*member = *value;
+            }
+          }};
+}
+
 /// Words, each with the value it stands for.
 template <class E>
 using choices_of = std::vector<std::pair<std::string_view, E>>;

@@ -51,6 +51,9 @@ struct store_reply {
   std::int64_t now_us = 0;    ///< the store's clock at the decision, microseconds since the Unix epoch
   std::int64_t admitted = 0;  ///< 0 ... k; with k = 1: every rule allows
   boost::container::small_vector<rule_state, 4> states;
+  /// By charge, errc::ok = answered, its state is in `states`; empty: all were. A take whose answered charges
+  /// all allow has taken them, whatever became of the failed ones.
+  boost::container::small_vector<errc, 4> failures;
 };
 
 enum class verdict : std::uint8_t { allow, deny };
@@ -70,6 +73,7 @@ struct decision {
   decision_reason reason = decision_reason::within_limits;
   errc failure = errc::ok;  ///< set when reason is store_failed, or when `local` decided
   limiter::failure_mode mode = limiter::failure_mode::allow;  ///< meaningful when failure != ok
+  std::uint32_t failed = 0;                                   ///< bit i: charge i had no answer of the store
   int limiting = -1;  ///< index into charges of the denying rule with the longest wait; -1 = none
   std::int64_t retry_after_us = 0;  ///< largest of the denying rules; -1 = never
   std::int64_t now_us = 0;          ///< clock of the store that decided; 0 = none did

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/limiter.hpp"
 
-#include <algorithm>
 #include <cassert>
 #include <cstddef>
+#include <utility>
 
 namespace weir::limiter {
 
@@ -32,55 +32,31 @@ void judge(decision& result) noexcept {
   }
 }
 
-/// The local store's answer, which is there when execute() returns.
-struct local_answer final : store_waiter {
-  void on_store_reply(errc error, const store_reply& reply) override {
-    failure = error;
-    now_us = reply.now_us;
-    states = reply.states;
+/// Bit i: charge i has no answer. Also the first reason.
+std::uint32_t failed_charges(const store_reply& reply, errc& first) noexcept {
+  std::uint32_t failed = 0;
+  for (std::size_t i = 0; i < reply.failures.size(); ++i) {
+    if (reply.failures[i] == errc::ok) continue;
+    if (failed == 0) first = reply.failures[i];
+    failed |= std::uint32_t{1} << i;
   }
-  errc failure = errc::closed;
-  std::int64_t now_us = 0;
-  decltype(store_reply::states) states;
-};
-
-/// What a rule that lets a request pass without counting it looks like: never used.
-rule_state untouched(const rule& matched) noexcept {
-  rule_state state;
-  state.remaining = matched.quota.burst;
-  return state;
+  return failed;
 }
 
 }  // namespace
 
-quota quota_share(const quota& whole, std::int64_t replicas) noexcept {
-  if (replicas <= 1) return whole;
-  quota part = whole;
-  if (whole.algorithm == algorithm::concurrency) {  // slots do not come back with time
-    part.limit = part.burst = std::max<std::int64_t>(1, whole.limit / replicas);
-    return part;
-  }
-  part.algorithm = algorithm::token_bucket;
-  part.calendar = calendar_unit::none;
-  part.zone = nullptr;
-  // A period too long to be computed exactly takes the smallest share that can be.
-  for (std::int64_t n = replicas; n > 1; n /= 2) {
-    part.burst = std::max<std::int64_t>(1, whole.burst / replicas);
-    if (__builtin_mul_overflow(whole.period_us, n, &part.period_us)) continue;
-    if (validate(part).problem == quota_problem::none) return part;
-  }
-  part.period_us = whole.period_us;
-  return part;
+rate_limiter::rate_limiter(store& primary, store& local, std::int64_t replicas,
+                           degraded_mode::options degraded)
+    : primary_(primary), local_(local), degraded_(primary, local, std::move(degraded)) {
+  degraded_.set_members(replicas);
 }
-
-rate_limiter::rate_limiter(store& primary, store& local, std::int64_t replicas)
-    : primary_(primary), local_(local), replicas_(replicas) {}
 
 void rate_limiter::decide(pending_decision& pending) {
   pending.owner_ = this;
   pending.result = {};
   if (!take_here(pending)) return pending.on_decision();
   if (pending.charges.empty()) return pending.on_decision();
+  degraded_.report(pending.charges);
   primary_.execute(operation::take, pending.charges, pending);
 }
 
@@ -90,74 +66,25 @@ void rate_limiter::cancel(pending_decision& pending) noexcept {
   release_unknown(pending);
 }
 
-/// Every rule must let the request pass: one `deny` settles it, `allow` rules do not matter, the `local` ones
-/// decide.
-void rate_limiter::apply_failure_modes(pending_decision& pending, errc failure) {
-  decision& result = pending.result;
-  const charge_list& charges = pending.charges;
-  result.failure = failure;
-  result.reason = decision_reason::store_failed;
-  const auto find = [&charges](failure_mode mode) {
-    return std::find_if(charges.begin(), charges.end(),
-                        [mode](const charge& c) { return c.matched->failure_mode == mode; });
-  };
-  if (const auto denying = find(failure_mode::deny); denying != charges.end()) {
-    result.mode = failure_mode::deny;
-    result.verdict = verdict::deny;
-    result.limiting = static_cast<int>(denying - charges.begin());
-    return;
-  }
-  result.mode = failure_mode::allow;
-  if (find(failure_mode::local) != charges.end()) decide_locally(pending);
-}
-
-/// One call for all rules with mode `local`, so that they too are charged all or none.
-void rate_limiter::decide_locally(pending_decision& pending) {
-  decision& result = pending.result;
-  result.mode = failure_mode::local;
-  charge_list charges;
-  for (const charge& c : pending.charges) {
-    if (c.matched->failure_mode != failure_mode::local) continue;
-    const rule* const part = replicas_ <= 1 ? c.matched : &local_rule(*c.matched);
-    charges.push_back({.matched = part, .subject = c.subject, .cost = c.cost, .holder = c.holder});
-  }
-  local_answer answer;
-  local_.execute(operation::take, charges, answer);
-  if (answer.failure != errc::ok) {  // no limit is ever lifted silently
-    result.verdict = verdict::deny;
-    return;
-  }
-  result.now_us = answer.now_us;
-  const rule_state* next = answer.states.data();
-  for (const charge& c : pending.charges) {
-    const bool local = c.matched->failure_mode == failure_mode::local;
-    result.states.push_back(local ? *next++ : untouched(*c.matched));
-  }
-  judge(result);
-}
-
-const rule& rate_limiter::local_rule(const rule& matched) {
-  if (shares_.size() <= matched.index) shares_.resize(matched.index + std::size_t{1});
-  auto& entry = shares_[matched.index];
-  if (!entry) entry = std::make_unique<share>();
-  if (entry->part.rid != matched.rid || entry->whole != matched.quota) {
-    entry->whole = matched.quota;
-    entry->part.name = matched.name;
-    entry->part.rid = matched.rid;
-    entry->part.index = matched.index;
-    entry->part.quota = quota_share(matched.quota, replicas_);
-  }
-  return entry->part;
+/// Every rule must let the request pass: those that were answered and those decided by their failure_mode.
+void rate_limiter::apply_failure_modes(pending_decision& pending, std::uint32_t failed, errc failure) {
+  if (degraded_.decide(pending.charges, failed, failure, pending.result)) judge(pending.result);
 }
 
 void pending_decision::on_store_reply(errc error, const store_reply& reply) {
+  errc failure = error;
+  std::uint32_t failed = ~std::uint32_t{0};
   if (error == errc::ok) {
     assert(reply.states.size() == charges.size());
-    result.now_us = reply.now_us;
     result.states = reply.states;
-    judge(result);
+    result.now_us = reply.now_us;
+    failed = failed_charges(reply, failure);
+  }
+  if (failed != 0) {
+    owner_->apply_failure_modes(*this, failed, failure);
   } else {
-    owner_->apply_failure_modes(*this, error);
+    owner_->degraded_.answered();
+    judge(result);
   }
   prefer_rules();
   if (result.verdict == verdict::deny) owner_->release_here(*this);

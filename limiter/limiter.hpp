@@ -6,11 +6,10 @@
 #include "limiter/permit.hpp"
 #include "limiter/rule.hpp"
 #include "limiter/settlement.hpp"
+#include "limiter/sharing/degraded.hpp"
 #include "limiter/store.hpp"
 
 #include <cstdint>
-#include <memory>
-#include <vector>
 
 namespace weir::limiter {
 
@@ -21,9 +20,11 @@ class pending_decision;
 class rate_limiter {
  public:
   /// `local` answers for rules with failure_mode local while `primary` is away; it holds this process' share
-  /// of each quota (rate/N and burst/N with N = replicas >= 1). It must answer inside execute(), as the
-  /// memory store does. Both must outlive the limiter.
-  rate_limiter(store& primary, store& local, std::int64_t replicas);
+  /// of each quota (see local_share). It must answer inside execute(), as the memory store does. Both must
+  /// outlive the limiter. `replicas` >= 1: the processes that share each limit, until set_members().
+  rate_limiter(store& primary, store& local, std::int64_t replicas, degraded_mode::options degraded = {});
+
+  void set_members(std::int64_t members) noexcept { degraded_.set_members(members); }
 
   /// Decides all charges at once, all or none, in at most one store call. Calls `pending.on_decision()`
   /// exactly once, possibly before returning. No charges: allowed at once, without the store.
@@ -44,29 +45,13 @@ class rate_limiter {
   void release_here(const pending_decision& pending) noexcept;
   void release_unknown(const pending_decision& pending) noexcept;
 
-  /// This process' share of one rule, made when the rule is first decided locally.
-  struct share {
-    quota whole;  ///< of the rule it was made from
-    rule part;    ///< name, rid and index of that rule, and its share of the quota
-  };
-
-  void apply_failure_modes(pending_decision& pending, errc failure);
-  void decide_locally(pending_decision& pending);
-  const rule& local_rule(const rule& matched);
+  void apply_failure_modes(pending_decision& pending, std::uint32_t failed, errc failure);
 
   store& primary_;
   store& local_;
-  std::int64_t replicas_;
   settler settlements_;
-  /// By rule index. Entries are compared by content, never by address, so a reload that puts another rule at
-  /// an index (or another policy at an address) simply makes that share anew. Entries never move.
-  std::vector<std::unique_ptr<share>> shares_;
+  degraded_mode degraded_;
 };
-
-/// The share of one of `replicas` processes: the same period stretched N times, floor(burst/N) but at least
-/// one unit. Window algorithms become a token bucket: L of them at once in a fresh window is what B = L, P =
-/// W allows. Slots stay slots, floor(L/N) of them but at least one.
-[[nodiscard]] quota quota_share(const quota& whole, std::int64_t replicas) noexcept;
 
 /// One request waiting for its decision. Derive, fill `charges`, call decide(), read `result` in
 /// on_decision().

@@ -57,16 +57,13 @@ struct permit::debts {
   std::array<char, settler::max_holder> holder{};
   std::vector<debt> list;
 
-  /// The rule as the store that decided knows it.
-  [[nodiscard]] const rule& known_as(const debt& d) const {
-    return d.by_share ? limiter.local_rule(*d.decided) : *d.decided;
-  }
-
+  /// To the store that decided, in its words.
   void send(operation op, const debt& d, std::int64_t cost) const {
     charge order = d.what;
     order.cost = cost;
-    order.matched = &known_as(d);
-    limiter.settlements_.send(*d.where, op, order, *d.decided, keep);
+    if (!d.by_share) return limiter.settlements_.send(*d.where, op, order, *d.decided, keep);
+    const auto share = limiter.degraded_.share_of(order);
+    limiter.settlements_.send(*d.where, op, share.what, *d.decided, keep, share.units);
   }
 
   void settle(const debt& d, const outcome& how) const {
@@ -152,8 +149,6 @@ permit pending_decision::take_permit() {
   const bool any = std::any_of(charges.begin(), charges.end(), owes);
   if (!any && here.empty()) return permit{nullptr};
 
-  const bool in_store = result.failure == errc::ok;
-  const bool by_shares = !in_store && result.mode == failure_mode::local;
   auto owed = std::unique_ptr<permit::debts>(
       new permit::debts{.limiter = *owner_, .keep = rules_owner(), .list = {}});
   owed->list.reserve(charges.size() + here.size());
@@ -164,10 +159,12 @@ permit pending_decision::take_permit() {
     std::copy_n(c.holder.data(), what.holder.size(), owed->holder.data());  // one request, one holder
     owed->list.push_back({what, c.matched, by_share, &where});
   };
-  for (const charge& c : charges) {
+  for (std::size_t i = 0; i < charges.size(); ++i) {
+    const charge& c = charges[i];
     if (!owes(c)) continue;
-    if (in_store) add(c, false, owner_->primary_);
-    if (by_shares && c.matched->failure_mode == failure_mode::local) add(c, true, owner_->local_);
+    const bool failed = (result.failed >> i & 1) != 0;
+    if (!failed) add(c, false, owner_->primary_);
+    if (failed && c.matched->failure_mode == failure_mode::local) add(c, true, owner_->local_);
   }
   for (const charge& c : here) add(c, false, owner_->local_);
   if (owed->list.empty()) return permit{nullptr};

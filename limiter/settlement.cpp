@@ -12,8 +12,9 @@ class settler::order final : public store_waiter {
   explicit order(settler& owner) : owner_(owner) {}
 
   void send(store& to, operation op, const charge& what, const rule& reported,
-            std::shared_ptr<const void> keep) {
+            std::shared_ptr<const void> keep, std::int64_t units_of_one) {
     where = &to;
+    units = units_of_one;
     done = op;
     rule_decided = &reported;
     keep_ = std::move(keep);
@@ -34,6 +35,7 @@ class settler::order final : public store_waiter {
 
   store* where = nullptr;  ///< null: idle
   operation done = operation::refund;
+  std::int64_t units = 1;
   const rule* rule_decided = nullptr;
 
  private:
@@ -52,9 +54,9 @@ settler::~settler() {
 }
 
 void settler::send(store& where, operation op, const charge& what, const rule& reported,
-                   std::shared_ptr<const void> keep) noexcept {
+                   std::shared_ptr<const void> keep, std::int64_t units) noexcept {
   settled lost{.matched = &reported, .subject = what.subject, .failure = errc::overloaded};
-  if (op == operation::take_upto) lost.uncollected = what.cost;
+  if (op == operation::take_upto) lost.uncollected = what.cost / units;
   if (outstanding_ == max_outstanding) return report(lost);
   try {
     if (idle_.empty()) {
@@ -65,7 +67,7 @@ void settler::send(store& where, operation op, const charge& what, const rule& r
     order& next = *idle_.back();
     idle_.pop_back();
     ++outstanding_;
-    next.send(where, op, what, reported, std::move(keep));
+    next.send(where, op, what, reported, std::move(keep), units);
   } catch (...) {
     // No memory: as an order that was lost. If the store may still answer, its place stays taken.
     report(lost);
@@ -78,9 +80,9 @@ void settler::exact(const rule& reported, const subject_key& subject, std::int64
 
 void settler::finished(order& o, errc failure, const store_reply& reply) noexcept {
   settled what{.matched = o.rule_decided, .subject = o.what().subject, .failure = failure};
-  const std::int64_t cost = o.what().cost;
+  const std::int64_t cost = o.what().cost / o.units;
   if (o.done == operation::take_upto) {
-    what.extra = failure == errc::ok && !reply.states.empty() ? reply.states.front().granted : 0;
+    what.extra = failure == errc::ok && !reply.states.empty() ? reply.states.front().granted / o.units : 0;
     what.uncollected = cost - what.extra;
   } else if (o.done == operation::refund && failure == errc::ok) {
     what.refunded = cost;

@@ -48,9 +48,10 @@ class settler {
   ~settler();
 
   /// `what.matched` is the rule as `where` knows it, `reported` the rule as it was decided; both live as long
-  /// as `keep`. The cost is what changes: how much is given back (refund) or taken (take_upto).
+  /// as `keep` (of a store that answers inside execute(): during the call). The cost is what changes: how
+  /// much is given back (refund) or taken (take_upto). `units` of `what` are one unit of `reported`.
   void send(store& where, operation op, const charge& what, const rule& reported,
-            std::shared_ptr<const void> keep) noexcept;
+            std::shared_ptr<const void> keep, std::int64_t units = 1) noexcept;
   /// Nothing changes: only told to the observer.
   void exact(const rule& reported, const subject_key& subject, std::int64_t units) noexcept;
 

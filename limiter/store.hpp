@@ -3,9 +3,11 @@
 #pragma once
 
 #include "limiter/decision.hpp"
+#include "limiter/sharing/members.hpp"
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace weir::limiter {
 
@@ -23,6 +25,16 @@ class store_waiter {
   ~store_waiter() = default;
 };
 
+/// Receives the answer of one heartbeat.
+class heartbeat_waiter {
+ public:
+  /// Called exactly once per heartbeat(), as on_store_reply is. `error != ok`: nothing was heard.
+  virtual void on_heartbeat(errc error, const heartbeat_answer& answer) = 0;
+
+ protected:
+  ~heartbeat_waiter() = default;
+};
+
 /// One per worker (the memory store's data is shared between workers behind it).
 /// Not thread-safe: call from the owning worker only.
 class store {
@@ -36,6 +48,14 @@ class store {
   /// Forgets a waiter whose answer has not come. A command not yet written is not sent; a written one is
   /// charged.
   virtual void cancel(store_waiter& waiter) noexcept = 0;
+
+  /// Tells the processes that share this store that `member` (1 ... 64 characters of A-Za-z0-9._-) lives and
+  /// runs the configuration `fingerprint` (same characters), and asks how many do. Both are copied. `waiter`
+  /// must outlive the store or its shutdown. False: this store is shared with nobody.
+  virtual bool heartbeat(std::string_view member, std::string_view fingerprint, heartbeat_waiter& waiter) {
+    (void)member, (void)fingerprint, (void)waiter;
+    return false;
+  }
 
   /// True while commands are expected to be answered (gauge weir_store_up).
   [[nodiscard]] virtual bool available() const noexcept = 0;

@@ -14,4 +14,7 @@ namespace weir::lua {
 /// Everything after the clock prelude. Tests join it to a prelude of their own.
 [[nodiscard]] std::string_view decide_core() noexcept;
 
+/// The heartbeat (members.lua); sent as text, once a second.
+[[nodiscard]] std::string_view members_script() noexcept;
+
 }  // namespace weir::lua

@@ -174,7 +174,8 @@ struct store_settings {
   milliseconds connect_timeout{100};
   milliseconds command_timeout{50};
   std::uint32_t max_in_flight = 4096;
-  std::int64_t replicas = 1;  ///< N of failure_mode local
+  std::int64_t replicas = 0;     ///< N, the processes that share the limits; 0 = as many as are heard of
+  milliseconds allow_grace{-1};  ///< how long failure_mode allow admits; -1 = without end
   std::int64_t max_keys = 1'000'000;
   limiter::when_full when_full = limiter::when_full::evict;
   limiter::failure_mode failure_mode = limiter::failure_mode::local;

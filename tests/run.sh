@@ -141,8 +141,10 @@ part_integration() {
 
 part_conformance() {
   local program=build/release/limiter_conformance vectors=tests/conformance/vectors valkey
-  build release limiter_conformance || return
+  build release limiter_conformance limiter_simulation balanced_driver || return
   suite 'memory store' "$program" --vectors "$vectors"
+  suite 'sharing (simulation)' build/release/limiter_simulation
+  suite 'sharing (Redis)' tests/conformance/run_with_redis.sh build/release/balanced_driver
   conformance_on redis-server
   if valkey=$(find_valkey); then conformance_on "$valkey"; else skip 'conformance on Valkey' 'no package to be had'; fi
 }

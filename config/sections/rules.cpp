@@ -97,6 +97,18 @@ value_type<rule_draft> missing_type() {
           }};
 }
 
+value_type<rule_draft> sharing_type() {
+  using limiter::sharing_mode;
+  auto plain = word(&rule_draft::sharing, choices_of<sharing_mode>{{"strict", sharing_mode::strict},
+                                                                   {"balanced", sharing_mode::balanced},
+                                                                   {"local", sharing_mode::local}});
+  return {plain.type, plain.range,
+          [read = std::move(plain.read)](rule_draft& out, const node& n, context& ctx) {
+            out.sharing_at = n.at;
+            read(out, n, ctx);
+          }};
+}
+
 table<rule_draft> make_rule_table() {
   using d = rule_draft;
   auto match = row("match", "everything",
@@ -154,6 +166,8 @@ table<rule_draft> make_rule_table() {
               "whose midnight starts a window; only fixed_window with a limit per `/day` or `/month`"),
           row("cost", "1", value_type<d>{"integer, or map of route: integer", "0–capacity", read_cost},
               "units of one request; `default` = other routes"),
+          row("sharing", "strict", sharing_type(),
+              "every request asks the store; units are leased from it for 200ms; each process enforces 1/N"),
           row("failure_mode", "`store.failure_mode`",
               word(&d::failure_mode,
                    choices_of<std::optional<failure_mode>>{{"allow", failure_mode::allow},

@@ -134,8 +134,12 @@ const table<store_draft>& store_table() {
                                                                        {"local", failure_mode::local}})),
               "what rules answer while the store does not: admit, 503, or count in this process"),
           row("key_prefix", "rl:", value_type<d>{"text", "up to 16 of `a-z 0-9 : _ -`", read_key_prefix}),
-          row("replicas", "auto", in_value(integer_or_auto(&s::replicas, 1, 10000, std::int64_t{1})),
-              "`local` enforces 1/N of a limit; auto = 1"),
+          row("replicas", "auto", in_value(integer_or_auto(&s::replicas, 1, 10000, std::int64_t{0})),
+              "N of `local`; auto = the most processes heard of through the store in the last 60s"),
+          row("allow_grace", "unlimited",
+              in_value(duration_or(&s::allow_grace, std::chrono::seconds{1}, std::chrono::hours{24},
+                                   "unlimited", std::chrono::milliseconds{-1})),
+              "how long `failure_mode: allow` admits, from the first failure; then it acts as `deny`"),
           group<d, s>("memory", value, memory_table),
       }};
   return all;

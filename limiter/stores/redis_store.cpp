@@ -30,11 +30,14 @@ struct pending {
   std::span<const charge> charges;
   clock::time_point deadline;
   operation op = operation::take;
-  bool control = false;     // SCRIPT LOAD
+  bool control = false;  // SCRIPT LOAD, heartbeat
+  heartbeat_waiter* beat = nullptr;
   std::uint8_t healed = 0;  // how often NOSCRIPT sent it again
 };
 
 using pending_queue = boost::circular_buffer<pending>;
+
+constexpr std::size_t beat_reply_size = 4;  // now, members, configurations, resets
 
 /// NOSCRIPT means "not executed", so sending again is safe. Twice is enough even while somebody flushes
 /// scripts all the time: the second time the command brings the script itself.
@@ -78,6 +81,8 @@ class redis_store::impl final : public std::enable_shared_from_this<impl>, publi
   [[nodiscard]] bool available() const noexcept { return available_.load(std::memory_order_relaxed); }
   [[nodiscard]] const redis_counters& counters() const noexcept { return counters_; }
 
+  void heartbeat(std::string_view member, std::string_view fingerprint, heartbeat_waiter& waiter);
+
   void try_dial();
   void shutdown();
 
@@ -95,6 +100,7 @@ class redis_store::impl final : public std::enable_shared_from_this<impl>, publi
   void flush();
   void append_call(std::string& out, const pending& command, bool with_text) const;
   void append_script_load(std::string& out);
+  void on_beat(const pending& command, const redis::reply& answer);
   void on_error_reply(const pending& command, std::string_view text);
   [[nodiscard]] bool heal(pending command);
   void fail_with(const pending& command, errc reason, std::string_view cause);
@@ -130,6 +136,7 @@ class redis_store::impl final : public std::enable_shared_from_this<impl>, publi
   pending_queue sent_;    // written, in the order of their replies
   bool flush_posted_ = false;
   store_reply reply_;
+  std::string member_, fingerprint_;  // of the last heartbeat
 
   // One timer for whatever the phase waits for: the next dial, the end of a dial, the oldest command.
   asio::basic_waitable_timer<clock, asio::wait_traits<clock>, asio::io_context::executor_type> timer_;
@@ -165,6 +172,23 @@ void redis_store::impl::execute(operation op, std::span<const charge> charges, s
   if (queued_.size() + sent_.size() >= settings_.max_in_flight)
     return answer_error(command, errc::overloaded);
   waiter.store_token = this;
+  append(queued_, command);
+  if (!deadline_armed_) {
+    deadline_armed_ = true;
+    arm_at(command.deadline);
+  }
+  schedule_flush();
+}
+
+void redis_store::impl::heartbeat(std::string_view member, std::string_view fingerprint,
+                                  heartbeat_waiter& waiter) {
+  const pending command{
+      .charges = {}, .deadline = clock::now() + settings_.command_timeout, .control = true, .beat = &waiter};
+  if (phase_ != phase::up) return answer_error(command, last_failure_);
+  if (queued_.size() + sent_.size() >= settings_.max_in_flight)
+    return answer_error(command, errc::overloaded);
+  member_ = member;
+  fingerprint_ = fingerprint;
   append(queued_, command);
   if (!deadline_armed_) {
     deadline_armed_ = true;
@@ -211,6 +235,11 @@ void redis_store::impl::flush() {
 }
 
 void redis_store::impl::append_call(std::string& out, const pending& command, bool with_text) const {
+  if (command.beat != nullptr) {
+    const std::string key = settings_.key_prefix + "1:{members}";
+    return redis::append_command(out, {"EVAL", lua::members_script(), "3", key, key + ":configurations",
+                                       key + ":resets", member_, fingerprint_});
+  }
   redis::append_decide(out, with_text ? "EVAL" : "EVALSHA",
                        with_text ? lua::decide_script() : lua::decide_sha1(), settings_.key_prefix,
                        command.op, command.charges, 1, system_now_us());
@@ -228,12 +257,14 @@ void redis_store::impl::append_script_load(std::string& out) {
 std::optional<std::size_t> redis_store::impl::awaited_elements() const noexcept {
   if (sent_.empty()) return std::nullopt;
   const pending& oldest = sent_.front();
+  if (oldest.beat != nullptr) return beat_reply_size;
   return oldest.control ? 0 : redis::decide_reply_size(oldest.charges.size());
 }
 
 void redis_store::impl::on_reply(const redis::reply& answer) {
   const pending command = sent_.front();
   sent_.pop_front();
+  if (command.beat != nullptr) return on_beat(command, answer);
   if (command.control) return;  // EVAL has healed already, whatever the answer is
   if (answer.type == redis::reply::kind::error) return on_error_reply(command, answer.text);
   reply_.states.clear();
@@ -246,6 +277,22 @@ void redis_store::impl::on_reply(const redis::reply& answer) {
   if (command.waiter == nullptr) return;
   command.waiter->store_token = nullptr;
   command.waiter->on_store_reply(errc::ok, reply_);
+}
+
+void redis_store::impl::on_beat(const pending& command, const redis::reply& answer) {
+  if (answer.type == redis::reply::kind::error) {
+    const errc error = redis::classify_error(answer.text);
+    log_error_reply(error, redis::error_code(answer.text));
+    return answer_error(command, error);
+  }
+  if (answer.type != redis::reply::kind::integers || answer.integers.size() != beat_reply_size) {
+    return fail_with(command, errc::protocol, "unexpected reply to a heartbeat");
+  }
+  reconnect_.answered();
+  command.beat->on_heartbeat(errc::ok, {.now_us = answer.integers[0],
+                                        .members = answer.integers[1],
+                                        .configurations = answer.integers[2],
+                                        .resets = answer.integers[3]});
 }
 
 void redis_store::impl::on_error_reply(const pending& command, std::string_view text) {
@@ -278,6 +325,7 @@ bool redis_store::impl::heal(pending command) {
 /// The waiter may do anything here, also destroy the store: nothing of this object is touched afterwards.
 void redis_store::impl::answer_error(const pending& command, errc error) {
   static const store_reply empty;
+  if (command.beat != nullptr) return command.beat->on_heartbeat(error, {});
   if (command.waiter == nullptr) return;
   add(counters_.errors[static_cast<std::size_t>(error)]);
   command.waiter->store_token = nullptr;
@@ -425,6 +473,11 @@ redis_store::~redis_store() {
 
 void redis_store::execute(operation op, std::span<const charge> charges, store_waiter& waiter) {
   impl_->execute(op, charges, waiter);
+}
+
+bool redis_store::heartbeat(std::string_view member, std::string_view fingerprint, heartbeat_waiter& waiter) {
+  impl_->heartbeat(member, fingerprint, waiter);
+  return true;
 }
 
 void redis_store::cancel(store_waiter& waiter) noexcept {

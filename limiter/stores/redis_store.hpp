@@ -63,6 +63,7 @@ class redis_store final : public store {
   void execute(operation op, std::span<const charge> charges, store_waiter& waiter) override;
   /// A command that has not left yet is withdrawn; the reply to one that has is dropped.
   void cancel(store_waiter& waiter) noexcept override;
+  bool heartbeat(std::string_view member, std::string_view fingerprint, heartbeat_waiter& waiter) override;
   /// True while the connection is up and its last command was answered. Callable from any thread.
   [[nodiscard]] bool available() const noexcept override;
   [[nodiscard]] const redis_counters& counters() const noexcept;

@@ -417,7 +417,7 @@ void session::count_decision() {
     rule_counters& counters = worker_.metrics.rule(request_->config->rule_slots[charge.matched->index]);
     if (allowed) counters.allow.add();
     if (decision.limiting == static_cast<int>(i)) counters.deny.add();
-    if (decision.failure != limiter::errc::ok) {
+    if (decision.failure != limiter::errc::ok && (decision.failed >> i & 1) != 0) {
       counters.failure_mode[static_cast<std::size_t>(charge.matched->failure_mode)].add();
       if (allowed) counters.degraded_admitted.add();
     }

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
-slots::slot_key key_of(const limiter::charge& c) noexcept {
+slots::slot_key slot_key_of(const limiter::charge& c) noexcept {
   return {c.matched->rid, c.subject};
 }
 
@@ -48,12 +48,12 @@ void session::add_slot_charges() {
 /// A slot for which somebody waits already: whoever comes now must not be served first.
 const limiter::charge* session::line_in_front() const {
   return find_slot_charge(
-      *request_, [this](const limiter::charge& c) { return worker_.slots->anybody_waits(key_of(c)); });
+      *request_, [this](const limiter::charge& c) { return worker_.slots->anybody_waits(slot_key_of(c)); });
 }
 
 bool session::queue_up(const limiter::charge& wanted) {
   active_request& r = *request_;
-  const slots::slot_key key = key_of(wanted);
+  const slots::slot_key key = slot_key_of(wanted);
   r.no_slot = wanted.matched;
   r.slot_may_be_free = false;
   if (!r.place.taken() || !(r.place.key() == key)) {

@@ -292,6 +292,16 @@ void render_rules(exposition& to, const rule_totals& sums, const names_list& rul
     to.sample({{"rule", name}}, sums.sum(
                                     slot, [](auto& c) -> auto& { return c.near_limit; }));
   }
+  to.family("weir_denial_cache_hits_total", "counter", "Denials that needed no call to the store.");
+  for (const auto& [slot, name] : rules) {
+    to.sample({{"rule", name}}, sums.sum(
+                                    slot, [](auto& c) -> auto& { return c.denial_cache_hits; }));
+  }
+  to.family("weir_leased_units", "gauge", "Units taken from the store in advance and not used yet.");
+  for (const auto& [slot, name] : rules) {
+    to.sample({{"rule", name}}, sums.sum(
+                                    slot, [](auto& c) -> auto& { return c.leased_units; }));
+  }
   to.family("weir_failure_mode_decisions_total", "counter",
             "Decisions made by failure_mode because the store gave no answer.");
   for (const auto& [slot, name] : rules) {
@@ -372,6 +382,8 @@ void render_store(exposition& to, const shard_list& shards, const scrape_inputs&
   to.sample({}, in.store_up);
   to.family("weir_store_degraded", "gauge", "1 while rules decide by their failure_mode.");
   to.sample({}, !in.store_up);
+  to.family("weir_members", "gauge", "Processes that share the limits.");
+  to.sample({}, in.members);
   to.family("weir_store_request_duration_seconds", "histogram", "Duration of decisions in the store.");
   to.histogram_sample({{"op", "take"}},
                       totals_over<buckets_b_us.size()>(

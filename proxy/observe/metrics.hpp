@@ -72,6 +72,8 @@ struct rule_counters {
   counter near_limit;  ///< allowed with >= 80 % used
   enum settled_outcome { refund, exact, extra, uncollected, settled_outcome_count };
   std::array<counter, settled_outcome_count> settled;  ///< units, by what the response made of them
+  counter denial_cache_hits;
+  gauge leased_units;
 };
 
 /// One limit of `concurrency`.
@@ -236,7 +238,8 @@ struct process_stats {
 /// Values that are read at scrape time from their owners.
 struct scrape_inputs {
   const settings* current = nullptr;
-  bool store_up = true;  ///< false: also weir_store_degraded, the failure modes decide
+  bool store_up = true;      ///< false: also weir_store_degraded, the failure modes decide
+  std::int64_t members = 1;  ///< processes that share the limits
   bool draining = false;
   std::uint64_t log_dropped = 0;
   std::uint64_t reloads_ok = 0, reloads_rejected = 0, reloads_unchanged = 0;

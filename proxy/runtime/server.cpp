@@ -15,6 +15,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <system_error>
 #include <thread>
@@ -108,6 +109,7 @@ class server {
   std::shared_ptr<limiter::memory_table> shared_table_, local_table_;
   slots::waiting_room waiting_room_{
       [this](const slots::ticket& t) { workers_[t.worker]->call_waiter(t.number); }};
+  std::shared_ptr<limiter::members_board> members_;
   std::vector<std::unique_ptr<worker>> workers_;
   std::vector<std::thread> threads_;
   endpoint_resolver resolver_;
@@ -171,6 +173,9 @@ void server::make_workers(bound_listeners& bound, int count) {
   table.when_full = current_->store.when_full;
   local_table_ = std::make_shared<limiter::memory_table>(table);
   shared_table_ = current_->store.kind == store_kind::memory ? local_table_ : nullptr;
+  members_ = std::make_shared<limiter::members_board>();
+  random_source random;
+  const std::string member = fmt::format("{:016x}", random.next());
   resolved_endpoints addresses = resolver_.resolve_all(*current_);
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     worker_setup setup;
@@ -179,6 +184,9 @@ void server::make_workers(bound_listeners& bound, int count) {
     setup.listening = bound.take(i);
     setup.shared_table = shared_table_;
     setup.local_table = local_table_;
+    setup.member = member;
+    setup.leads = i == 0;
+    setup.members = members_;
     setup.access_log = rings.empty() ? nullptr : rings[i];
     setup.max_connections =
         std::max<std::uint32_t>(connection_limit(current_->limits) / static_cast<std::uint32_t>(count), 1);
@@ -318,6 +326,8 @@ std::string server::render_metrics() {
   scrape_inputs in;
   in.current = current_.get();
   in.store_up = store_up();
+  in.members = current_->store.replicas > 0 ? current_->store.replicas
+                                            : members_->count.load(std::memory_order_relaxed);
   in.draining = draining_;
   in.log_dropped = log_writer_ ? log_writer_->dropped() : 0;
   in.reloads_ok = reloads_ok_;

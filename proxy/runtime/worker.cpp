@@ -4,7 +4,9 @@
 #include "proxy/http/rewrite.hpp"
 #include "proxy/observe/own_log.hpp"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
+#include <chrono>
 
 namespace weir::proxy {
 
@@ -58,6 +60,7 @@ worker::worker(worker_setup setup, metrics_registry& metrics)
                 0,
                 {},
                 &desk_},
+      sharing_metrics_(names_, shard_),
       on_stopped_(std::move(setup.on_stopped)) {
   begin_turn();
   make_store(setup);
@@ -83,9 +86,35 @@ void worker::make_store(const worker_setup& setup) {
     store_ = std::make_unique<limiter::memory_store>(setup.shared_table);
   }
   local_store_ = std::make_unique<limiter::memory_store>(setup.local_table);
-  limiter_ = std::make_unique<limiter::rate_limiter>(*store_, *local_store_, s.replicas);
+  limiter::degraded_mode::options degraded;
+  degraded.allow_grace_us = s.allow_grace.count() < 0 ? -1 : std::chrono::microseconds(s.allow_grace).count();
+  degraded.seed = random_.next();
+  degraded.clock = steady_now_us;
+  if (redis_ != nullptr) {
+    share_ = std::make_unique<limiter::local_share>(*local_store_, random_.next());
+    limiter::sharing_store::options options;
+    options.seed = random_.next();
+    sharing_ = std::make_unique<limiter::sharing_store>(*store_, *share_, steady_now_us, options);
+    sharing_->set_observer(&sharing_metrics_);
+    degraded.last_known = [this](const limiter::charge& c) { return sharing_->last_known(c); };
+  }
+  limiter::store& front = sharing_ ? static_cast<limiter::store&>(*sharing_) : *store_;
+  limiter_ = std::make_unique<limiter::rate_limiter>(
+      front, *local_store_, std::max<std::int64_t>(1, s.replicas), std::move(degraded));
   limiter_->settlements().observe(this);
   services_.limiter = limiter_.get();
+  if (sharing_) make_sharing(setup);
+}
+
+void worker::make_sharing(const worker_setup& setup) {
+  heartbeat_ = std::make_unique<heartbeat>(
+      wheel_, *sharing_, *limiter_,
+      heartbeat::options{.replicas = setup.config->store.replicas,
+                         .member = setup.member,
+                         .leads = setup.leads,
+                         .board = setup.members,
+                         .fingerprint = [this] { return services_.config->settings->hash; },
+                         .clock = steady_now_us});
 }
 
 void worker::on_settled(const limiter::settled& what) {
@@ -110,6 +139,7 @@ void worker::on_settled(const limiter::settled& what) {
 void worker::run() {
   for (const auto& l : listeners_) l->start();
   sockets_.start();
+  if (heartbeat_) heartbeat_->start();
   arm_wheel();
   io_.run();
   // Sessions and pools go before the stores and sockets they use.
@@ -152,6 +182,7 @@ void worker::settle_soon() {
 }
 
 void worker::arm_wheel() {
+  if (heartbeat_) heartbeat_->watch_leases();
   const std::int64_t wake = wheel_.next_wake_us();
   if (wake < 0 || (wheel_wake_us_ >= 0 && wheel_wake_us_ <= wake)) return;
   wheel_wake_us_ = wake;
@@ -172,6 +203,7 @@ void worker::reload(std::shared_ptr<const settings> config, resolved_endpoints a
   boost::asio::post(io_, [this, config = std::move(config), addresses = std::move(addresses)]() mutable {
     begin_turn();
     services_.config = compile(std::move(config), services_.config.get(), services_, names_, addresses);
+    if (sharing_) sharing_->reload();
     settle();
   });
 }
@@ -204,6 +236,7 @@ void worker::drain() {
     begin_turn();
     for (const auto& l : listeners_) l->close();
     services_.leaving = services_.draining = true;
+    if (sharing_) sharing_->drain();
     sessions_->for_each([](session& s) { s.drain(); });
     settle();
   });
@@ -214,6 +247,7 @@ void worker::cut() {
     begin_turn();
     for (const auto& l : listeners_) l->close();
     services_.leaving = services_.draining = true;
+    if (sharing_) sharing_->drain();
     std::uint64_t busy = 0;
     sessions_->for_each([&busy](session& s) {
       if (s.cut()) ++busy;
@@ -226,12 +260,24 @@ void worker::cut() {
 void worker::stop_when_drained() {
   if (stopping_ || sessions_->size() > 0) return;
   if (limiter_->settlements().outstanding() > 0) return;  // each ends within the store's command_timeout
+  if (sharing_ && !sharing_->settled() && !return_timed_out()) return;
   stopping_ = true;
+  if (heartbeat_) heartbeat_->stop();
   sockets_.stop();
   wheel_timer_.cancel();
   if (redis_ != nullptr) static_cast<limiter::redis_store&>(*store_).shutdown();
   work_.reset();
   io_.stop();
+}
+
+/// Units on their way back hold the end up for a moment; the store may be away.
+bool worker::return_timed_out() {
+  constexpr std::int64_t longest_us = 200'000;
+  const std::int64_t now_us = steady_now_us();
+  if (return_deadline_us_ == 0) return_deadline_us_ = now_us + longest_us;
+  if (now_us >= return_deadline_us_) return true;
+  heartbeat_->look_again();
+  return false;
 }
 
 bool worker::store_available() const noexcept {

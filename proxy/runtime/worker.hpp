@@ -9,6 +9,7 @@
 #include "proxy/downstream/listener.hpp"
 #include "proxy/downstream/session.hpp"
 #include "proxy/runtime/compiled_config.hpp"
+#include "proxy/runtime/heartbeat.hpp"
 #include "proxy/runtime/services.hpp"
 #include "proxy/slots/slot_desk.hpp"
 
@@ -29,6 +30,9 @@ struct worker_setup {
   std::vector<int> listening;                           ///< one descriptor per listener; taken over
   std::shared_ptr<limiter::memory_table> shared_table;  ///< store memory://
   std::shared_ptr<limiter::memory_table> local_table;   ///< failure_mode local
+  std::string member;                                   ///< names this process to others that share the store
+  bool leads = false;                                   ///< this worker sends the process' heartbeat
+  std::shared_ptr<limiter::members_board> members;
   log_ring* access_log = nullptr;
   std::uint32_t max_connections = 0;
   std::size_t number = 0;                       ///< of the worker, from 0
@@ -75,6 +79,8 @@ class worker : private limiter::settlement_observer {
   void stop_when_drained();
   void make_store(const worker_setup& setup);
   void on_settled(const limiter::settled& what) override;
+  void make_sharing(const worker_setup& setup);
+  [[nodiscard]] bool return_timed_out();
 
   metric_names& names_;
   metric_shard& shard_;
@@ -93,13 +99,18 @@ class worker : private limiter::settlement_observer {
   std::unique_ptr<limiter::store> store_;
   const limiter::redis_store* redis_ = nullptr;  // store_, when it is one
   std::unique_ptr<limiter::store> local_store_;
+  std::unique_ptr<limiter::local_share> share_;
+  std::unique_ptr<limiter::sharing_store> sharing_;  // in front of redis_
+  sharing_metrics sharing_metrics_;
   std::unique_ptr<limiter::rate_limiter> limiter_;
+  std::unique_ptr<heartbeat> heartbeat_;  // with sharing_
   std::unique_ptr<session_set> sessions_;
   std::vector<std::unique_ptr<listener>> listeners_;
   std::function<void()> on_stopped_;
   std::int64_t wheel_wake_us_ = -1;  // when wheel_timer_ will fire; -1 = not armed
   bool settle_posted_ = false;
   bool stopping_ = false;
+  std::int64_t return_deadline_us_ = 0;  // of leased units, when everything else is done
   std::atomic<std::uint64_t> cut_requests_{0};
 };
 

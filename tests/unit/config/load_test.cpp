@@ -429,7 +429,7 @@ TEST_CASE("an unknown key is shown with its caret, a suggestion and the keys the
         "7 |     brust: 100\n"
         "  |     ^^^^^ did you mean `burst`?\n"
         "  = help: keys of a rule: name match key missing fallback limit burst algorithm timezone cost "
-        "cost_from count response_cost failure_mode headers\n");
+        "cost_from count response_cost sharing failure_mode headers\n");
   CHECK(loaded.problems[0].path == "rules[0].brust");
 }
 
@@ -473,8 +473,7 @@ TEST_CASE("every key that this release does not have is refused") {
                            "identity: {user: [{header: X, claim: sub}]}",
                            "access_log: {redact: []}",
                            "log: {to: stderr}",
-                           "rules: [{name: r, key: [client_ip], limit: 1/second, mode: shadow}]",
-                           "rules: [{name: r, key: [client_ip], limit: 1/second, sharing: strict}]"}) {
+                           "rules: [{name: r, key: [client_ip], limit: 1/second, mode: shadow}]"}) {
     CAPTURE(text);
     CHECK(codes_of(load(std::string{head} + text + "\n")).find("E0312") != std::string::npos);
   }
@@ -611,6 +610,8 @@ const std::vector<provocation>& provocations() {
       {"E0502", h + "store: {url: \"redis://h\", password_file: /dev/null}\n"},
       {"E0502", h + "hash_key_file: /dev/null\n"},
       {"W0107", r + "}]\n"},
+      {"W0108", h + "store: {url: \"redis://h\", replicas: 20}\nrules: [{name: r, key: [client_ip], limit: "
+                    "10/minute, sharing: balanced}]\n"},
       {"W0110", h},
       {"W0203", r + "}]\n"},
       {"W0204", h + "identity: {user: [{header: X-U}]}\nrules: [{name: r, key: [user], missing: skip, limit: "

@@ -13,6 +13,7 @@ class fake_store final : public store {
  public:
   void execute(operation op, std::span<const charge> charges, store_waiter& waiter) override {
     ++calls;
+    if (op == operation::take) ++takes;
     last_operation = op;
     last_charges.assign(charges.begin(), charges.end());
     last_rules.clear();
@@ -34,6 +35,7 @@ class fake_store final : public store {
   bool later = false;
 
   int calls = 0;
+  int takes = 0;
   operation last_operation = operation::peek;
   std::vector<charge> last_charges;
   std::vector<rule> last_rules;
@@ -185,7 +187,7 @@ TEST_CASE("failure mode local asks the local store for the local rules together"
   h.local.states = {denied(30), denied(40)};
   const rule other = make_rule(3, failure_mode::local);
   h.decide({&local_rule, &allow_rule, &other});
-  CHECK(h.local.calls == 1);
+  CHECK(h.local.takes == 1);
   CHECK(h.local.last_operation == operation::take);
   CHECK(h.local.last_charges.size() == 2);
   CHECK(h.result().verdict == verdict::deny);
@@ -225,7 +227,8 @@ TEST_CASE("one replica decides locally by the whole rule") {
   h.primary.error = errc::timeout;
   h.local.states = {allowed(3)};
   h.decide({&local_rule});
-  CHECK(h.local.last_charges[0].matched == &local_rule);
+  CHECK(h.local.last_rules[0].quota == local_rule.quota);
+  CHECK(h.local.last_charges[0].cost == 1);
 }
 
 TEST_CASE("several replicas decide locally by their share, also after a reload") {
@@ -233,7 +236,7 @@ TEST_CASE("several replicas decide locally by their share, also after a reload")
   h.primary.error = errc::timeout;
   h.local.states = {allowed(3)};
   h.decide({&local_rule});
-  CHECK(h.local.last_rules[0].quota == quota_share(local_rule.quota, 4));
+  CHECK(h.local.last_rules[0].quota == part_of(local_rule.quota, 4).quota);
   CHECK(h.local.last_rules[0].rid == local_rule.rid);
   const rule* const share = h.local.last_charges[0].matched;
 
@@ -245,7 +248,7 @@ TEST_CASE("several replicas decide locally by their share, also after a reload")
   rule changed =
       make_rule(local_rule.index, failure_mode::local, {.limit = 80, .period_us = 1'000'000, .burst = 40});
   h.decide({&changed});
-  CHECK(h.local.last_rules[0].quota == quota_share(changed.quota, 4));
+  CHECK(h.local.last_rules[0].quota == part_of(changed.quota, 4).quota);
   changed.name = "renamed";
   changed.rid = make_rule_id(changed.name);
   h.decide({&changed});
@@ -258,30 +261,6 @@ TEST_CASE("several replicas decide locally by their share, also after a reload")
   h.decide({&changed, &far});
   CHECK(h.local.last_rules[0].rid == changed.rid);
   CHECK(h.local.last_rules[1].rid == far.rid);
-}
-
-TEST_CASE("a share stretches the period and divides the burst") {
-  const quota whole{.limit = 10, .period_us = 1'000'000, .burst = 25};
-  CHECK(quota_share(whole, 1) == whole);
-  CHECK(quota_share(whole, 4) == quota{.limit = 10, .period_us = 4'000'000, .burst = 6});
-  CHECK(quota_share(whole, 100) == quota{.limit = 10, .period_us = 100'000'000, .burst = 1});
-}
-
-TEST_CASE("a window's share is a token bucket") {
-  const quota window{
-      .algorithm = algorithm::sliding_window_log, .limit = 10, .period_us = 1'000'000, .burst = 10};
-  CHECK(quota_share(window, 1) == window);
-  CHECK(quota_share(window, 2) == quota{.limit = 10, .period_us = 2'000'000, .burst = 5});
-}
-
-TEST_CASE("every share can be computed exactly") {
-  const quota yearly{.limit = 1, .period_us = 31'536'000'000'000, .burst = 1};
-  REQUIRE(validate(yearly).problem == quota_problem::none);
-  const quota share = quota_share(yearly, 1'000'000);
-  CHECK(validate(share).problem == quota_problem::none);
-  CHECK(share.period_us > yearly.period_us);
-  const quota tight{.limit = 1, .period_us = (std::int64_t{1} << 51) + 1, .burst = 1};
-  CHECK(quota_share(tight, 8).period_us == tight.period_us);
 }
 
 TEST_CASE("an answer may come later") {

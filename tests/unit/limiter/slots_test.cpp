@@ -237,15 +237,6 @@ TEST_CASE("a client that leaves while the store is asked has its slot released b
   CHECK(h.held(here, h.local_table) == 0);
 }
 
-TEST_CASE("this process' share of slots is a share of slots") {
-  const quota whole = slot_rule("s", 10).quota;
-  const quota part = quota_share(whole, 3);
-  CHECK(part.algorithm == algorithm::concurrency);
-  CHECK(part.limit == 3);
-  CHECK(part.period_us == whole.period_us);
-  CHECK(quota_share(whole, 100).limit == 1);
-}
-
 TEST_CASE("a million requests that end in any way leave no slot behind") {
   house h;
   const rule shared = slot_rule("s", 8);

@@ -2,6 +2,7 @@
 // Fixed windows, calendar windows and the sliding counter.
 #include "algorithm_checks.hpp"
 #include "limiter/limiter.hpp"
+#include "limiter/sharing/local_share.hpp"
 #include "limiter/time_zone.hpp"
 
 using namespace weir::limiter;
@@ -105,11 +106,11 @@ TEST_CASE("calendar window: another zone at a reload ends with the window that i
 }
 
 TEST_CASE("the share of a window is a bucket, also of a calendar window; slots are divided") {
-  const quota part = quota_share(daily(10, "Europe/Berlin"), 2);
+  const auto [part, units] = part_of(daily(10, "Europe/Berlin"), 2);
   CHECK(part.algorithm == algorithm::token_bucket);
   CHECK(part.calendar == calendar_unit::none);
   CHECK(part.zone == nullptr);
-  CHECK(part.burst == 5);
-  const quota slots = quota_share({algorithm::concurrency, 10, 30 * second, 10}, 3);
+  CHECK(part.burst == 5 * units);
+  const quota slots = part_of({algorithm::concurrency, 10, 30 * second, 10}, 3).quota;
   CHECK(slots == quota{algorithm::concurrency, 3, 30 * second, 3});
 }

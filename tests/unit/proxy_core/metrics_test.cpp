@@ -70,6 +70,9 @@ TEST_CASE("a rule exports all its decision values at 0 from the start") {
   CHECK(s.has(R"(weir_failure_mode_decisions_total{rule="burst",mode="local"} 0)"));
   CHECK(s.has(R"(weir_degraded_admitted_total{rule="burst"} 0)"));
   CHECK(s.has(R"(weir_near_limit_total{rule="burst"} 0)"));
+  CHECK(s.has(R"(weir_denial_cache_hits_total{rule="burst"} 0)"));
+  CHECK(s.has(R"(weir_leased_units{rule="burst"} 0)"));
+  CHECK(s.has("weir_members 1"));
 }
 
 TEST_CASE("counters of a rule are the sum over all workers") {

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// A table of what is known per subject and rule, bounded: subjects are chosen by clients.
+#pragma once
+
+#include "limiter/decision.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <vector>
+
+namespace weir::limiter {
+
+/// Names one rule's state of one subject.
+struct entry_key {
+  subject_key subject;
+  std::array<char, 4> rid{};
+  friend bool operator==(const entry_key&, const entry_key&) = default;
+};
+
+[[nodiscard]] inline entry_key key_of(const charge& c) noexcept {
+  return {c.subject, c.matched->rid.id};
+}
+
+/// Least-recently-used table. Values never move; memory grows with use, up to `capacity` entries. Not
+/// thread-safe.
+template <class Value>
+class bounded_lru {
+ public:
+  /// `secret` keys the hash, so that nobody can aim many subjects at one bucket.
+  bounded_lru(std::size_t capacity, std::uint64_t secret) : capacity_(capacity), secret_(secret | 1) {}
+
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] bool full() const noexcept { return size_ >= capacity_; }
+
+  /// Null when absent. What is found becomes the most recently used.
+  [[nodiscard]] Value* find(const entry_key& key) noexcept {
+    const std::uint32_t i = locate(key);
+    if (i == none) return nullptr;
+    touch(i);
+    return &nodes_[i].value;
+  }
+
+  /// The entry that was not used for the longest time; the table must not be empty.
+  [[nodiscard]] const entry_key& oldest_key() const noexcept { return nodes_[oldest_].key; }
+  [[nodiscard]] Value& oldest() noexcept { return nodes_[oldest_].value; }
+
+  /// A fresh value for a key that is absent, in a table that is not full.
+  Value& insert(const entry_key& key) {
+    if (size_ + 1 > buckets_.size()) grow();
+    std::uint32_t i = free_;
+    if (i == none) {
+      i = static_cast<std::uint32_t>(nodes_.size());
+      nodes_.emplace_back();
+    } else {
+      free_ = nodes_[i].chain;
+    }
+    node& n = nodes_[i];
+    n.key = key;
+    n.value = Value{};
+    std::uint32_t& bucket = buckets_[bucket_of(key)];
+    n.chain = bucket;
+    bucket = i;
+    link_newest(i);
+    ++size_;
+    return n.value;
+  }
+
+  void erase(const entry_key& key) noexcept {
+    if (buckets_.empty()) return;
+    std::uint32_t* link = &buckets_[bucket_of(key)];
+    while (*link != none && !(nodes_[*link].key == key)) link = &nodes_[*link].chain;
+    if (*link == none) return;
+    const std::uint32_t i = *link;
+    *link = nodes_[i].chain;
+    unlink(i);
+    nodes_[i].chain = free_;
+    free_ = i;
+    --size_;
+  }
+
+  void clear() noexcept {
+    nodes_.clear();
+    buckets_.clear();
+    newest_ = oldest_ = free_ = none;
+    size_ = 0;
+  }
+
+  /// Every value, newest first. `visit` must not change the table.
+  template <class Visitor>
+  void for_each(Visitor visit) {
+    for (std::uint32_t i = newest_; i != none; i = nodes_[i].older) visit(nodes_[i].key, nodes_[i].value);
+  }
+
+ private:
+  static constexpr std::uint32_t none = ~std::uint32_t{0};
+  struct node {
+    entry_key key;
+    std::uint32_t chain = none;  // next in the bucket or the free list
+    std::uint32_t newer = none, older = none;
+    Value value{};
+  };
+
+  [[nodiscard]] std::size_t bucket_of(const entry_key& key) const noexcept {
+    std::array<std::uint64_t, 3> words{};
+    std::memcpy(words.data(), key.subject.text.data(), key.subject.text.size());
+    std::uint64_t id = 0;
+    std::memcpy(&id, key.rid.data(), key.rid.size());
+    std::uint64_t h = secret_;
+    for (const std::uint64_t word : {words[0], words[1], words[2] ^ (id << 17)}) {
+      h = (h ^ word) * 0x9e3779b97f4a7c15u;
+      h ^= h >> 29;
+    }
+    return static_cast<std::size_t>((h * secret_) >> 20) & (buckets_.size() - 1);
+  }
+
+  [[nodiscard]] std::uint32_t locate(const entry_key& key) const noexcept {
+    if (buckets_.empty()) return none;
+    std::uint32_t i = buckets_[bucket_of(key)];
+    while (i != none && !(nodes_[i].key == key)) i = nodes_[i].chain;
+    return i;
+  }
+
+  void grow() {
+    constexpr std::size_t smallest = 16;
+    buckets_.assign(buckets_.empty() ? smallest : buckets_.size() * 2, none);
+    for (std::uint32_t i = newest_; i != none; i = nodes_[i].older) {
+      std::uint32_t& bucket = buckets_[bucket_of(nodes_[i].key)];
+      nodes_[i].chain = bucket;
+      bucket = i;
+    }
+  }
+
+  void link_newest(std::uint32_t i) noexcept {
+    nodes_[i].newer = none;
+    nodes_[i].older = newest_;
+    if (newest_ != none) nodes_[newest_].newer = i;
+    newest_ = i;
+    if (oldest_ == none) oldest_ = i;
+  }
+  void unlink(std::uint32_t i) noexcept {
+    const node& n = nodes_[i];
+    (n.newer == none ? newest_ : nodes_[n.newer].older) = n.older;
+    (n.older == none ? oldest_ : nodes_[n.older].newer) = n.newer;
+  }
+  void touch(std::uint32_t i) noexcept {
+    if (i == newest_) return;
+    unlink(i);
+    link_newest(i);
+  }
+
+  std::size_t capacity_;
+  std::uint64_t secret_;
+  std::deque<node> nodes_;
+  std::vector<std::uint32_t> buckets_;
+  std::uint32_t newest_ = none, oldest_ = none, free_ = none;
+  std::size_t size_ = 0;
+};
+
+}  // namespace weir::limiter

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limiter/sharing/degraded.hpp"
+
+#include "limiter/algorithms/integer.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace weir::limiter {
+namespace {
+
+bool is_failed(std::uint32_t failed, std::size_t i) noexcept {
+  return (failed >> i & 1) != 0;
+}
+
+/// What a rule that lets a request pass without counting it looks like: never used.
+rule_state untouched(const rule& r) noexcept {
+  rule_state state;
+  state.remaining = r.quota.burst;
+  return state;
+}
+
+std::int64_t steady_us() {
+  using namespace std::chrono;
+  return duration_cast<microseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+/// After this time units used by nobody else are back, and telling of them would change nothing.
+bool forgotten(const quota& q, std::int64_t units, std::int64_t age_us) noexcept {
+  return static_cast<wide>(age_us) * q.limit >= static_cast<wide>(units) * q.period_us;
+}
+
+}  // namespace
+
+degraded_mode::degraded_mode(store& shared, store& local, options o)
+    : shared_(shared),
+      options_(std::move(o)),
+      shares_(local, options_.seed),
+      calls_(shared, options_.max_reports),
+      usage_(options_.max_usage, options_.seed) {
+  if (!options_.clock) options_.clock = steady_us;
+}
+
+/// The grace runs from the first failure. It is over until the store has answered for as long without one:
+/// a store that flaps does not begin it anew each time.
+void degraded_mode::note_failure() {
+  const std::int64_t now_us = options_.clock();
+  if (failing_since_us_ < 0) failing_since_us_ = now_us;
+  answering_since_us_ = -1;
+  grace_over_ = options_.allow_grace_us >= 0 && now_us - failing_since_us_ >= options_.allow_grace_us;
+}
+
+void degraded_mode::note_answer() noexcept {
+  const std::int64_t now_us = options_.clock();
+  if (answering_since_us_ < 0) answering_since_us_ = now_us;
+  if (now_us - answering_since_us_ >= std::max<std::int64_t>(0, options_.allow_grace_us))
+    failing_since_us_ = -1;
+}
+
+failure_mode degraded_mode::mode_of(const rule& r) const noexcept {
+  return r.failure_mode == failure_mode::allow && grace_over_ ? failure_mode::deny : r.failure_mode;
+}
+
+bool degraded_mode::decide(std::span<const charge> charges, std::uint32_t failed, errc failure,
+                           decision& result) {
+  note_failure();
+  result.failure = failure;
+  result.failed = failed;
+  result.mode = failure_mode::allow;
+  charge_list local;
+  for (std::size_t i = 0; i < charges.size(); ++i) {
+    if (!is_failed(failed, i)) continue;
+    const failure_mode mode = mode_of(*charges[i].matched);
+    if (mode == failure_mode::deny) {
+      give_back(charges, failed, result);
+      result.mode = failure_mode::deny;
+      result.reason = decision_reason::store_failed;
+      result.verdict = verdict::deny;
+      result.limiting = static_cast<int>(i);
+      result.states.clear();
+      return false;
+    }
+    if (mode == failure_mode::local) local.push_back(charges[i]);
+  }
+  const bool all_failed = result.states.empty();
+  result.states.resize(charges.size());
+  bool denied = false;
+  for (std::size_t i = 0; i < charges.size(); ++i) {
+    if (is_failed(failed, i)) result.states[i] = untouched(*charges[i].matched);
+    denied = denied || !result.states[i].allowed;
+  }
+  if (denied) return true;  // by a rule that was answered; the others need not count the request
+  if (local.empty()) {
+    if (all_failed) {
+      result.reason = decision_reason::store_failed;
+      result.states.clear();
+    }
+    return !all_failed;
+  }
+
+  result.mode = failure_mode::local;
+  store_reply answer;
+  if (shares_.take(local, members_, options_.last_known, answer) != errc::ok) {
+    give_back(charges, failed, result);  // no limit is ever lifted silently
+    result.reason = decision_reason::store_failed;
+    result.verdict = verdict::deny;
+    result.states.clear();
+    return false;
+  }
+  const rule_state* next = answer.states.data();
+  for (std::size_t i = 0; i < charges.size(); ++i) {
+    if (!is_failed(failed, i) || mode_of(*charges[i].matched) != failure_mode::local) continue;
+    denied = denied || !next->allowed;
+    result.states[i] = *next++;
+  }
+  if (denied) {
+    give_back(charges, failed, result);
+  } else {
+    for (const charge& c : local) note_usage(c);
+  }
+  return true;
+}
+
+/// What the store took before the request was denied here.
+void degraded_mode::give_back(std::span<const charge> charges, std::uint32_t failed, const decision& result) {
+  charge_list taken;
+  for (std::size_t i = 0; i < charges.size() && i < result.states.size(); ++i) {
+    if (is_failed(failed, i)) continue;
+    if (!result.states[i].allowed) return;  // nothing was taken
+    taken.push_back(charges[i]);
+    taken.back().charged_at_us = result.now_us;
+  }
+  if (!taken.empty()) calls_.send(operation::refund, taken);
+}
+
+void degraded_mode::note_usage(const charge& c) {
+  if (c.cost == 0 || c.matched->quota.algorithm == algorithm::concurrency) return;
+  const entry_key key = key_of(c);
+  usage* known = usage_.find(key);
+  if (known == nullptr) {
+    if (usage_.full()) usage_.erase(usage_.oldest_key());
+    known = &usage_.insert(key);
+    known->since_us = options_.clock();
+  }
+  if (!known->of || known->of->rid != c.matched->rid || known->of->quota != c.matched->quota) {
+    known->of = std::make_shared<const rule>(*c.matched);
+  }
+  known->units = std::min(known->units + c.cost, c.matched->quota.burst);
+}
+
+void degraded_mode::report_usage(std::span<const charge> charges) {
+  if (!shared_.available()) return;
+  for (const charge& c : charges) {
+    const entry_key key = key_of(c);
+    if (const usage* known = usage_.find(key)) {
+      if (report_one(key, *known)) usage_.erase(key);
+    }
+  }
+  constexpr int with_each_request = 4;
+  for (int i = 0; i < with_each_request && usage_.size() > 0; ++i) {
+    const entry_key key = usage_.oldest_key();
+    if (!report_one(key, usage_.oldest())) return;
+    usage_.erase(key);
+  }
+}
+
+bool degraded_mode::report_one(const entry_key& key, const usage& u) {
+  if (forgotten(u.of->quota, u.units, options_.clock() - u.since_us)) return true;
+  const charge used{.matched = u.of.get(), .subject = key.subject, .cost = u.units};
+  return calls_.send(operation::take_upto, {&used, 1});
+}
+
+}  // namespace weir::limiter

@@ -31,6 +31,8 @@ enum class operation : std::uint8_t { take, peek, refund, take_upto };
 
 /// State of one rule after the operation. Never -1 but where said.
 struct rule_state {
+  /// Not ok: the part of the store that holds this rule gave no answer, and nothing else here means anything.
+  errc error = errc::ok;
   bool allowed = true;              ///< this rule alone would allow
   std::int64_t remaining = 0;       ///< largest m such that take(m) right after is allowed
   std::int64_t retry_after_us = 0;  ///< 0 when allowed; -1 = never (cost above capacity)
@@ -39,7 +41,10 @@ struct rule_state {
   std::int64_t used = 0;            ///< D: used credits (token_bucket), units or held slots
 };
 
-/// Answer of a store: one state per charge, in the order of the charges.
+/// Answer of a store: one state per charge, in the order of the charges. A store of several servers may
+/// answer for some of them only (rule_state::error). Then what the others say holds: when one of them denies,
+/// nothing stays charged; when all of them allow, they are charged, and whoever denies the request for the
+/// sake of the silent ones gives them back (store::give_back).
 struct store_reply {
   std::int64_t now_us = 0;  ///< the store's clock at the decision, microseconds since the Unix epoch
   boost::container::small_vector<rule_state, 4> states;

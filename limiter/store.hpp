@@ -2,18 +2,18 @@
 // A store owns the state of every subject and the clock that judges it.
 #pragma once
 
+#include "limiter/decision.hpp"
+
 #include <cstdint>
 #include <span>
-
-#include "limiter/decision.hpp"
 
 namespace weir::limiter {
 
 /// Receives the answer of one store call. Embedded in the caller's request; never owned by the store.
 class store_waiter {
  public:
-  /// Called exactly once per execute(), on the caller's thread: inside execute() (memory store, immediate errors) or
-  /// later from the worker's loop. `error != ok`: `reply` is empty.
+  /// Called exactly once per execute(), on the caller's thread: inside execute() (memory store, immediate
+  /// errors) or later from the worker's loop. `error != ok`: `reply` is empty.
   virtual void on_store_reply(errc error, const store_reply& reply) = 0;
 
   /// Set by an asynchronous store while it holds this waiter; used by cancel().
@@ -29,12 +29,23 @@ class store {
  public:
   virtual ~store() = default;
 
-  /// Applies `op` to all charges at one instant, all or none: a take is committed only if every charge is allowed.
-  /// `charges` must stay valid until the answer or cancel(). At least one charge, at most 32.
+  /// Applies `op` to all charges at one instant, all or none: a take is committed only if every charge is
+  /// allowed. `charges` must stay valid until the answer or cancel(). At least one charge, at most 32.
   virtual void execute(operation op, std::span<const charge> charges, store_waiter& waiter) = 0;
 
-  /// Forgets a waiter whose answer has not come. A command not yet written is not sent; a written one is charged.
+  /// Forgets a waiter whose answer has not come. A command not yet written is not sent; a written one is
+  /// charged.
   virtual void cancel(store_waiter& waiter) noexcept = 0;
+
+  /// Refunds charges that were taken, once and without telling anybody: what became of it is not known to the
+  /// caller, and it is never repeated. The store copies what it needs. This default is for stores that answer
+  /// inside execute().
+  virtual void give_back(std::span<const charge> charges) {
+    struct silent final : store_waiter {
+      void on_store_reply(errc, const store_reply&) override {}
+    } nobody;
+    execute(operation::refund, charges, nobody);
+  }
 
   /// True while commands are expected to be answered (gauge weir_store_up).
   [[nodiscard]] virtual bool available() const noexcept = 0;

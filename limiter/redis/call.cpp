@@ -61,7 +61,9 @@ void call_group::compact() noexcept {
 void member_reply(const store_reply& whole, std::size_t position, std::size_t size, std::size_t admitted,
                   std::span<const charge> charges, store_reply& out) {
   out = whole;
-  if (size == 1 || position >= admitted) return;
+  if (size == 1) return;
+  out.admitted = 0;
+  if (position >= admitted) return;
   const auto later = static_cast<std::int64_t>(admitted - position - 1);
   for (std::size_t i = 0; i < out.states.size(); ++i) {
     rule_state& state = out.states[i];
@@ -69,6 +71,7 @@ void member_reply(const store_reply& whole, std::size_t position, std::size_t si
     state.retry_after_us = 0;
     state.remaining += later * charges[i].cost;
   }
+  out.admitted = 1;
 }
 
 void call_queue::push(call& waiting) {

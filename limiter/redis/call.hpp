@@ -31,8 +31,9 @@ struct call {
   operation op = operation::take;
   std::span<const charge> charges;  ///< all on one node; valid as long as the call is held
   clock::time_point deadline;
-  bool asking = false;      ///< the slot is moving here: ASKING goes first
-  std::uint8_t healed = 0;  ///< how often NOSCRIPT sent it again; kept by the node
+  bool asking = false;             ///< the slot is moving here: ASKING goes first
+  std::uint8_t healed = 0;         ///< how often NOSCRIPT sent it again; kept by the node
+  std::uint8_t moved_windows = 0;  ///< how often its calendar windows were wrong; kept by the node
 
   /// The last word about this call; it may be sent again, also from inside.
   virtual void on_done(const call_answer& answer) = 0;

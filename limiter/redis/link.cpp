@@ -14,6 +14,7 @@ namespace {
 /// NOSCRIPT means "not executed", so sending again is safe. Twice is enough even while somebody flushes
 /// scripts all the time: the second time the command brings the script itself.
 constexpr std::uint8_t most_healings = 2;
+constexpr std::uint8_t most_window_moves = 2;
 
 }  // namespace
 
@@ -60,9 +61,10 @@ void node::link::write(std::vector<call_group>&& batch, clock::time_point now) {
 
 void node::link::append_decision(std::string& out, call_group&& group, bool with_text) {
   const call& first = *group.first();
-  append_decide(out, with_text ? "EVAL" : "EVALSHA", with_text ? lua::decide_script() : lua::decide_sha1(),
-                node_.plan_->settings.key_prefix, first.op, first.charges);
   const std::size_t places = group.members.size();
+  append_decide(out, with_text ? "EVAL" : "EVALSHA", with_text ? lua::decide_script() : lua::decide_sha1(),
+                node_.plan_->settings.key_prefix, first.op, first.charges, static_cast<std::int64_t>(places),
+                node_.store_now_us(clock::now()));
   const auto deadline = group.deadline();
   node_.in_flight_ += places;
   if (places > 1) add(node_.environment_->counters.merged, places - 1);
@@ -70,6 +72,7 @@ void node::link::append_decision(std::string& out, call_group&& group, bool with
         .group = std::move(group),
         .places = places,
         .charges = first.charges.size(),
+        .op = first.op,
         .deadline = *deadline});
 }
 
@@ -80,6 +83,7 @@ void node::link::append_control(std::string& out, sent_command::kind type,
         .group = {},
         .places = 0,
         .charges = 0,
+        .op = operation::take,
         .deadline = clock::now() + node_.plan_->settings.command_timeout});
 }
 
@@ -158,11 +162,13 @@ void node::link::on_decision(sent_command command, const reply& answer) {
   if (answer.type == reply::kind::error) return on_error_reply(std::move(command), answer.text);
   store_reply& reply = node_.reply_;
   reply.states.clear();
-  if (answer.type != reply::kind::integers || !parse_decide(answer.integers, command.charges, reply))
+  if (answer.type != reply::kind::integers || !parse_decide(answer.integers, command.op, command.charges,
+                                                            reply, static_cast<std::int64_t>(command.places)))
     return condemn(std::move(command), errc::protocol, "unexpected reply to a decision");
   reconnect_.answered();
   node_.answered_well();
-  const std::size_t admitted = command.places;
+  node_.set_store_clock(reply.now_us, clock::now());
+  const auto admitted = static_cast<std::size_t>(reply.admitted);
   for (std::size_t i = 0; i < command.places && !node_.stopped_; ++i) {
     call* const member = command.group.members[i];
     if (member == nullptr) continue;
@@ -177,6 +183,7 @@ void node::link::on_decision(sent_command command, const reply& answer) {
 void node::link::on_error_reply(sent_command command, std::string_view text) {
   const errc error = classify_error(text);
   if (error == errc::noscript && heal(command)) return;
+  if (error == errc::window && move_windows(command, text)) return;
   const std::string_view code = error_code(text);
   // A replica stays one, and a lost login stays lost, for as long as this connection lives.
   if (error == errc::readonly || code == "NOAUTH") return condemn(std::move(command), error, code);
@@ -203,6 +210,20 @@ bool node::link::heal(sent_command& command) {
   if (first->healed == most_healings) return false;
   for (call* const member : command.group.members) {
     if (member != nullptr) ++member->healed;
+  }
+  node_.send_again(std::move(command.group));
+  return true;
+}
+
+/// The server's clock lies in no calendar window of the call, which was not executed: computes them anew from
+/// what it says the time is.
+bool node::link::move_windows(sent_command& command, std::string_view text) {
+  const auto now_us = window_error_now(text);
+  call* const first = command.group.first();
+  if (!now_us || first == nullptr || first->moved_windows == most_window_moves) return false;
+  node_.set_store_clock(*now_us, clock::now());
+  for (call* const member : command.group.members) {
+    if (member != nullptr) ++member->moved_windows;
   }
   node_.send_again(std::move(command.group));
   return true;

@@ -56,6 +56,7 @@ class node::link final : public connection::owner {
     call_group group;
     std::size_t places = 0;   // members when it left
     std::size_t charges = 0;  // of each
+    operation op = operation::take;
     clock::time_point deadline;
   };
 
@@ -78,6 +79,7 @@ class node::link final : public connection::owner {
   void on_error_reply(sent_command command, std::string_view text);
   void condemn(sent_command command, errc reason, std::string_view cause);
   [[nodiscard]] bool heal(sent_command& command);
+  [[nodiscard]] bool move_windows(sent_command& command, std::string_view text);
   void fail_sent(errc reason);
   [[nodiscard]] std::optional<clock::time_point> earliest_sent() const noexcept;
   void after_replies();

@@ -86,7 +86,7 @@ void node::send(call& what) {
     return what.on_done({.error = last_failure_, .reply = nullptr, .text = {}, .sent = false});
   if (waiting_.size() + in_flight_ >= plan_->settings.max_in_flight)
     return what.on_done({.error = errc::overloaded, .reply = nullptr, .text = {}, .sent = false});
-  what.healed = 0;
+  what.healed = what.moved_windows = 0;
   waiting_.push(what);
   add(environment_->counters.waiting, 1);
   wake_by(what.deadline);
@@ -262,6 +262,19 @@ void node::shutdown() {
 }
 
 // ---- Breaker -----------------------------------------------------------------------
+
+std::int64_t node::store_now_us(clock::time_point now) const noexcept {
+  using std::chrono::duration_cast;
+  using std::chrono::microseconds;
+  if (clock_offset_us_)
+    return duration_cast<microseconds>(now.time_since_epoch()).count() + *clock_offset_us_;
+  return duration_cast<microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+void node::set_store_clock(std::int64_t now_us, clock::time_point now) noexcept {
+  clock_offset_us_ =
+      now_us - std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count();
+}
 
 void node::answered_well() {
   last_error_reply_ = errc::ok;

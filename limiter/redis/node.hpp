@@ -106,6 +106,10 @@ class node : public std::enable_shared_from_this<node> {
   void link_lost(link& which, bool was_up, bool was_busy, errc reason);
   void drop_retired() noexcept;
 
+  /// What the server's clock shows, as far as its last reply tells; this machine's before the first.
+  [[nodiscard]] std::int64_t store_now_us(clock::time_point now) const noexcept;
+  void set_store_clock(std::int64_t now_us, clock::time_point now) noexcept;
+
   void answered_well();
   void judge_error(errc error, std::string_view code);
   void note_failure(errc reason);
@@ -145,6 +149,8 @@ class node : public std::enable_shared_from_this<node> {
   std::size_t in_flight_ = 0;  // calls in commands that have left
   bool flush_posted_ = false;
   store_reply reply_, own_reply_;
+
+  std::optional<std::int64_t> clock_offset_us_;  // the server's clock less the steady one
 
   breaker breaker_;
   std::unique_ptr<probe_call> probe_;

@@ -61,6 +61,7 @@ charge_list refund_of(operation op, const part_result& part, std::span<const cha
 void join(std::span<const charge_group> groups, std::span<const part_result* const> parts, operation op,
           std::span<const charge> charges, bool given_back, store_reply& out) {
   out.now_us = 0;
+  out.admitted = given_back ? 0 : 1;
   out.states.assign(charges.size(), rule_state{});
   for (std::size_t g = 0; g < groups.size(); ++g) {
     const part_result& part = *parts[g];

@@ -25,8 +25,9 @@ class memory_table {
   memory_table(const memory_table&) = delete;
   memory_table& operator=(const memory_table&) = delete;
 
-  /// Applies `op` to all charges at one instant, all or none. Never fails.
-  void execute(operation op, std::span<const charge> charges, store_reply& reply);
+  /// Applies `op` to all charges at one instant, all or none (refund and renew: each charge by itself). `k` >
+  /// 1, only with take: k equal requests one after the other, see store_reply. Never fails.
+  void execute(operation op, std::span<const charge> charges, store_reply& reply, std::int64_t k = 1);
 
   [[nodiscard]] std::int64_t keys() const noexcept;       ///< entries held now
   [[nodiscard]] std::int64_t evictions() const noexcept;  ///< live entries dropped at the bound

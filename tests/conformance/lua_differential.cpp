@@ -116,13 +116,13 @@ class trial {
     store_reply twin;
     table_.execute(op, charges, twin);
     command_.clear();
-    redis::append_decide(command_, "EVALSHA", "sha", "rl:", op, charges, now_us_);
+    redis::append_decide(command_, "EVALSHA", "sha", "rl:", op, charges, 1, now_us_, now_us_);
     host_.now_us = now_us_;
     const std::int64_t writes_before = host_.writes;
     const lua_host::result reply = host_.evaluate(command_);
     if (!reply.error.empty()) return report("script error: " + reply.error);
     store_reply script;
-    if (!redis::parse_decide(reply.integers, charges.size(), script)) return report("impossible reply");
+    if (!redis::parse_decide(reply.integers, op, charges.size(), script)) return report("impossible reply");
     if (!same(twin, script)) return report(describe(op, charges, twin, script));
     const bool denied =
         std::any_of(twin.states.begin(), twin.states.end(), [](const auto& s) { return !s.allowed; });
@@ -216,7 +216,7 @@ class trial {
                                                 return x.allowed == y.allowed && x.remaining == y.remaining &&
                                                        x.retry_after_us == y.retry_after_us &&
                                                        x.reset_after_us == y.reset_after_us &&
-                                                       x.granted == y.granted;
+                                                       x.granted == y.granted && x.used == y.used;
                                               });
   }
 

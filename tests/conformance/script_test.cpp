@@ -37,8 +37,12 @@ struct script {
   lua_host host{weir::tests::script_with_argument_clock()};
 
   lua_host::result run(const std::string& op, const std::vector<words>& rules, std::int64_t at_us = now_us) {
-    words arguments{op};
-    for (const words& rule : rules) arguments.insert(arguments.end(), rule.begin(), rule.end());
+    words arguments{op, "1"};
+    for (const words& rule : rules) {
+      arguments.insert(arguments.end(), rule.begin(), rule.end());
+      if (op == "refund" && rule.size() > 4)
+        arguments.insert(arguments.end() - static_cast<std::ptrdiff_t>(rule.size() - 4), "0");
+    }
     arguments.push_back(text(at_us));
     return host.evaluate({key, log_key}, arguments);
   }

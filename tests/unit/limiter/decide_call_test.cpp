@@ -58,9 +58,10 @@ std::vector<std::string> arguments_of(std::string_view resp) {
   return resp.empty() ? arguments : std::vector<std::string>{};
 }
 
-std::vector<std::string> command(operation op, std::vector<charge> charges, std::int64_t clock_us = -1) {
+std::vector<std::string> command(operation op, std::vector<charge> charges, std::int64_t clock_us = -1,
+                                 std::int64_t k = 1) {
   std::string out;
-  redis::append_decide(out, "EVALSHA", "sha", "rl:", op, charges, clock_us);
+  redis::append_decide(out, "EVALSHA", "sha", "rl:", op, charges, k, 0, clock_us);
   return arguments_of(out);
 }
 
@@ -70,8 +71,8 @@ using words = std::vector<std::string>;
 
 TEST_CASE("one token bucket: key, name, cost and credits") {
   CHECK(command(operation::take, {charge_of(first, subject_a, 3)}) ==
-        words{"EVALSHA", "sha", "1", "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}", "take", "t", "1", "Ab-d042", "3", "1",
-              "10000", "500000"});
+        words{"EVALSHA", "sha", "1", "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}", "take", "1", "t", "1", "Ab-d042", "3",
+              "1", "10000", "500000"});
 }
 
 TEST_CASE("rules of one subject share its key; a log has its own with the same hash tag") {
@@ -84,6 +85,7 @@ TEST_CASE("rules of one subject share its key; a log has its own with the same h
               "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}:llog0",
               "rl:1:{BBBBBBBBBBBBBBBBBBBBBB}",
               "take_upto",
+              "1",
               "t",
               "1",
               "Ab-d042",
@@ -140,7 +142,7 @@ TEST_CASE("a reply has two integers and five per charge") {
 TEST_CASE("an allowed take is read") {
   const std::array<std::int64_t, 12> integers{1'800'000'000'000'000, 1, 1, 9, 0, 100, 5, 1, 3, 0, 200, 7};
   store_reply reply;
-  REQUIRE(redis::parse_decide(integers, 2, reply));
+  REQUIRE(redis::parse_decide(integers, operation::take, 2, reply));
   CHECK(reply.now_us == 1'800'000'000'000'000);
   REQUIRE(reply.states.size() == 2);
   CHECK(reply.states[1].allowed);
@@ -153,12 +155,12 @@ TEST_CASE("an allowed take is read") {
 TEST_CASE("a denial and a grant are read") {
   store_reply reply;
   const std::array<std::int64_t, 12> denied{5, 0, 1, 9, 0, 100, 5, 0, 0, -1, 200, 7};
-  REQUIRE(redis::parse_decide(denied, 2, reply));
+  REQUIRE(redis::parse_decide(denied, operation::take, 2, reply));
   CHECK(reply.states[0].allowed);
   CHECK_FALSE(reply.states[1].allowed);
   CHECK(reply.states[1].retry_after_us == -1);
   const std::array<std::int64_t, 7> granted{5, 1, 4, 0, 0, 100, 5};
-  REQUIRE(redis::parse_decide(granted, 1, reply));
+  REQUIRE(redis::parse_decide(granted, operation::take, 1, reply));
   CHECK(reply.states[0].granted == 3);
 }
 
@@ -166,10 +168,10 @@ TEST_CASE("impossible replies are refused") {
   constexpr std::int64_t two53 = std::int64_t{1} << 53;
   const std::array<std::int64_t, 7> good{5, 1, 1, 9, 0, 100, 5};
   store_reply reply;
-  REQUIRE(redis::parse_decide(good, 1, reply));
-  CHECK_FALSE(redis::parse_decide(good, 2, reply));
-  CHECK_FALSE(redis::parse_decide(good, 0, reply));
-  CHECK_FALSE(redis::parse_decide(std::span(good).first(6), 1, reply));
+  REQUIRE(redis::parse_decide(good, operation::take, 1, reply));
+  CHECK_FALSE(redis::parse_decide(good, operation::take, 2, reply));
+  CHECK_FALSE(redis::parse_decide(good, operation::take, 0, reply));
+  CHECK_FALSE(redis::parse_decide(std::span(good).first(6), operation::take, 1, reply));
   const std::vector<std::pair<std::size_t, std::int64_t>> faults{
       {0, 0},  {0, -1}, {0, two53}, {1, 2},
       {1, -1}, {1, 0},  // clock, m, m against the verdicts
@@ -182,7 +184,7 @@ TEST_CASE("impossible replies are refused") {
     CAPTURE(value);
     auto bad = good;
     bad[index] = value;
-    CHECK_FALSE(redis::parse_decide(bad, 1, reply));
+    CHECK_FALSE(redis::parse_decide(bad, operation::take, 1, reply));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
+#include <utility>
 
 namespace weir::limiter {
 
@@ -138,8 +139,50 @@ const rule& rate_limiter::local_rule(const rule& matched) {
   return entry->part;
 }
 
+/// The store answered for some rules only. A denial by one of those settles it: then the store keeps nothing
+/// charged. Otherwise the silent rules decide by their failure_mode, and when they deny, what the others took
+/// is given back.
+void rate_limiter::join_partial(pending_decision& pending, const store_reply& reply) {
+  decision& result = pending.result;
+  const auto silent = [](const rule_state& state) { return state.error != errc::ok; };
+  charge_list answered, unanswered;
+  errc failure = errc::ok;
+  for (std::size_t i = 0; i < reply.states.size(); ++i) {
+    const rule_state& state = reply.states[i];
+    (silent(state) ? unanswered : answered).push_back(pending.charges[i]);
+    if (silent(state) && failure == errc::ok) failure = state.error;
+    result.states.push_back(silent(state) ? untouched(*pending.charges[i].matched) : state);
+  }
+  judge(result);
+  if (result.verdict == verdict::deny) return;
+  decision said;
+  std::swap(said, result);
+  charge_list all = std::exchange(pending.charges, std::move(unanswered));
+  apply_failure_modes(pending, failure);
+  unanswered = std::exchange(pending.charges, std::move(all));
+  if (result.verdict == verdict::deny) primary_.give_back(answered);
+  // back to the places of all charges
+  std::size_t next = 0;
+  int limiting = -1;
+  for (std::size_t i = 0; i < reply.states.size(); ++i) {
+    if (!silent(reply.states[i])) {
+      if (result.verdict == verdict::deny) said.states[i].remaining += pending.charges[i].cost;
+      continue;
+    }
+    if (static_cast<int>(next) == result.limiting) limiting = static_cast<int>(i);
+    if (next < result.states.size()) said.states[i] = result.states[next];
+    ++next;
+  }
+  result.limiting = limiting;
+  result.states = std::move(said.states);
+}
+
 void pending_decision::on_store_reply(errc error, const store_reply& reply) {
-  if (error == errc::ok) {
+  const bool partial = std::any_of(reply.states.begin(), reply.states.end(),
+                                   [](const rule_state& state) { return state.error != errc::ok; });
+  if (partial) {
+    owner_->join_partial(*this, reply);
+  } else if (error == errc::ok) {
     assert(reply.states.size() == charges.size());
     result.states = reply.states;
     judge(result);

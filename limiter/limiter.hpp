@@ -53,6 +53,7 @@ class rate_limiter {
   };
 
   void apply_failure_modes(pending_decision& pending, errc failure);
+  void join_partial(pending_decision& pending, const store_reply& reply);
   void decide_locally(pending_decision& pending);
   const rule& local_rule(const rule& matched);
 

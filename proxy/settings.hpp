@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "limiter/policy.hpp"
+#include "limiter/redis/settings.hpp"
 #include "proxy/identity/address.hpp"
 
 namespace weir::proxy {
@@ -159,20 +160,11 @@ struct log_settings {
 
 enum class store_kind : std::uint8_t { memory, redis };
 
-/// Mirrors limiter::redis_settings without its header (which includes Asio).
+/// Where decisions are made. `redis` is complete: place, credentials, pool and breaker.
 struct store_settings {
   store_kind kind = store_kind::memory;
-  std::string host = "127.0.0.1";
-  std::uint16_t port = 6379;
-  std::string unix_path;
-  std::string username;
-  std::string password;  ///< never logged, never printed
-  int database = 0;
-  std::string key_prefix = "rl:";
-  milliseconds connect_timeout{100};
-  milliseconds command_timeout{50};
-  std::uint32_t max_in_flight = 4096;
-  std::int64_t replicas = 1;        ///< N of failure_mode local
+  limiter::redis_settings redis;
+  std::int64_t replicas = 1;  ///< N of failure_mode local
   std::int64_t max_keys = 1'000'000;
   limiter::failure_mode failure_mode = limiter::failure_mode::local;
   friend bool operator==(const store_settings&, const store_settings&) = default;

@@ -20,7 +20,7 @@ std::optional<std::int64_t> parse_number(std::string_view text) {
 
 reply_scanner::progress reply_scanner::scan(std::string_view bytes) {
   reply_.bytes = bytes;
-  while (missing_[0] > 0) {
+  while (depth_ > 0 || missing_[0] > 0) {
     const progress element = scan_element(bytes);
     if (element != progress::complete) return element;
     while (depth_ > 0 && missing_[depth_] == 0) --depth_;

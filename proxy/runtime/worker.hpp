@@ -57,6 +57,10 @@ class worker {
   void cut();
 
   [[nodiscard]] bool store_available() const noexcept;
+  /// Null: the store is not Redis.
+  [[nodiscard]] const limiter::redis_counters* store_counters() const noexcept {
+    return redis_ == nullptr ? nullptr : &redis_->counters();
+  }
   [[nodiscard]] std::uint64_t cut_requests() const noexcept {
     return cut_requests_.load(std::memory_order_relaxed);
   }
@@ -83,7 +87,7 @@ class worker {
   readiness_set sockets_;
   services services_;
   std::unique_ptr<limiter::store> store_;
-  const limiter::redis_store* redis_ = nullptr;  // store_, when it is one
+  limiter::redis_store* redis_ = nullptr;  // store_, when it is one
   std::unique_ptr<limiter::store> local_store_;
   std::unique_ptr<limiter::rate_limiter> limiter_;
   std::unique_ptr<session_set> sessions_;

@@ -21,6 +21,9 @@ class fake_store final : public store {
     if (!later) answer();
   }
   void cancel(store_waiter& waiter) noexcept override { cancelled = &waiter; }
+  void give_back(std::span<const charge> charges) override {
+    given_back.assign(charges.begin(), charges.end());
+  }
   [[nodiscard]] bool available() const noexcept override { return error == errc::ok; }
 
   void answer() {
@@ -36,6 +39,7 @@ class fake_store final : public store {
   int calls = 0;
   operation last_operation = operation::peek;
   std::vector<charge> last_charges;
+  std::vector<charge> given_back;
   std::vector<rule> last_rules;
   store_waiter* waiting = nullptr;
   store_waiter* cancelled = nullptr;
@@ -300,4 +304,73 @@ TEST_CASE("a caller that leaves is forgotten by the store") {
   h.decide({&local_rule});
   h.limiter.cancel(h.pending);
   CHECK(h.primary.cancelled == h.primary.waiting);
+}
+
+namespace {
+
+rule_state silent(errc error) {
+  rule_state state;
+  state.error = error;
+  return state;
+}
+
+}  // namespace
+
+TEST_CASE("rules whose part of the store is silent decide by their own failure mode") {
+  const rule strict = make_rule(0, failure_mode::deny);
+  const rule open = make_rule(1, failure_mode::allow);
+  house h;
+  h.primary.states = {allowed(4), silent(errc::timeout)};
+  h.decide({&strict, &open});
+  CHECK(h.result().verdict == verdict::allow);
+  CHECK(h.result().failure == errc::timeout);
+  CHECK(h.result().reason == decision_reason::store_failed);
+  REQUIRE(h.result().states.size() == 2);
+  CHECK(h.result().states[0].remaining == 4);
+  CHECK(h.result().states[1].remaining == 10);
+  CHECK(h.primary.given_back.empty());
+}
+
+TEST_CASE("a silent rule that denies gives back what the others took") {
+  const rule strict = make_rule(0, failure_mode::deny);
+  const rule open = make_rule(1, failure_mode::allow);
+  house h;
+  h.primary.states = {allowed(4), silent(errc::closed)};
+  h.decide({&open, &strict});
+  CHECK(h.result().verdict == verdict::deny);
+  CHECK(h.result().mode == failure_mode::deny);
+  CHECK(h.result().limiting == 1);
+  REQUIRE(h.primary.given_back.size() == 1);
+  CHECK(h.primary.given_back[0].matched == &open);
+  CHECK(h.pending.charges.size() == 2);
+}
+
+TEST_CASE("a silent rule that counts in this process is asked alone, and its denial gives back, too") {
+  const rule mine = make_rule(0, failure_mode::local);
+  const rule other = make_rule(1, failure_mode::local);
+  house h;
+  h.primary.states = {silent(errc::timeout), allowed(4)};
+  h.local.states = {denied(300)};
+  h.decide({&mine, &other});
+  CHECK(h.local.last_charges.size() == 1);
+  CHECK(h.result().verdict == verdict::deny);
+  CHECK(h.result().limiting == 0);
+  CHECK(h.result().retry_after_us == 300);
+  REQUIRE(h.result().states.size() == 2);
+  CHECK_FALSE(h.result().states[0].allowed);
+  CHECK(h.result().states[1].remaining == 5);
+  CHECK(h.primary.given_back.size() == 1);
+}
+
+TEST_CASE("a denial beside a silent rule is the store's own and gives nothing back again") {
+  const rule strict = make_rule(0, failure_mode::deny);
+  const rule open = make_rule(1, failure_mode::allow);
+  house h;
+  h.primary.states = {silent(errc::timeout), denied(700)};
+  h.decide({&strict, &open});
+  CHECK(h.result().verdict == verdict::deny);
+  CHECK(h.result().reason == decision_reason::over_limit);
+  CHECK(h.result().retry_after_us == 700);
+  CHECK(h.result().limiting == 1);
+  CHECK(h.primary.given_back.empty());
 }

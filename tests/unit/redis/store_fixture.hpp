@@ -29,7 +29,14 @@ inline limiter::rule make_rule(std::int64_t limit, std::int64_t period_us = 3'60
 
 /// One decision: remembers its answer.
 struct waiter final : limiter::store_waiter {
-  explicit waiter(const limiter::rule& matched = plenty()) {
+  /// A subject of its own: merged with nobody.
+  waiter() : waiter(plenty()) {
+    static std::uint32_t number = 0;
+    const std::string digits = std::to_string(++number);
+    std::copy(digits.begin(), digits.end(), charges.front().subject.text.begin());
+  }
+  /// The same subject for all.
+  explicit waiter(const limiter::rule& matched) {
     charges.push_back({.matched = &matched, .subject = {}, .cost = 1});
     charges.front().subject.text.fill('s');
   }

@@ -15,7 +15,7 @@ namespace {
 constexpr std::int64_t exact_limit = std::int64_t{1} << 53;
 constexpr std::int64_t longest_time_to_full_us = std::int64_t{1} << 52;
 constexpr std::int64_t longest_log = 10'000;
-constexpr std::int64_t most_slots = 10'000;
+constexpr std::int64_t most_slots = 100'000;
 
 struct ratio {
   std::int64_t limit = 0;

@@ -51,7 +51,7 @@ enum class quota_problem : std::uint8_t {
   not_positive,        ///< L, P or B < 1
   capacity_too_large,  ///< cap >= 2^53, or time to full >= 2^52 us; nearest legal burst is reported
   log_too_long,        ///< sliding_window_log with L > 10000
-  too_many_slots,      ///< concurrency with L > 10000
+  too_many_slots,      ///< concurrency with L > 100000
   window_too_long,     ///< W or lease >= 2^52 us (sliding_window_counter: 2^51)
   window_too_large,    ///< sliding_window_counter with L * W >= 2^53; nearest legal limit is reported
 };

@@ -9,7 +9,7 @@ local function concurrency()
   end
 
   local function valid(limit, lease, holder)
-    return limit and lease and limit >= 1 and limit <= 10000 and limit % 1 == 0 and
+    return limit and lease and limit >= 1 and limit <= 100000 and limit % 1 == 0 and
       lease >= 1 and lease < 4503599627370496 and lease % 1 == 0 and -- 2^52
       holder and #holder >= 1 and #holder <= 40 and not string.find(holder, '[^%w._-]')
   end

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/redis/decide_call.hpp"
 
+#include "limiter/time_zone.hpp"
 #include "lua/scripts.hpp"
 
 #include <algorithm>
@@ -122,6 +123,62 @@ TEST_CASE("operations have their names; the clock comes last and only when given
   CHECK(command(operation::take, {c}).back() == "60000000");
   CHECK(command(operation::take, {c}, 0).back() == "0");
   CHECK(command(operation::take, {c}, 4'102'444'800'000'000).back() == "4102444800000000");
+}
+
+TEST_CASE("the number of equal requests follows the operation") {
+  CHECK(command(operation::take, {charge_of(first, subject_a, 1)}, -1, 7).at(5) == "7");
+}
+
+TEST_CASE("a refund tells when it was charged") {
+  auto c = charge_of(first, subject_a, 2);
+  c.charged_at_us = 1'800'000'000'000'000;
+  CHECK(command(operation::refund, {c}) == words{"EVALSHA", "sha", "1", "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}",
+                                                 "refund", "1", "t", "1", "Ab-d042", "2", "1800000000000000",
+                                                 "1", "10000", "500000"});
+}
+
+TEST_CASE("slots have a key of their own and name their holder, at most 40 characters of it") {
+  const rule slots = rule_of("slot", "001", {algorithm::concurrency, 5, 30'000'000, 5});
+  auto c = charge_of(slots, subject_a, 1);
+  c.holder = "proxy-1";
+  CHECK(command(operation::renew, {c}) == words{"EVALSHA", "sha", "1", "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}:cslot",
+                                                "renew", "1", "s", "1", "slot001", "1", "5", "30000000",
+                                                "proxy-1"});
+  const std::string longest(50, 'h');
+  c.holder = longest;
+  CHECK(command(operation::take, {c}).back() == std::string(40, 'h'));
+}
+
+TEST_CASE("calendar windows are told by three instants around the estimate of the store's clock") {
+  rule daily = rule_of("day0", "001", {algorithm::fixed_window, 5, 86'400'000'000, 5});
+  CHECK(command(operation::take, {charge_of(daily, subject_a, 1)}).at(6) == "f");
+  daily.quota.calendar = calendar_unit::day;
+  daily.quota.zone = find_time_zone("UTC");
+  const auto c = charge_of(daily, subject_a, 1);
+  std::string out;
+  redis::append_decide(out, "EVALSHA", "sha", "rl:", operation::take, {&c, 1}, 1, 1'800'000'000'000'000);
+  CHECK(arguments_of(out) == words{"EVALSHA", "sha", "1", "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}", "take", "1", "k",
+                                   "1", "day0001", "1", "5", "1799971200000000", "1800057600000000",
+                                   "1800144000000000"});
+}
+
+TEST_CASE("of merged requests a part may be admitted") {
+  store_reply reply;
+  const std::array<std::int64_t, 7> some{5, 2, 0, 0, 40, 100, 9};
+  REQUIRE(redis::parse_decide(some, operation::take, 1, reply, 5));
+  CHECK(reply.admitted == 2);
+  CHECK_FALSE(reply.states[0].allowed);
+  CHECK(reply.states[0].used == 9);
+  CHECK_FALSE(redis::parse_decide(some, operation::take, 1, reply, 2));  // all would be allowed
+  CHECK_FALSE(redis::parse_decide(some, operation::take, 1, reply, 1));
+}
+
+TEST_CASE("only slots that are not held are refused without a wait") {
+  store_reply reply;
+  const std::array<std::int64_t, 7> refused{5, 0, 0, 2, 0, 100, 0};
+  CHECK(redis::parse_decide(refused, operation::refund, 1, reply));
+  CHECK(redis::parse_decide(refused, operation::renew, 1, reply));
+  CHECK_FALSE(redis::parse_decide(refused, operation::take, 1, reply));
 }
 
 TEST_CASE("commands are appended") {

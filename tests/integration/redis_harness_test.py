@@ -3,9 +3,11 @@
 
 import socket
 import ssl
+import time
 
+from support import fault_relay as relay_scripts
 from support.check import equal, fails_with
-from support.redis import RespError
+from support.redis import RespClient, RespError
 from support.redis_cluster import SLOTS, key_slot
 from support.weir import wait_until
 
@@ -78,3 +80,80 @@ def certificates_are_what_their_names_say(t):
     expired = t.redis_with_tls(authority, authority.server(expired=True))
     with fails_with(ssl.SSLCertVerificationError):
         ping(authority.client(), port=expired.tls_port)
+
+
+EVAL = ("EVAL", "redis.call('INCR', KEYS[1]) return {1,2,3}", 1, "k")
+
+
+def _raw(relay, seconds=0.5):
+    """All bytes that come back for one decision within the time, and whether the connection ended: "", fin, rst."""
+    with socket.create_connection(("127.0.0.1", relay.port), 5) as sock:
+        sock.sendall(relay_scripts.resp(*EVAL))
+        sock.settimeout(seconds)
+        data = b""
+        try:
+            while more := sock.recv(65536):
+                data += more
+            return data, "fin"
+        except TimeoutError:
+            return data, ""
+        except ConnectionResetError:
+            return data, "rst"
+
+
+def the_relay_plays_its_scripts(t):
+    redis = t.redis()
+    relay = t.fault_relay(redis)
+    reply = b"*3\r\n:1\r\n:2\r\n:3\r\n"
+    expected = [(relay_scripts.passed, (reply, "")), (relay_scripts.split(2), (reply, "")),
+                (relay_scripts.says(b"-OOM no\r\n"), (b"-OOM no\r\n", "")), (relay_scripts.silent(), (b"", "")),
+                (relay_scripts.executed_but_unanswered(), (b"", "")), (relay_scripts.late(2), (b"", "")),
+                (relay_scripts.ends_mid_reply(7), (reply[:7], "fin")),
+                (relay_scripts.ends_mid_reply(-1, reset=True), (reply[:-1], "rst")),
+                (relay_scripts.ends_mid_reply(0, half=True), (b"", "fin")),
+                (relay_scripts.drips(1.0), (reply[:1], "")),
+                (relay_scripts.changed(lambda b: b.replace(b":2", b":x")), (reply.replace(b":2", b":x"), "")),
+                (relay_scripts.every_nth(1, relay_scripts.closed), (b"", "fin"))]
+    executed = 0
+    for script, outcome in expected:
+        relay.play(script)
+        equal(_raw(relay), outcome)
+        executed += relay.decisions[-1].forwarded
+        wait = time.monotonic() + 5
+        while int(redis.call("GET", "k")) < executed and time.monotonic() < wait:
+            time.sleep(0.01)
+        equal(int(redis.call("GET", "k")), executed, "executed by Redis")
+    equal(executed, 9)
+    relay.heal()
+    equal(len(relay.of(b"k")), len(expected))
+    assert relay.decisions[0].replied and not relay.decisions[4].replied
+    relay.play(relay_scripts.endless(b":1\r\n", most=3000))
+    equal(_raw(relay), (b":1\r\n" * 750, "fin"))
+
+
+def the_relay_opens_and_shuts_its_door(t):
+    relay = t.fault_relay(t.redis())
+    kept = RespClient(relay.port)
+    equal(kept.call("PING"), b"PONG")
+    relay.play(door="shut", cut="reset")
+    with fails_with(ConnectionError):
+        kept.call("PING")
+    with fails_with(ConnectionRefusedError):
+        RespClient(relay.port)
+    for door, error in (("reset", ConnectionError), ("close", ConnectionError), ("silent", TimeoutError)):
+        relay.play(door=door)
+        with fails_with(error):
+            RespClient(relay.port, timeout=0.5).call("PING")
+    relay.heal()
+    equal(RespClient(relay.port).call("PING"), b"PONG")
+
+
+def a_fake_redis_is_convincing_until_the_decision(t):
+    relay = t.fault_relay(None)
+    relay.play(relay_scripts.fake(b"-MISCONF no\r\n"))
+    client = RespClient(relay.port)
+    equal(client.call("PING"), b"PONG")
+    equal(client.call("SCRIPT", "LOAD", "return 1"), b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db")
+    assert b"redis_version" in client.call("INFO", "server")
+    with fails_with(RespError):
+        client.call(*EVAL)

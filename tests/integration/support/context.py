@@ -4,6 +4,7 @@
 import os
 import shutil
 
+from .fault_relay import FaultRelay
 from .ports import free_port
 from .redis import RedisServer
 from .redis_cluster import RedisCluster
@@ -55,6 +56,10 @@ class Context:
         self.need("redis-server")
         server = self.keep(RedisServer(self.folder("redis"), options=options, **kwargs))
         return server.start() if start else server
+
+    def fault_relay(self, redis):
+        """A relay in front of `redis` (support/fault_relay.py); None: its scripts answer everything themselves."""
+        return self.keep(FaultRelay(redis.port if redis else None))
 
     def redis_cluster(self, **kwargs):
         self.need("redis-server")

@@ -35,8 +35,8 @@ using environment = std::function<std::optional<std::string>(std::string_view)>;
 [[nodiscard]] load_result load_text(std::string text, const std::string& name, const std::string& directory,
                                     const environment& env);
 
-/// Problems of applying `next` to a process that runs `current`. What needs a restart is E0406: workers, the list of
-/// listeners, admin addresses, the store apart from its failure_mode, access_log, limits.connections.
+/// Problems of applying `next` to a process that runs `current`. What needs a restart is E0406: workers, the
+/// list of listeners, admin addresses, the store apart from its failure_mode, access_log, limits.connections.
 [[nodiscard]] std::vector<problem> reload_problems(const proxy::settings& current,
                                                    const proxy::settings& next, const load_result& loaded);
 

@@ -91,6 +91,7 @@ class Decision:
         self.at = time.monotonic()
         self.connection = connection
         count = int(command[2])
+        self.sha = command[1]       # of the script, or its text
         self.keys, self.args = command[3:3 + count], command[3 + count:]
         self.forwarded = False      # reached the real Redis
         self.reply = None           # what Redis said, as a value; None = never forwarded or never answered

@@ -189,10 +189,16 @@ class checker {
         std::find_if(all.begin(), all.end(), [&](const auto& u) { return u.name == wanted.name; });
     if (found != all.end()) return static_cast<std::uint32_t>(found - all.begin());
     if (wanted.name.empty()) return 0;
-    std::vector<std::string_view> names;
-    for (const auto& u : all) names.push_back(u.name);
-    unknown("E0401", "upstream", wanted, names);
+    unknown("E0401", "upstream", wanted, names_of(all));
     return 0;
+  }
+
+  template <typename Named>
+  static std::vector<std::string_view> names_of(const std::vector<Named>& all) {
+    std::vector<std::string_view> names(all.size());
+    std::transform(all.begin(), all.end(), names.begin(),
+                   [](const Named& item) -> std::string_view { return item.name; });
+    return names;
   }
 
   void unknown(std::string_view code, std::string_view what, const reference& wanted,
@@ -209,9 +215,7 @@ class checker {
 
   void check_route(const reference& wanted) {
     if (is_route(wanted.name)) return;
-    std::vector<std::string_view> names;
-    for (const auto& r : draft_.settings.routes) names.push_back(r.name);
-    unknown("E0402", "route", wanted, names);
+    unknown("E0402", "route", wanted, names_of(draft_.settings.routes));
   }
 
   // ---- rules

@@ -50,6 +50,7 @@ struct table {
 
   [[nodiscard]] std::vector<std::string_view> names() const {
     std::vector<std::string_view> all;
+    all.reserve(rows.size());
     for (const auto& row : rows) all.push_back(row.name);
     return all;
   }

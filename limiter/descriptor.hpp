@@ -2,25 +2,25 @@
 // Selector values -> subject: the name of one store key.
 #pragma once
 
+#include "limiter/selectors/selector.hpp"
+
 #include <array>
 #include <span>
 #include <string>
 #include <string_view>
 
-#include "limiter/selectors/selector.hpp"
-
 namespace weir::limiter {
 
-/// First 16 bytes of SHA-256 of the subject encoding, base64url: 22 characters. Names the subject in the store;
-/// holds no raw value.
+/// First 16 bytes of SHA-256 of the subject encoding, base64url: 22 characters. Names the subject in the
+/// store; holds no raw value.
 struct subject_key {
   std::array<char, 22> text{};
   [[nodiscard]] std::string_view view() const noexcept { return {text.data(), text.size()}; }
   friend bool operator==(const subject_key&, const subject_key&) = default;
 };
 
-/// Appends one entry of a descriptor to its injective encoding: decimal length ':' selector text, decimal length ':'
-/// value. Any byte is allowed in a value; nothing is cut; two different lists never encode alike.
+/// Appends one entry of a descriptor to its injective encoding: decimal length ':' selector text, decimal
+/// length ':' value. Any byte is allowed in a value; nothing is cut; two different lists never encode alike.
 void append_descriptor_entry(std::string& encoding, std::string_view selector_text, std::string_view value);
 
 /// Hash of a complete encoding.
@@ -28,7 +28,7 @@ void append_descriptor_entry(std::string& encoding, std::string_view selector_te
 
 /// Encodes and hashes `key` for this request into `subject`; false when a selector has no value. `scratch` is
 /// reused between calls to avoid allocation.
-[[nodiscard]] bool describe(std::span<const selector> key, const request_attributes& request, std::string& scratch,
-                            subject_key& subject);
+[[nodiscard]] bool describe(std::span<const selector> key, const request_attributes& request,
+                            std::string& scratch, subject_key& subject);
 
 }  // namespace weir::limiter

@@ -108,7 +108,8 @@ void rate_limiter::decide_locally(pending_decision& pending) {
   charge_list charges;
   for (const charge& c : pending.charges) {
     if (c.matched->failure_mode != failure_mode::local) continue;
-    charges.push_back({.matched = &local_rule(*c.matched), .subject = c.subject, .cost = c.cost});
+    const rule* const part = replicas_ <= 1 ? c.matched : &local_rule(*c.matched);
+    charges.push_back({.matched = part, .subject = c.subject, .cost = c.cost});
   }
   local_answer answer;
   local_.execute(operation::take, charges, answer);
@@ -125,7 +126,6 @@ void rate_limiter::decide_locally(pending_decision& pending) {
 }
 
 const rule& rate_limiter::local_rule(const rule& matched) {
-  if (replicas_ <= 1) return matched;
   if (shares_.size() <= matched.index) shares_.resize(matched.index + std::size_t{1});
   auto& entry = shares_[matched.index];
   if (!entry) entry = std::make_unique<share>();

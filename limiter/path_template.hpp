@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The trie of path templates: `/v1/users/{id}`, `*` (one segment), `/**` (any number of segments, last only).
-// Routes and rule matches share it. Matching is O(path), without backtracking over the input more than once per
-// template kind, and never allocates.
+// Routes and rule matches share it. Matching is O(path), without backtracking over the input more than once
+// per template kind, and never allocates.
 #pragma once
 
 #include <cstdint>

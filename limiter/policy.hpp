@@ -2,22 +2,23 @@
 // All rules of a configuration, and which of them a request must satisfy. Immutable after construction.
 #pragma once
 
-#include <memory>
-#include <string>
-#include <vector>
-
 #include "limiter/decision.hpp"
 #include "limiter/path_template.hpp"
 #include "limiter/request_attributes.hpp"
 #include "limiter/rule.hpp"
 
+#include <memory>
+#include <string>
+#include <vector>
+
 namespace weir::limiter {
 
 /// Outcome of matching one request against all rules. A request that is refused has no charges.
 struct match_result {
-  charge_list charges;                       ///< in file order
-  const rule* unauthenticated = nullptr;     ///< a rule with `missing: deny` whose key has no value: deny with 401
-  const rule* malformed = nullptr;           ///< a rule whose key is given several times: refuse with 400
+  charge_list charges;  ///< in file order
+  const rule* unauthenticated =
+      nullptr;                      ///< a rule with `missing: deny` whose key has no value: deny with 401
+  const rule* malformed = nullptr;  ///< a rule whose key is given several times: refuse with 400
 };
 
 class policy_set {
@@ -28,7 +29,8 @@ class policy_set {
 
   [[nodiscard]] const std::vector<rule>& rules() const noexcept { return rules_; }
 
-  /// Appends the charges of every rule that matches. Clears `out` first. No allocation for up to four charges.
+  /// Appends the charges of every rule that matches. Clears `out` first. No allocation for up to four
+  /// charges.
   void match(const request_attributes& request, std::string& scratch, match_result& out) const;
 
  private:

@@ -24,13 +24,14 @@ class header_source {
 /// All views are borrowed from the session's current request and live until its response is complete.
 struct request_attributes {
   std::string_view method;
-  std::string_view path;         ///< normalised, without query
-  std::string_view query;        ///< raw, without '?'
-  std::string_view host;         ///< lower case, without port; empty when the request has none
-  std::string_view route;        ///< route name, "_none" when no route matched
-  std::uint32_t route_index = 0; ///< position in the file; number of routes = none
-  std::string_view upstream;     ///< upstream name of the route
-  std::string_view client_ip;    ///< canonical text of the client's address *group*, e.g. 192.0.2.1 or 2001:db8::/64
+  std::string_view path;          ///< normalised, without query
+  std::string_view query;         ///< raw, without '?'
+  std::string_view host;          ///< lower case, without port; empty when the request has none
+  std::string_view route;         ///< route name, "_none" when no route matched
+  std::uint32_t route_index = 0;  ///< position in the file; number of routes = none
+  std::string_view upstream;      ///< upstream name of the route
+  std::string_view
+      client_ip;  ///< canonical text of the client's address *group*, e.g. 192.0.2.1 or 2001:db8::/64
   std::optional<std::string_view> user;
   const header_source* headers = nullptr;  ///< never null while a policy reads it
 };

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything the proxy is told by the policy file, as plain values. config/ fills it; nothing here reads YAML.
-// Defaults are those of the policy file. Durations are milliseconds unless the type says otherwise.
+// Everything the proxy is told by the policy file, as plain values. config/ fills it; nothing here reads
+// YAML. Defaults are those of the policy file. Durations are milliseconds unless the type says otherwise.
 #pragma once
+
+#include "limiter/policy.hpp"
+#include "limiter/redis/settings.hpp"
+#include "proxy/identity/address.hpp"
 
 #include <array>
 #include <chrono>
@@ -9,10 +13,6 @@
 #include <limits>
 #include <string>
 #include <vector>
-
-#include "limiter/policy.hpp"
-#include "limiter/redis/settings.hpp"
-#include "proxy/identity/address.hpp"
 
 namespace weir::proxy {
 
@@ -22,15 +22,16 @@ inline constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::m
 
 /// `host:port` or `unix:PATH`. For an upstream the host may be a name.
 struct socket_address {
-  std::string host;         ///< IPv4, IPv6 without brackets, or a name; empty for unix
-  std::uint16_t port = 0;   ///< 1 ... 65535; 0 for unix
-  std::string unix_path;    ///< non-empty: unix domain socket
-  [[nodiscard]] std::string text() const;  ///< as a user would write it: "127.0.0.1:80", "[::1]:80", "unix:/run/x"
+  std::string host;        ///< IPv4, IPv6 without brackets, or a name; empty for unix
+  std::uint16_t port = 0;  ///< 1 ... 65535; 0 for unix
+  std::string unix_path;   ///< non-empty: unix domain socket
+  [[nodiscard]] std::string text()
+      const;  ///< as a user would write it: "127.0.0.1:80", "[::1]:80", "unix:/run/x"
   friend bool operator==(const socket_address&, const socket_address&) = default;
 };
 
 struct listener_settings {
-  std::string name;          ///< metric label; defaults to the address as written
+  std::string name;  ///< metric label; defaults to the address as written
   socket_address address;
   friend bool operator==(const listener_settings&, const listener_settings&) = default;
 };
@@ -55,11 +56,11 @@ struct limit_settings {
   std::uint64_t body_size = 64ull * 1024 * 1024;  ///< `unlimited` = no bound
   std::uint32_t connections = 0;                  ///< 0 = auto: descriptor limit - 64, at least 16
   std::uint32_t requests_per_connection = 10000;
-  milliseconds header_timeout{10000};      ///< absolute, from the first byte of a head
-  milliseconds keepalive_timeout{60000};   ///< idle between requests
+  milliseconds header_timeout{10000};     ///< absolute, from the first byte of a head
+  milliseconds keepalive_timeout{60000};  ///< idle between requests
   milliseconds body_idle_timeout{10000};
   milliseconds write_idle_timeout{30000};
-  std::uint64_t body_min_rate = 500;       ///< bytes per second after the first 10 s; 0 = off
+  std::uint64_t body_min_rate = 500;  ///< bytes per second after the first 10 s; 0 = off
 };
 
 struct client_ip_settings {
@@ -93,21 +94,21 @@ struct retry_settings {
   std::vector<std::string> methods{"GET", "HEAD", "OPTIONS", "PUT", "DELETE"};
   milliseconds backoff_base{25};
   milliseconds backoff_max{250};
-  bool jitter_full = true;      ///< false: no jitter
-  int budget_percent = 20;      ///< retries per 100 requests over the last 10 s
-  int budget_min = 3;           ///< retries always allowed at the same time
+  bool jitter_full = true;              ///< false: no jitter
+  int budget_percent = 20;              ///< retries per 100 requests over the last 10 s
+  int budget_min = 3;                   ///< retries always allowed at the same time
   std::size_t body_buffer = 64 * 1024;  ///< larger bodies are not replayed
   bool honor_retry_after = true;
   friend bool operator==(const retry_settings&, const retry_settings&) = default;
 };
 
 struct pool_settings {
-  std::uint32_t size = 64;          ///< connections kept, per worker and endpoint
-  std::uint32_t overflow = 960;     ///< extra ones, closed on return
-  std::uint32_t max_pending = 1024; ///< waiters for a connection; beyond: 503 upstream_overloaded
+  std::uint32_t size = 64;           ///< connections kept, per worker and endpoint
+  std::uint32_t overflow = 960;      ///< extra ones, closed on return
+  std::uint32_t max_pending = 1024;  ///< waiters for a connection; beyond: 503 upstream_overloaded
   milliseconds acquire_timeout{100};
   milliseconds idle_timeout{4000};
-  milliseconds recycle{300000};     ///< +-10 %, or 10,000 requests
+  milliseconds recycle{300000};  ///< +-10 %, or 10,000 requests
   friend bool operator==(const pool_settings&, const pool_settings&) = default;
 };
 
@@ -119,7 +120,7 @@ struct upstream_settings {
   milliseconds timeout_connect{250};
   milliseconds timeout_first_byte{5000};  ///< per try
   milliseconds timeout_body_idle{10000};
-  milliseconds timeout_total{15000};      ///< over all tries
+  milliseconds timeout_total{15000};  ///< over all tries
   milliseconds resolve_interval{10000};
   milliseconds resolve_timeout{2000};
   retry_settings retry;
@@ -129,11 +130,11 @@ struct upstream_settings {
 
 struct route_settings {
   std::string name;
-  limiter::request_match match;     ///< methods, paths, hosts
-  std::uint32_t upstream = 0;       ///< index into settings::upstreams
-  std::uint64_t body_size = 0;      ///< 0 = limits.body_size
-  milliseconds timeout_total{0};    ///< 0 = the upstream's
-  bool stream = false;              ///< no total deadline
+  limiter::request_match match;   ///< methods, paths, hosts
+  std::uint32_t upstream = 0;     ///< index into settings::upstreams
+  std::uint64_t body_size = 0;    ///< 0 = limits.body_size
+  milliseconds timeout_total{0};  ///< 0 = the upstream's
+  bool stream = false;            ///< no total deadline
 };
 
 /// Emitters of rate-limit fields, in the order of the policy file.
@@ -146,7 +147,7 @@ struct deny_settings {
 };
 
 struct access_log_settings {
-  std::string to = "stdout";  ///< stdout, stderr, none, or a file path
+  std::string to = "stdout";         ///< stdout, stderr, none, or a file path
   std::size_t buffer = 1024 * 1024;  ///< ring per worker, bytes; full = drop and count
   friend bool operator==(const access_log_settings&, const access_log_settings&) = default;
 };
@@ -186,10 +187,10 @@ struct settings {
   deny_settings deny;
   access_log_settings access_log;
   log_settings log;
-  std::string via = "weir";              ///< pseudonym of the Via field
+  std::string via = "weir";                  ///< pseudonym of the Via field
   std::array<unsigned char, 32> hash_key{};  ///< keys user_hash; random per process without hash_key_file
-  std::string hash;      ///< first 12 hex digits of SHA-256 of the file, shown in logs and /readyz?verbose
-  std::string source;    ///< path as given on the command line
+  std::string hash;    ///< first 12 hex digits of SHA-256 of the file, shown in logs and /readyz?verbose
+  std::string source;  ///< path as given on the command line
 };
 
 }  // namespace weir::proxy

@@ -178,8 +178,7 @@ tcp::acceptor bind(asio::io_context& io, const socket_address& address) {
   try {
     return tcp::acceptor(io, resolve(io, address));  // sets SO_REUSEADDR
   } catch (const boost::system::system_error& e) {
-    throw std::system_error(e.code(),
-                            "cannot listen on " + address.text() + " (admin)");
+    throw std::system_error(e.code(), "cannot listen on " + address.text() + " (admin)");
   }
 }
 

@@ -352,7 +352,8 @@ bool session::after_decision() {
   request_->limiter_us = worker_.now_us - request_->limiter_us;
   const limiter::decision& decision = request_->result;
   count_decision();
-  const bool decided_here = decision.failure != limiter::errc::ok && decision.mode == limiter::failure_mode::local;
+  const bool decided_here =
+      decision.failure != limiter::errc::ok && decision.mode == limiter::failure_mode::local;
   request_->reason = decided_here ? "fallback_local" : store_reason(decision.failure);
   const deny_settings& deny = config().deny;
   const bool denied = decision.verdict == limiter::verdict::deny;
@@ -497,7 +498,8 @@ bool session::answer_denied() {
   if (decision.reason == limiter::decision_reason::cost_exceeds_capacity) {
     return answer(http::local_error::cost_exceeds_limit, "cost_exceeds_limit", false);
   }
-  return answer(http::local_error::rate_limited, request_->reason.empty() ? "over_limit" : request_->reason, false);
+  return answer(http::local_error::rate_limited, request_->reason.empty() ? "over_limit" : request_->reason,
+                false);
 }
 
 /// Queues an answer of weir's own. `close`: the connection cannot be kept, whatever the error's table says.

@@ -2,22 +2,36 @@
 // Answers that weir writes itself: one static table of status, type and message; JSON envelope.
 #pragma once
 
+#include "proxy/http/head.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
-
-#include "proxy/http/head.hpp"
 
 namespace weir::http {
 
 /// Every answer of weir's own. The table in error_response.cpp gives status, `type`, message and whether the
 /// connection may be kept; nothing else reaches a client.
 enum class local_error : std::uint8_t {
-  bad_request, unauthenticated, no_route, method_not_allowed, not_implemented, version_not_supported,
-  request_timeout, body_too_large, uri_too_long, expectation_failed, headers_too_large,
-  rate_limited, cost_exceeds_limit,
-  bad_gateway, upstream_timeout,
-  store_unavailable, upstream_overloaded, overloaded, draining,
+  bad_request,
+  unauthenticated,
+  no_route,
+  method_not_allowed,
+  not_implemented,
+  version_not_supported,
+  request_timeout,
+  body_too_large,
+  uri_too_long,
+  expectation_failed,
+  headers_too_large,
+  rate_limited,
+  cost_exceeds_limit,
+  bad_gateway,
+  upstream_timeout,
+  store_unavailable,
+  upstream_overloaded,
+  overloaded,
+  draining,
   internal,
 };
 
@@ -42,11 +56,11 @@ struct error_context {
   std::string_view request_id{};
   std::string_view date{};
   std::string_view via{};
-  std::string_view extra_fields{};   ///< complete lines (Retry-After, RateLimit, Allow)
-  bool head_request = false;       ///< same head, no body
-  bool close = false;              ///< Connection: close
-  int status = 0;                  ///< overrides the table's (deny.status); 0 = the table's
-  std::string_view message{};        ///< static text that overrides the table's; empty = the table's
+  std::string_view extra_fields{};  ///< complete lines (Retry-After, RateLimit, Allow)
+  bool head_request = false;        ///< same head, no body
+  bool close = false;               ///< Connection: close
+  int status = 0;                   ///< overrides the table's (deny.status); 0 = the table's
+  std::string_view message{};       ///< static text that overrides the table's; empty = the table's
   const denial_details* denial = nullptr;
 };
 
@@ -54,7 +68,8 @@ struct error_context {
 /// X-Request-ID, extra fields, body `{"error":{"message","type","details":{...,"request_id"}}}`.
 void append_error_response(std::string& out, local_error e, const error_context& c);
 
-/// The local_error that corresponds to a scanner refusal's status (400 -> bad_request, 414 -> uri_too_long, ...).
+/// The local_error that corresponds to a scanner refusal's status (400 -> bad_request, 414 -> uri_too_long,
+/// ...).
 [[nodiscard]] local_error error_for_status(int status) noexcept;
 
 }  // namespace weir::http

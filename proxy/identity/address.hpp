@@ -18,11 +18,12 @@ struct address {
   friend bool operator==(const address&, const address&) = default;
 };
 
-/// Four decimal octets without leading zeros, or an IPv6 text form; a zone id (`%eth0`) is removed. No brackets, no
-/// port, no other spelling.
+/// Four decimal octets without leading zeros, or an IPv6 text form; a zone id (`%eth0`) is removed. No
+/// brackets, no port, no other spelling.
 [[nodiscard]] std::optional<address> parse_address(std::string_view text) noexcept;
 
-/// One element of X-Forwarded-For: an address with optional `:port` (IPv6 then in brackets). Anything else: nothing.
+/// One element of X-Forwarded-For: an address with optional `:port` (IPv6 then in brackets). Anything else:
+/// nothing.
 [[nodiscard]] std::optional<address> parse_forwarded_element(std::string_view text) noexcept;
 
 [[nodiscard]] address from_v4(std::uint32_t host_order) noexcept;
@@ -37,16 +38,18 @@ struct cidr {
   friend bool operator==(const cidr&, const cidr&) = default;
 };
 
-/// `10.0.0.0/8`, `fd00::/8`, or a single address. Nothing when malformed or when host bits are set beyond the prefix.
+/// `10.0.0.0/8`, `fd00::/8`, or a single address. Nothing when malformed or when host bits are set beyond the
+/// prefix.
 [[nodiscard]] std::optional<cidr> parse_cidr(std::string_view text) noexcept;
 
-/// The bucket of an address: masked to `ipv4` or `ipv6` bits, written as canonical text with `/bits` unless the full
-/// length (NAT64 64:ff9b::/96 counts as its IPv4, 6to4 2002::/16 as its /48 when ipv6 > 48).
+/// The bucket of an address: masked to `ipv4` or `ipv6` bits, written as canonical text with `/bits` unless
+/// the full length (NAT64 64:ff9b::/96 counts as its IPv4, 6to4 2002::/16 as its /48 when ipv6 > 48).
 void append_group(std::string& out, const address& a, int ipv4_bits, int ipv6_bits);
 
-/// Walks the header's elements right to left from the peer: the first address that is not trusted is the client; all
-/// trusted: the leftmost; an unparseable element stops the walk at the last address accepted; at most 64 elements.
-/// `lines` are the values of the header's lines in order. An untrusted peer is the client itself.
+/// Walks the header's elements right to left from the peer: the first address that is not trusted is the
+/// client; all trusted: the leftmost; an unparseable element stops the walk at the last address accepted; at
+/// most 64 elements. `lines` are the values of the header's lines in order. An untrusted peer is the client
+/// itself.
 [[nodiscard]] address client_address(const address& peer, std::span<const std::string_view> lines,
                                      std::span<const cidr> trusted) noexcept;
 

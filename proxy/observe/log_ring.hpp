@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A bounded single-producer single-consumer byte ring: a worker appends whole log lines, the writer thread takes
-// batches. Never blocks; a line that does not fit is dropped and counted exactly.
+// A bounded single-producer single-consumer byte ring: a worker appends whole log lines, the writer thread
+// takes batches. Never blocks; a line that does not fit is dropped and counted exactly.
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The thread that moves access-log lines from the workers' rings to their destination, in batches, off the hot path.
+// The thread that moves access-log lines from the workers' rings to their destination, in batches, off the
+// hot path.
 #pragma once
+
+#include "proxy/observe/log_ring.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -9,8 +12,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "proxy/observe/log_ring.hpp"
 
 namespace weir::proxy {
 
@@ -25,8 +26,8 @@ class log_writer {
   /// SIGUSR1: reopens a file destination. Any thread.
   void reopen() noexcept;
 
-  /// Flushes what the rings hold for at most `patience`, then joins the thread, also when the destination is stuck.
-  /// Lines that could not be written are added to dropped().
+  /// Flushes what the rings hold for at most `patience`, then joins the thread, also when the destination is
+  /// stuck. Lines that could not be written are added to dropped().
   void stop(std::chrono::milliseconds patience);
 
   /// Lines lost in all rings, plus lines lost by write errors or at stop(). Any thread.

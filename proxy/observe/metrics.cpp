@@ -294,9 +294,9 @@ void render_rules(exposition& to, const rule_totals& sums, const names_list& rul
   to.family("weir_failure_mode_decisions_total", "counter",
             "Decisions made by failure_mode because the store gave no answer.");
   for (const auto& [slot, name] : rules) {
-    const auto by_mode = [&, slot = slot](limiter::failure_mode mode) {
+    const auto by_mode = [&, rule_slot = slot](limiter::failure_mode mode) {
       return sums.sum(
-          slot, [mode](auto& c) -> auto& { return c.failure_mode[static_cast<std::size_t>(mode)]; });
+          rule_slot, [mode](auto& c) -> auto& { return c.failure_mode[static_cast<std::size_t>(mode)]; });
     };
     to.sample({{"rule", name}, {"mode", "allow"}}, by_mode(limiter::failure_mode::allow));
     to.sample({{"rule", name}, {"mode", "deny"}}, by_mode(limiter::failure_mode::deny));

@@ -16,9 +16,8 @@ using namespace weir::config;
 
 namespace {
 
-/// The root of the sources, from the place of this file.
 std::filesystem::path sources() {
-  return std::filesystem::path{__FILE__}.parent_path() / "../../..";
+  return WEIR_SOURCE_DIR;
 }
 
 std::string content_of(const std::filesystem::path& path) {

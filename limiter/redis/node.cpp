@@ -285,7 +285,9 @@ void node::answered_well() {
 void node::judge_error(errc error, std::string_view code) {
   constexpr auto pause = std::chrono::seconds(10);
   const auto now = clock::now();
-  if (std::exchange(last_error_reply_, error) != error && now >= next_error_log_) {
+  // in a cluster that is how slots are found
+  const bool usual = error == errc::moved && plan_->settings.topology == redis_topology::cluster;
+  if (!usual && std::exchange(last_error_reply_, error) != error && now >= next_error_log_) {
     next_error_log_ = now + pause;
     log("warn", name() + " answers with an error: " + std::string(code));
   }

@@ -203,13 +203,29 @@ parsed<proxy::endpoint_settings> parse_endpoint_url(std::string_view text) {
   return {std::move(result), {}, {}};
 }
 
+parsed<limiter::redis_address> parse_redis_node(std::string_view text, std::uint16_t default_port) {
+  auto place = parse_host_port(text, default_port);
+  if (!place.value)
+    return refused<limiter::redis_address>(std::move(place.message), "such as `10.0.0.1:6379`");
+  limiter::redis_address address;
+  address.host = std::move(place.value->host);
+  address.port = place.value->port;
+  return {std::move(address), {}, {}};
+}
+
 parsed<store_url> parse_store_url(std::string_view text) {
   constexpr std::string_view redis = "redis://";
+  constexpr std::string_view over_tls = "rediss://";
   if (text == "memory://") return {store_url{}, {}, {}};
+  if (text.starts_with(over_tls)) {
+    auto url = parse_redis_url(text.substr(over_tls.size()));
+    if (url.value) url.value->tls = true;
+    return url;
+  }
   if (text.starts_with(redis)) return parse_redis_url(text.substr(redis.size()));
   if (!text.starts_with("unix:")) {
     return refused<store_url>("malformed store url",
-                              "`memory://`, `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]` or `unix:PATH`");
+                              "`memory://`, `redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DB]` or `unix:PATH`");
   }
   auto path = parse_unix_path(text);
   if (!path.value) return refused<store_url>(std::move(path.message), std::move(path.hint));

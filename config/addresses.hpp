@@ -29,11 +29,16 @@ struct store_url {
   std::string username;
   std::string password;
   int database = 0;
+  bool tls = false;  ///< rediss://
 };
 
-/// `memory://`, `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]` or `unix:PATH`. Messages never repeat the text:
-/// it may hold a password.
+/// `memory://`, `redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DB]` or `unix:PATH`. Messages never repeat the
+/// text: it may hold a password.
 [[nodiscard]] parsed<store_url> parse_store_url(std::string_view text);
+
+/// `HOST[:PORT]` of a sentinel or cluster node.
+[[nodiscard]] parsed<limiter::redis_address> parse_redis_node(std::string_view text,
+                                                              std::uint16_t default_port);
 
 /// A host name, an IPv4 address, or an IPv6 address without brackets.
 [[nodiscard]] bool is_host(std::string_view text);

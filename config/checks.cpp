@@ -92,13 +92,50 @@ class checker {
       report_.error("E0304", d.username_at, "the user is also in `store.url`", {"keep one of them", ""});
     if (d.password && d.url_has_password)
       report_.error("E0304", d.password_at, "the password is also in `store.url`", {"keep one of them", ""});
-    if (d.username) d.value.username = *d.username;
-    if (d.password) d.value.password = *d.password;
-    if (!d.value.username.empty() && d.value.password.empty()) {
+    auto& redis = d.value.redis;
+    if (d.username) redis.username = *d.username;
+    if (d.password) redis.password = *d.password;
+    if (!redis.username.empty() && redis.password.empty()) {
       report_.error("E0302", d.username_at.line != 0 ? d.username_at : d.url_at,
                     "a user of the store without a password", {"add `password_file`", ""});
     }
+    check_topology();
+    check_store_tls();
     draft_.settings.store = std::move(d.value);
+  }
+
+  void check_topology() {
+    using limiter::redis_topology;
+    auto& d = draft_.store;
+    auto& redis = d.value.redis;
+    const bool several = redis.topology != redis_topology::single;
+    if (several && d.value.kind != proxy::store_kind::redis) {
+      report_.error("E0304", d.topology_at, "a topology of servers needs a redis:// url",
+                    {"its host is not dialled: `nodes` are", ""});
+    }
+    if (several && !redis.unix_path.empty())
+      report_.error("E0304", d.topology_at, "several servers are not behind one unix socket");
+    if (several && redis.nodes.empty() && d.nodes_at.line == 0)
+      report_.error("E0302", d.topology_at, "a topology of several servers has no `nodes`",
+                    {"list the sentinels, or some nodes of the cluster", ""});
+    if (!several && d.nodes_at.line != 0)
+      report_.error("E0304", d.nodes_at, "`nodes` need a `topology`", {"`sentinel` or `cluster`", ""});
+    const bool wants_master = redis.topology == redis_topology::sentinel;
+    if (wants_master && d.master_at.line == 0)
+      report_.error("E0302", d.topology_at, "a sentinel topology has no `master`",
+                    {"the name the sentinels know it by", ""});
+    if (!wants_master && d.master_at.line != 0)
+      report_.error("E0304", d.master_at, "only sentinels know a `master` by name");
+    if (redis.topology == redis_topology::cluster && redis.database != 0)
+      report_.error("E0304", d.url_at, "a cluster has only database 0");
+  }
+
+  void check_store_tls() {
+    const auto& d = draft_.store;
+    const auto& tls = d.value.redis.tls;
+    if (d.tls_at.line != 0 && !tls.enabled) report_.error("E0304", d.tls_at, "`tls` needs a rediss:// url");
+    if (tls.certificate.empty() != tls.key.empty())
+      report_.error("E0302", d.tls_at, "`certificate` and `key` need each other");
   }
 
   // ---- upstreams

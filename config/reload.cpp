@@ -23,14 +23,31 @@ place place_of(std::string_view key, std::string_view source) {
   return {};
 }
 
-auto connection_of(const proxy::store_settings& s) {
-  return std::tie(s.kind, s.host, s.port, s.unix_path, s.username, s.password, s.database);
+/// What a running store takes over: who it is to the servers, and whom it trusts.
+void forget_credentials(limiter::redis_settings& s) {
+  s.username.clear();
+  s.password.clear();
+  const bool enabled = s.tls.enabled;
+  s.tls = {};
+  s.tls.enabled = enabled;
+}
+
+bool same_place(const proxy::store_settings& a, const proxy::store_settings& b) {
+  const auto place = [](const proxy::store_settings& s) {
+    const auto& r = s.redis;
+    return std::tie(s.kind, r.host, r.port, r.unix_path, r.database, r.topology, r.nodes, r.master,
+                    r.tls.enabled);
+  };
+  return place(a) == place(b);
 }
 
 /// What the running stores were built with.
-auto store_shape_of(const proxy::store_settings& s) {
-  return std::tie(s.key_prefix, s.connect_timeout, s.command_timeout, s.max_in_flight, s.replicas,
-                  s.allow_grace, s.max_keys, s.when_full);
+bool same_shape(const proxy::store_settings& a, const proxy::store_settings& b) {
+  limiter::redis_settings x = a.redis, y = b.redis;
+  forget_credentials(x);
+  forget_credentials(y);
+  return x == y && a.replicas == b.replicas && a.allow_grace == b.allow_grace && a.max_keys == b.max_keys &&
+         a.when_full == b.when_full;
 }
 
 }  // namespace
@@ -49,8 +66,9 @@ std::vector<problem> reload_problems(const proxy::settings& current, const proxy
   refuse(current.workers != next.workers, "workers", "workers");
   refuse(current.listeners != next.listeners, "listen", "listen");
   refuse(!(current.admin == next.admin), "admin", "admin");
-  refuse(connection_of(current.store) != connection_of(next.store), "store", "store.url");
-  refuse(store_shape_of(current.store) != store_shape_of(next.store), "store", "store");
+  const bool moved = !same_place(current.store, next.store);
+  refuse(moved, "store", "store.url");
+  refuse(!moved && !same_shape(current.store, next.store), "store", "store");
   refuse(!(current.access_log == next.access_log), "access_log", "access_log");
   refuse(current.limits.connections != next.limits.connections, "limits", "limits.connections");
   return problems;

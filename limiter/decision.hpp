@@ -47,12 +47,15 @@ struct rule_state {
 /// once the first `admitted` pass, and the numbers are those after them; when some do not, the verdicts and
 /// waits are those of the first that does not. Request j of them, from 1, is told remaining + (admitted - j)
 /// * cost.
+///
+/// A store of several servers may answer for some charges only (`failures`). Then what the others say holds:
+/// when one of them denies, nothing stays charged; when all of them allow, they are charged, and whoever
+/// denies the request for the sake of the silent ones gives them back.
 struct store_reply {
   std::int64_t now_us = 0;    ///< the store's clock at the decision, microseconds since the Unix epoch
   std::int64_t admitted = 0;  ///< 0 ... k; with k = 1: every rule allows
   boost::container::small_vector<rule_state, 4> states;
-  /// By charge, errc::ok = answered, its state is in `states`; empty: all were. A take whose answered charges
-  /// all allow has taken them, whatever became of the failed ones.
+  /// By charge, errc::ok = answered, its state is in `states`; empty: all were.
   boost::container::small_vector<errc, 4> failures;
 };
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "limiter/policy.hpp"
+#include "limiter/redis/settings.hpp"
 #include "limiter/stores/memory_store.hpp"
 #include "proxy/identity/address.hpp"
 
@@ -161,19 +162,10 @@ struct log_settings {
 
 enum class store_kind : std::uint8_t { memory, redis };
 
-/// Mirrors limiter::redis_settings without its header (which includes Asio).
+/// Where decisions are made. `redis` is complete: place, credentials, pool and breaker.
 struct store_settings {
   store_kind kind = store_kind::memory;
-  std::string host = "127.0.0.1";
-  std::uint16_t port = 6379;
-  std::string unix_path;
-  std::string username;
-  std::string password;  ///< never logged, never printed
-  int database = 0;
-  std::string key_prefix = "rl:";
-  milliseconds connect_timeout{100};
-  milliseconds command_timeout{50};
-  std::uint32_t max_in_flight = 4096;
+  limiter::redis_settings redis;
   std::int64_t replicas = 0;     ///< N, the processes that share the limits; 0 = as many as are heard of
   milliseconds allow_grace{-1};  ///< how long failure_mode allow admits; -1 = without end
   std::int64_t max_keys = 1'000'000;

@@ -2,6 +2,9 @@
 #include "config/addresses.hpp"
 #include "config/sections/sections.hpp"
 
+#include <algorithm>
+#include <array>
+
 namespace weir::config {
 namespace {
 
@@ -10,11 +13,6 @@ using namespace std::chrono_literals;
 void read_url(store_draft& out, const node& n, context& ctx) {
   const auto text = read_text(n, ctx);
   if (!text) return;
-  if (text->starts_with("rediss://")) {
-    ctx.report.error("E0313", n.at, "TLS to the store is not built yet",
-                     {"use redis:// over a private network", ""});
-    return;
-  }
   auto url = parse_store_url(*text);
   if (!url.value) {
     ctx.report.error("E0210", n.at, std::move(url.message), {std::move(url.hint), ""});
@@ -23,12 +21,13 @@ void read_url(store_draft& out, const node& n, context& ctx) {
   out.url_at = n.at;
   out.url_has_user = !url.value->username.empty();
   out.url_has_password = !url.value->password.empty();
-  auto& s = out.value;
-  s.kind = url.value->kind;
+  out.value.kind = url.value->kind;
+  auto& s = out.value.redis;
   s.unix_path = std::move(url.value->unix_path);
   s.username = std::move(url.value->username);
   s.password = std::move(url.value->password);
   s.database = url.value->database;
+  s.tls.enabled = url.value->tls;
   if (!url.value->host.empty()) {
     s.host = std::move(url.value->host);
     s.port = url.value->port;
@@ -70,19 +69,126 @@ void read_key_prefix(store_draft& out, const node& n, context& ctx) {
                      {"up to 16 of a-z 0-9 : _ -", ""});
     return;
   }
-  out.value.key_prefix = *text;
+  out.value.redis.key_prefix = *text;
 }
 
-const table<proxy::store_settings>& pool_table() {
-  using s = proxy::store_settings;
+/// Sentinels listen on 26379, the nodes of a cluster on 6379: which of them this is, is known when the whole
+/// section has been read, so that a port has to be written.
+void read_nodes(store_draft& out, const node& n, context& ctx) {
+  out.nodes_at = n.at;
+  auto& nodes = out.value.redis.nodes;
+  nodes.clear();
+  read_list(n, ctx, 1, 64, single::refused, [&](const node& item) {
+    const auto text = read_text(item, ctx);
+    if (!text) return;
+    auto address = parse_redis_node(*text, 0);
+    if (!address.value) {
+      ctx.report.error("E0209", item.at, std::move(address.message), {std::move(address.hint), ""});
+      return;
+    }
+    if (std::find(nodes.begin(), nodes.end(), *address.value) != nodes.end()) {
+      ctx.report.error("E0303", item.at, fmt::format("{} is listed twice", shown(item)));
+      return;
+    }
+    nodes.push_back(std::move(*address.value));
+  });
+}
+
+void read_master(store_draft& out, const node& n, context& ctx) {
+  out.master_at = n.at;
+  const auto text = read_text(n, ctx);
+  if (!text) return;
+  constexpr std::string_view allowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";  // those of a sentinel's file
+  if (text->empty() || text->size() > 128 || text->find_first_not_of(allowed) != std::string_view::npos) {
+    ctx.report.error("E0211", n.at, fmt::format("{} is no name of a master", shown(n)),
+                     {"up to 128 of letters, digits, . _ -", ""});
+    return;
+  }
+  out.value.redis.master = *text;
+}
+
+void read_topology(store_draft& out, const node& n, context& ctx) {
+  using limiter::redis_topology;
+  static constexpr std::array<std::string_view, 3> words{"single", "sentinel", "cluster"};
+  out.topology_at = n.at;
+  if (const auto index = read_word(n, ctx, words))
+    out.value.redis.topology = static_cast<redis_topology>(*index);
+}
+
+// ---- TLS
+
+constexpr std::size_t longest_pem = std::size_t{256} * 1024;
+
+/// A PEM file's text; `what` must stand in it.
+value_type<limiter::redis_tls> pem_file(std::string limiter::redis_tls::*member, std::string_view what) {
+  return {"file", "PEM, up to 256KiB", [=](limiter::redis_tls& out, const node& n, context& ctx) {
+            auto content = read_file(n, ctx, longest_pem);
+            if (!content) return;
+            const auto begin = content->find("-----BEGIN ");
+            if (begin == std::string::npos || content->find(what, begin) == std::string::npos) {
+              ctx.report.error("E0502", n.at, fmt::format("the file holds no {} in PEM form", what));
+              return;
+            }
+            out.*member = std::move(*content);
+          }};
+}
+
+void read_server_name(limiter::redis_tls& out, const node& n, context& ctx) {
+  const auto text = read_text(n, ctx);
+  if (!text) return;
+  if (!is_host(*text)) {
+    ctx.report.error("E0213", n.at, fmt::format("{} is no host name", shown(n)));
+    return;
+  }
+  out.server_name = *text;
+}
+
+const table<limiter::redis_tls>& tls_table() {
+  using s = limiter::redis_tls;
+  static const table<s> all{
+      "`store.tls`",
+      {
+          row("ca_file", "the system's authorities", pem_file(&s::ca, "CERTIFICATE"), "who may have signed"),
+          row("server_name", "the host that is dialled", value_type<s>{"host", "", read_server_name},
+              "sent as SNI and verified"),
+          row("certificate", "", pem_file(&s::certificate, "CERTIFICATE"),
+              "shown to the server; needs `key`"),
+          row("key", "", pem_file(&s::key, "PRIVATE KEY"), "of `certificate`"),
+          row("min_version", "tls1.2",
+              word(&s::only_tls13, choices_of<bool>{{"tls1.2", false}, {"tls1.3", true}})),
+      }};
+  return all;
+}
+
+// ---- Pool and breaker
+
+const table<limiter::redis_settings>& pool_table() {
+  using s = limiter::redis_settings;
   static const table<s> all{
       "`store.pool`",
       {
-          row("connect_timeout", "100ms", duration(&s::connect_timeout, 1ms, 1min), "one attempt to connect"),
+          row("size", "1", integer(&s::pool_size, 1, 16), "connections per worker and node, pipelined"),
+          row("connect_timeout", "100ms", duration(&s::connect_timeout, 1ms, 1min),
+              "one attempt: name, connect, TLS, login and script together"),
           row("command_timeout", "50ms", duration(&s::command_timeout, 1ms, 1min),
               "one decision; then `failure_mode`"),
+          row("recycle", "30m", duration(&s::recycle, 1s, 24h), "greatest age of a connection ± 10 %"),
+          row("pre_ping", "true", boolean(&s::pre_ping),
+              "a connection idle for more than 10s is asked first"),
           row("max_in_flight", "4096", integer(&s::max_in_flight, 1, 1'000'000),
-              "commands waiting for an answer, per worker; beyond: store error `overloaded`"),
+              "decisions waiting for an answer, per worker and node; beyond: store error `overloaded`"),
+      }};
+  return all;
+}
+
+const table<limiter::redis_breaker>& breaker_table() {
+  using s = limiter::redis_breaker;
+  static const table<s> all{
+      "`store.breaker`",
+      {
+          row("failures", "5", integer(&s::failures, 1, 1000), "in a row, then a node is asked no more"),
+          row("open_for", "1s", duration(&s::open_for, 100ms, 1min), "between two probes of such a node"),
       }};
   return all;
 }
@@ -110,6 +216,17 @@ value_type<store_draft> in_value(value_type<proxy::store_settings> inner) {
           }};
 }
 
+/// Also notes where it is written: it means nothing without rediss://.
+key_row<store_draft> tls_row() {
+  auto row = group<store_draft, limiter::redis_tls>(
+      "tls", [](store_draft& out) -> limiter::redis_tls& { return out.value.redis.tls; }, tls_table);
+  row.value.read = [read = std::move(row.value.read)](store_draft& out, const node& n, context& ctx) {
+    out.tls_at = n.at;
+    read(out, n, ctx);
+  };
+  return row;
+}
+
 }  // namespace
 
 const table<store_draft>& store_table() {
@@ -117,17 +234,27 @@ const table<store_draft>& store_table() {
   using s = proxy::store_settings;
   using limiter::failure_mode;
   const auto value = [](d& out) -> s& { return out.value; };
+  const auto redis = [](d& out) -> limiter::redis_settings& { return out.value.redis; };
+  const auto breaker = [](d& out) -> limiter::redis_breaker& { return out.value.redis.breaker; };
   static const table<d> all{
       "`store`",
       {
           row("url", "memory://",
-              value_type<d>{"url", "`memory://` `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]` `unix:PATH`",
+              value_type<d>{"url", "`memory://` `redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DB]` `unix:PATH`",
                             read_url},
-              "`memory://` counts in this process only"),
+              "`memory://` counts in this process only; of several servers it gives all but their addresses"),
+          row("topology", "single", value_type<d>{"word", "`single` `sentinel` `cluster`", read_topology},
+              "one server, the master that sentinels name, or a cluster"),
+          row("nodes", "", value_type<d>{"list of addresses", "1–64; `HOST:PORT`", read_nodes},
+              "the sentinels, or some nodes of the cluster"),
+          row("master", "", value_type<d>{"text", "1–128 of `A-Z a-z 0-9 . _ -`", read_master},
+              "the name the sentinels know it by"),
           row("username", "", value_type<d>{"text", "1–256 bytes", read_username}),
           row("password_file", "", value_type<d>{"file", "up to 4KiB", read_password_file},
               "line ends at its end are cut"),
-          group<d, s>("pool", value, pool_table),
+          tls_row(),
+          group<d, limiter::redis_settings>("pool", redis, pool_table),
+          group<d, limiter::redis_breaker>("breaker", breaker, breaker_table),
           row("failure_mode", "local",
               in_value(word(&s::failure_mode, choices_of<failure_mode>{{"allow", failure_mode::allow},
                                                                        {"deny", failure_mode::deny},

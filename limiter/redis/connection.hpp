@@ -7,23 +7,16 @@
 #include "limiter/redis/handshake.hpp"
 #include "limiter/redis/reply_guard.hpp"
 #include "limiter/redis/reply_reader.hpp"
+#include "limiter/redis/reply_scanner.hpp"
+#include "limiter/redis/transport.hpp"
 
 #include <array>
-#include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/basic_resolver.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
-
-namespace weir::limiter {
-struct redis_settings;
-}
 
 namespace weir::limiter::redis {
 
@@ -34,8 +27,8 @@ class connection : public std::enable_shared_from_this<connection> {
   /// Hears of everything until close(); may call close() from inside any of these.
   class owner {
    public:
-    /// Connected, authenticated, script loaded.
-    virtual void on_ready() = 0;
+    /// Connected, authenticated, script loaded. `memory_policy` is the server's maxmemory-policy, if it told.
+    virtual void on_ready(std::string_view memory_policy) = 0;
     /// Elements the array reply to the oldest unanswered command must have, 0 for a control command; nothing
     /// when no command is unanswered.
     [[nodiscard]] virtual std::optional<std::size_t> awaited_elements() const noexcept = 0;
@@ -49,8 +42,10 @@ class connection : public std::enable_shared_from_this<connection> {
     ~owner() = default;
   };
 
-  /// `settings` and `listener` must outlive the connection up to close().
-  connection(boost::asio::io_context& io, const redis_settings& settings, owner& listener);
+  /// `listener` is part of `life`, which the connection holds up to close(). `only_master`: a replica is
+  /// refused.
+  connection(boost::asio::io_context& io, std::shared_ptr<const session_plan> plan, redis_address to,
+             bool only_master, owner& listener, std::shared_ptr<void> life);
 
   /// Starts resolving, connecting and the handshake; ends in on_ready() or on_lost(). `attempt` rotates the
   /// addresses of a name, so that a dead first address does not stay first. Calls nothing of the owner before
@@ -69,16 +64,6 @@ class connection : public std::enable_shared_from_this<connection> {
   void close() noexcept;
 
  private:
-  using socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol,
-                                                  boost::asio::io_context::executor_type>;
-  using endpoint = boost::asio::generic::stream_protocol::endpoint;
-  using resolver =
-      boost::asio::ip::basic_resolver<boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
-
-  void resolve(std::size_t attempt);
-  void connect_first(std::size_t attempt);
-  void connect_next(const std::string& cause);
-  void on_connected();
   void start_handshake();
 
   void write_rest();
@@ -86,20 +71,21 @@ class connection : public std::enable_shared_from_this<connection> {
   void start_read_later();
   void on_read(std::size_t size);
   bool parse_next();
+  bool parse_role(std::string_view unread);
+  bool advance(handshake::progress progress);
   void take(const reply& answer);
   void lose(errc reason, std::string_view cause);
 
-  const redis_settings& settings_;
+  std::shared_ptr<const session_plan> plan_;
+  const bool only_master_;
   owner* owner_;  // null = closed
-  socket socket_;
-  resolver resolver_;
-  std::vector<endpoint> endpoints_;
-  std::size_t first_endpoint_ = 0;
-  std::size_t tried_ = 0;
+  std::shared_ptr<void> life_;
+  transport transport_;
 
   std::optional<handshake> handshake_;  // until it is done
   reply_guard guard_;
   reply_reader reader_;
+  reply_scanner role_;
 
   std::string output_;
   std::size_t written_ = 0;  // bytes of output_ that the kernel has

@@ -46,25 +46,30 @@ void append_command(std::string& out, std::initializer_list<std::string_view> wo
   }
 }
 
+void append_auth(std::string& out, const login& credentials) {
+  if (credentials.password.empty()) return;
+  if (credentials.username.empty()) return append_command(out, {"AUTH", credentials.password});
+  append_command(out, {"AUTH", credentials.username, credentials.password});
+}
+
 std::string_view handshake::command(step s) noexcept {
-  constexpr std::string_view names[] = {"AUTH", "SELECT", "INFO", "SCRIPT LOAD", ""};
+  constexpr std::string_view names[] = {"AUTH", "SELECT", "INFO", "INFO", "ROLE", "SCRIPT LOAD", ""};
   return names[static_cast<std::size_t>(s)];
 }
 
 handshake::handshake(const login& credentials, std::string_view script, std::string_view sha1,
                      std::string& out)
-    : step_(step::info), selects_(credentials.database != 0), sha1_(sha1) {
+    : step_(step::info),
+      selects_(credentials.database != 0),
+      only_master_(credentials.only_master),
+      sha1_(sha1) {
   if (selects_) step_ = step::select;
-  if (!credentials.password.empty()) {
-    step_ = step::auth;
-    if (credentials.username.empty()) {
-      append_command(out, {"AUTH", credentials.password});
-    } else {
-      append_command(out, {"AUTH", credentials.username, credentials.password});
-    }
-  }
+  if (!credentials.password.empty()) step_ = step::auth;
+  append_auth(out, credentials);
   if (selects_) append_command(out, {"SELECT", std::to_string(credentials.database)});
   append_command(out, {"INFO", "server"});
+  append_command(out, {"INFO", "memory"});
+  if (only_master_) append_command(out, {"ROLE"});
   append_command(out, {"SCRIPT", "LOAD", script});
 }
 
@@ -74,9 +79,28 @@ handshake::progress handshake::on_reply(const reply& answer) {
   return step_ == step::done ? progress::done : progress::more;
 }
 
+handshake::progress handshake::on_role(const scanned_reply& answer) {
+  const auto& tokens = answer.tokens;
+  if (tokens[0].type == reply_token::kind::error) {
+    (void)refused(answer.text(tokens[0]));
+    return progress::failed;
+  }
+  if (tokens.size() < 2 || tokens[1].type != reply_token::kind::text) {
+    (void)unexpected();
+    return progress::failed;
+  }
+  if (answer.text(tokens[1]) != "master") {
+    (void)fail(errc::readonly, "the server is no master");
+    return progress::failed;
+  }
+  advance();
+  return progress::more;
+}
+
 bool handshake::judge(const reply& answer) {
   if (answer.type == reply::kind::error) return refused(answer.text);
   if (step_ == step::info) return judge_info(answer);
+  if (step_ == step::memory) return judge_memory(answer);
   if (step_ == step::load) return judge_load(answer);
   return answer.type == reply::kind::status || unexpected();
 }
@@ -97,6 +121,18 @@ bool handshake::judge_info(const reply& answer) {
                                  std::to_string(found.minor) + " is too old: Redis 6.2 or newer is needed");
 }
 
+bool handshake::judge_memory(const reply& answer) {
+  if (answer.type != reply::kind::bulk) return unexpected();
+  constexpr std::string_view field = "maxmemory_policy:";
+  const std::string_view info = answer.text;
+  const auto at = info.find(field);
+  if (at == std::string_view::npos) return true;
+  const std::string_view rest = info.substr(at + field.size());
+  constexpr std::size_t longest = 32;
+  memory_policy_ = rest.substr(0, rest.find_first_of("\r\n")).substr(0, longest);
+  return true;
+}
+
 bool handshake::judge_load(const reply& answer) {
   return (answer.type == reply::kind::bulk && answer.text == sha1_) || unexpected();
 }
@@ -114,6 +150,7 @@ bool handshake::fail(errc failure, std::string cause) {
 void handshake::advance() {
   step_ = static_cast<step>(static_cast<std::uint8_t>(step_) + 1);
   if (step_ == step::select && !selects_) step_ = step::info;
+  if (step_ == step::role && !only_master_) step_ = step::load;
 }
 
 }  // namespace weir::limiter::redis

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a new connection says before its first decision: AUTH, SELECT, INFO server, SCRIPT LOAD, in one write.
-// Pure: bytes out, replies in.
+// What a new connection says before its first decision: AUTH, SELECT, INFO server, INFO memory, ROLE, SCRIPT
+// LOAD, in one write. Pure: bytes out, replies in.
 #pragma once
 
 #include "limiter/errc.hpp"
 #include "limiter/redis/reply_reader.hpp"
+#include "limiter/redis/reply_scanner.hpp"
 
 #include <cstdint>
 #include <initializer_list>
@@ -21,7 +22,11 @@ struct login {
   std::string_view username;
   std::string_view password;
   int database = 0;
+  bool only_master = false;  ///< asks for ROLE and refuses a replica
 };
+
+/// Appends the AUTH command, if there is a password.
+void append_auth(std::string& out, const login& credentials);
 
 class handshake {
  public:
@@ -33,16 +38,24 @@ class handshake {
   /// Takes the replies in the order of the commands. After `failed` see failure() and cause().
   [[nodiscard]] progress on_reply(const reply& answer);
 
+  /// True when the next reply is nested: it goes to on_role() instead.
+  [[nodiscard]] bool expects_role() const noexcept { return step_ == step::role; }
+  [[nodiscard]] progress on_role(const scanned_reply& answer);
+
+  /// After `done`: the server's maxmemory-policy, empty when it did not tell.
+  [[nodiscard]] const std::string& memory_policy() const noexcept { return memory_policy_; }
+
   [[nodiscard]] errc failure() const noexcept { return failure_; }
   /// For the log: what the server refused, never a secret.
   [[nodiscard]] const std::string& cause() const noexcept { return cause_; }
 
  private:
-  enum class step : std::uint8_t { auth, select, info, load, done };
+  enum class step : std::uint8_t { auth, select, info, memory, role, load, done };
   static std::string_view command(step s) noexcept;
   // These return false after noting the failure.
   bool judge(const reply& answer);
   bool judge_info(const reply& answer);
+  bool judge_memory(const reply& answer);
   bool judge_load(const reply& answer);
   bool refused(std::string_view error_text);
   bool unexpected();
@@ -51,9 +64,11 @@ class handshake {
 
   step step_;
   bool selects_;
+  bool only_master_;
   std::string_view sha1_;
   errc failure_ = errc::ok;
   std::string cause_;
+  std::string memory_policy_;
 };
 
 }  // namespace weir::limiter::redis

@@ -67,6 +67,15 @@ bool degraded_mode::decide(std::span<const charge> charges, std::uint32_t failed
   result.failure = failure;
   result.failed = failed;
   result.mode = failure_mode::allow;
+  const bool all_failed = result.states.empty();
+  result.states.resize(charges.size());
+  bool denied = false;
+  for (std::size_t i = 0; i < charges.size(); ++i) {
+    if (is_failed(failed, i)) result.states[i] = untouched(*charges[i].matched);
+    denied = denied || !result.states[i].allowed;
+  }
+  if (denied) return true;  // by a rule that was answered; the others need not count the request
+
   charge_list local;
   for (std::size_t i = 0; i < charges.size(); ++i) {
     if (!is_failed(failed, i)) continue;
@@ -82,14 +91,6 @@ bool degraded_mode::decide(std::span<const charge> charges, std::uint32_t failed
     }
     if (mode == failure_mode::local) local.push_back(charges[i]);
   }
-  const bool all_failed = result.states.empty();
-  result.states.resize(charges.size());
-  bool denied = false;
-  for (std::size_t i = 0; i < charges.size(); ++i) {
-    if (is_failed(failed, i)) result.states[i] = untouched(*charges[i].matched);
-    denied = denied || !result.states[i].allowed;
-  }
-  if (denied) return true;  // by a rule that was answered; the others need not count the request
   if (local.empty()) {
     if (all_failed) {
       result.reason = decision_reason::store_failed;
@@ -122,13 +123,14 @@ bool degraded_mode::decide(std::span<const charge> charges, std::uint32_t failed
 }
 
 /// What the store took before the request was denied here.
-void degraded_mode::give_back(std::span<const charge> charges, std::uint32_t failed, const decision& result) {
+void degraded_mode::give_back(std::span<const charge> charges, std::uint32_t failed, decision& result) {
   charge_list taken;
   for (std::size_t i = 0; i < charges.size() && i < result.states.size(); ++i) {
     if (is_failed(failed, i)) continue;
     if (!result.states[i].allowed) return;  // nothing was taken
     taken.push_back(charges[i]);
     taken.back().charged_at_us = result.now_us;
+    result.states[i].remaining += charges[i].cost;
   }
   if (!taken.empty()) calls_.send(operation::refund, taken);
 }
@@ -140,8 +142,8 @@ void degraded_mode::note_usage(const charge& c) {
   if (known == nullptr) {
     if (usage_.full()) usage_.erase(usage_.oldest_key());
     known = &usage_.insert(key);
-    known->since_us = options_.clock();
   }
+  known->since_us = options_.clock();  // of the last use: units of before it are not forgotten with time
   if (!known->of || known->of->rid != c.matched->rid || known->of->quota != c.matched->quota) {
     known->of = std::make_shared<const rule>(*c.matched);
   }

@@ -66,7 +66,7 @@ class degraded_mode {
   void note_usage(const charge& c);
   void report_usage(std::span<const charge> charges);
   [[nodiscard]] bool report_one(const entry_key& key, const usage& u);
-  void give_back(std::span<const charge> charges, std::uint32_t failed, const decision& result);
+  void give_back(std::span<const charge> charges, std::uint32_t failed, decision& result);
 
   store& shared_;
   options options_;

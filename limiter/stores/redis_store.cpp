@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/stores/redis_store.hpp"
 
-#include "limiter/redis/connection.hpp"
-#include "limiter/redis/decide_call.hpp"
-#include "limiter/redis/errors.hpp"
-#include "limiter/redis/reconnect.hpp"
-#include "lua/scripts.hpp"
+#include "limiter/redis/directory.hpp"
+#include "limiter/redis/request.hpp"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
+#include <atomic>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/circular_buffer.hpp>
-#include <cassert>
 #include <optional>
-#include <random>
 #include <utility>
 
 namespace weir::limiter {
@@ -24,439 +18,407 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-/// One command that has no answer yet.
-struct pending {
-  store_waiter* waiter = nullptr;  // null: a control command, or nobody waits any more
-  std::span<const charge> charges;
-  clock::time_point deadline;
-  operation op = operation::take;
-  bool control = false;  // SCRIPT LOAD, heartbeat
-  heartbeat_waiter* beat = nullptr;
-  std::uint8_t healed = 0;  // how often NOSCRIPT sent it again
-};
+constexpr int most_redirects = 2;
+constexpr int most_retries = 3;  // of what a server says it cannot answer just now
 
-using pending_queue = boost::circular_buffer<pending>;
-
-constexpr std::size_t beat_reply_size = 4;  // now, members, configurations, resets
-
-/// NOSCRIPT means "not executed", so sending again is safe. Twice is enough even while somebody flushes
-/// scripts all the time: the second time the command brings the script itself.
-constexpr std::uint8_t most_healings = 2;
-
-void append(pending_queue& queue, const pending& command) {
-  if (queue.full()) queue.set_capacity(2 * queue.capacity());
-  queue.push_back(command);
-}
-
-/// Counters have one writer: no locked instruction.
-void add(std::atomic<std::uint64_t>& counter, std::uint64_t n = 1) noexcept {
-  counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-}
-
-std::shared_ptr<redis::dial_limiter> process_dials() {
-  static const auto dials = std::make_shared<redis::dial_limiter>();
-  return dials;
-}
-
-/// This machine's idea of the store's clock, which picks the calendar window by its own.
-std::int64_t system_now_us() {
-  using namespace std::chrono;
-  return duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
-}
-
-std::string describe(const redis_settings& settings) {
-  if (!settings.unix_path.empty()) return "redis unix:" + settings.unix_path;
-  return "redis " + settings.host + ":" + std::to_string(settings.port);
+/// "Not now, ask again": nothing was executed.
+bool is_temporary(std::string_view text) noexcept {
+  return text.starts_with("TRYAGAIN") || text.starts_with("CLUSTERDOWN") || text.starts_with("LOADING");
 }
 
 }  // namespace
 
-class redis_store::impl final : public std::enable_shared_from_this<impl>, public redis::connection::owner {
+class redis_store::impl final : public std::enable_shared_from_this<impl>, public redis::directory_listener {
  public:
   impl(asio::io_context& io, redis_settings settings, log_function log,
        std::shared_ptr<redis::dial_limiter> dials);
 
+  void start() { directory_->start(); }
   void execute(operation op, std::span<const charge> charges, store_waiter& waiter);
   void cancel(store_waiter& waiter) noexcept;
-  [[nodiscard]] bool available() const noexcept { return available_.load(std::memory_order_relaxed); }
-  [[nodiscard]] const redis_counters& counters() const noexcept { return counters_; }
-
   void heartbeat(std::string_view member, std::string_view fingerprint, heartbeat_waiter& waiter);
-
-  void try_dial();
+  void update(const redis_settings& settings);
   void shutdown();
+  [[nodiscard]] bool available() const noexcept { return available_.load(std::memory_order_relaxed); }
+  [[nodiscard]] const redis_counters& counters() const noexcept { return environment_->counters; }
 
  private:
-  enum class phase : std::uint8_t { down, dialling, up, stopped };
+  struct request;
 
-  // redis::connection::owner
-  void on_ready() override;
-  [[nodiscard]] std::optional<std::size_t> awaited_elements() const noexcept override;
-  void on_reply(const redis::reply& answer) override;
-  void on_written() override { flush(); }
-  void on_lost(errc reason, std::string_view cause) override;
+  /// One call of a request; or a refund or heartbeat, which belong to none.
+  struct part final : redis::call {
+    explicit part(impl& store) : owner(store) {}
+    void on_done(const redis::call_answer& answer) override { owner.on_answer(*this, answer); }
 
-  void schedule_flush();
-  void flush();
-  void append_call(std::string& out, const pending& command, bool with_text) const;
-  void append_script_load(std::string& out);
-  void on_beat(const pending& command, const redis::reply& answer);
-  void on_error_reply(const pending& command, std::string_view text);
-  [[nodiscard]] bool heal(pending command);
-  void fail_with(const pending& command, errc reason, std::string_view cause);
-  void answer_error(const pending& command, errc error);
-  void fail_all(errc reason);
-  void drop(errc reason, std::string_view cause) {
-    connection_->close();
-    on_lost(reason, cause);
+    impl& owner;
+    request* of = nullptr;
+    redis::node* at = nullptr;
+    std::uint16_t slot = 0;
+    std::uint8_t redirects = 0;
+    std::uint8_t retries = 0;
+    bool done = false;
+    bool in_pause = false;
+    redis::part_result result;
+    charge_list own;           // the charges of one slot out of several
+    redis::kept_charges kept;  // when the request does not outlive the call
+    redis::heartbeat_words words;
+    heartbeat_waiter* listener = nullptr;
+    heartbeat_answer heard;
+  };
+
+  struct request {
+    store_waiter* waiter = nullptr;  // null: nobody waits any more
+    operation op = operation::take;
+    std::span<const charge> charges;
+    redis::charge_groups groups;  // empty: all in one slot
+    boost::container::small_vector<part*, 2> parts;
+    std::size_t missing = 0;
+    bool withdrawn = false;  // some call has not left and never will
+  };
+
+  void on_directory_change() override {
+    available_.store(directory_->available(), std::memory_order_relaxed);
   }
 
-  void arm(clock::duration wait) { arm_at(clock::now() + wait); }
-  void arm_at(clock::time_point when);
-  void on_timer();
-  void check_deadlines();
-  [[nodiscard]] std::optional<clock::time_point> earliest_deadline() const noexcept;
+  [[nodiscard]] part& new_part(request* of, operation op, std::span<const charge> charges, std::uint16_t slot,
+                               clock::time_point deadline);
+  void recycle(part& used);
+  [[nodiscard]] request& new_request(operation op, std::span<const charge> charges, store_waiter& waiter);
+  void recycle(request& used);
 
-  void log_loss(errc reason, std::string_view cause);
-  void log_error_reply(errc error, std::string_view code);
+  void split(request& r, clock::time_point deadline);
+  void dispatch(part& what);
+  void send(part& what, redis::node& to);
+  void on_answer(part& what, const redis::call_answer& answer);
+  [[nodiscard]] bool redirected(part& what, std::string_view text);
+  [[nodiscard]] bool paused(part& what, std::string_view text);
+  void finish(part& what, errc error, const store_reply* reply);
+  void conclude(request& r);
+  void answer(request& r, errc error, const store_reply& reply);
+  void give_back(std::span<const charge> charges);
+  void arm_pauses();
+  void end_pauses();
 
-  asio::io_context& io_;
-  const redis_settings settings_;
-  const log_function log_;
-  redis::reconnect reconnect_;
-  std::minstd_rand random_{std::random_device{}()};
-  std::uniform_real_distribution<double> uniform_{0.0, 1.0};
+  void withdraw(part& what) noexcept;
 
-  phase phase_ = phase::down;
-  errc last_failure_ = errc::refused;
-  std::size_t dials_ = 0;
-  std::shared_ptr<redis::connection> connection_;
+  const std::shared_ptr<redis::node_environment> environment_;
+  redis_settings settings_;
+  std::shared_ptr<redis::directory> directory_;
+  bool stopped_ = false;
 
-  pending_queue queued_;  // not written
-  pending_queue sent_;    // written, in the order of their replies
-  bool flush_posted_ = false;
-  store_reply reply_;
-  std::string member_, fingerprint_;  // of the last heartbeat
+  std::vector<std::unique_ptr<part>> parts_;
+  std::vector<std::unique_ptr<request>> requests_;
+  std::vector<part*> free_parts_;
+  std::vector<request*> free_requests_;
 
-  // One timer for whatever the phase waits for: the next dial, the end of a dial, the oldest command.
-  asio::basic_waitable_timer<clock, asio::wait_traits<clock>, asio::io_context::executor_type> timer_;
-  std::uint64_t armed_ = 0;  // number of the last arming; a handler of an earlier one does nothing
-  bool deadline_armed_ = false;
-
-  std::uint32_t logged_losses_ = 0;  // bit per errc: logged since the connection was last up
-  errc last_error_reply_ = errc::ok;
-  clock::time_point next_error_log_{};
+  std::vector<std::pair<clock::time_point, part*>> pauses_;
+  asio::basic_waitable_timer<clock, asio::wait_traits<clock>, asio::io_context::executor_type> pause_timer_;
 
   std::atomic<bool> available_{false};
-  redis_counters counters_;
 };
 
 redis_store::impl::impl(asio::io_context& io, redis_settings settings, log_function log,
                         std::shared_ptr<redis::dial_limiter> dials)
-    : io_(io),
+    : environment_(std::make_shared<redis::node_environment>(io, std::move(log))),
       settings_(std::move(settings)),
-      log_(std::move(log)),
-      reconnect_(dials ? std::move(dials) : process_dials()),
-      timer_(io.get_executor()) {
-  constexpr std::size_t initial_capacity = 64;
-  queued_.set_capacity(initial_capacity);
-  sent_.set_capacity(initial_capacity);
+      directory_(
+          redis::make_directory(environment_, redis::make_session_plan(settings_), std::move(dials), *this)),
+      pause_timer_(io.get_executor()) {}
+
+// ---- Requests and their calls ------------------------------------------------------
+
+redis_store::impl::request& redis_store::impl::new_request(operation op, std::span<const charge> charges,
+                                                           store_waiter& waiter) {
+  if (free_requests_.empty()) {
+    requests_.push_back(std::make_unique<request>());
+    free_requests_.push_back(requests_.back().get());
+  }
+  request& r = *free_requests_.back();
+  free_requests_.pop_back();
+  r.waiter = &waiter;
+  r.op = op;
+  r.charges = charges;
+  waiter.store_token = &r;
+  return r;
 }
 
-// ---- Commands ----------------------------------------------------------------------
+void redis_store::impl::recycle(request& used) {
+  for (part* const p : used.parts) recycle(*p);
+  used.waiter = nullptr;
+  used.charges = {};
+  used.groups.clear();
+  used.parts.clear();
+  used.missing = 0;
+  used.withdrawn = false;
+  free_requests_.push_back(&used);
+}
+
+redis_store::impl::part& redis_store::impl::new_part(request* of, operation op,
+                                                     std::span<const charge> charges, std::uint16_t slot,
+                                                     clock::time_point deadline) {
+  if (free_parts_.empty()) {
+    parts_.push_back(std::make_unique<part>(*this));
+    free_parts_.push_back(parts_.back().get());
+  }
+  part& p = *free_parts_.back();
+  free_parts_.pop_back();
+  p.op = op;
+  p.charges = charges;
+  p.deadline = deadline;
+  p.asking = false;
+  p.heartbeat = nullptr;
+  p.listener = nullptr;
+  p.of = of;
+  p.slot = slot;
+  p.redirects = p.retries = 0;
+  p.done = p.in_pause = false;
+  if (of != nullptr) of->parts.push_back(&p);
+  return p;
+}
+
+void redis_store::impl::recycle(part& used) {
+  used.at = nullptr;
+  used.own.clear();
+  used.result.error = errc::closed;
+  used.result.states.clear();
+  free_parts_.push_back(&used);
+}
 
 void redis_store::impl::execute(operation op, std::span<const charge> charges, store_waiter& waiter) {
-  const pending command{
-      .waiter = &waiter, .charges = charges, .deadline = clock::now() + settings_.command_timeout, .op = op};
-  if (phase_ != phase::up) return answer_error(command, last_failure_);
-  if (queued_.size() + sent_.size() >= settings_.max_in_flight)
-    return answer_error(command, errc::overloaded);
-  waiter.store_token = this;
-  append(queued_, command);
-  if (!deadline_armed_) {
-    deadline_armed_ = true;
-    arm_at(command.deadline);
+  request& r = new_request(op, charges, waiter);
+  const auto deadline = clock::now() + settings_.command_timeout;
+  std::uint16_t slot = 0;
+  if (directory_->splits()) {
+    redis::group_by_slot(charges, r.groups);
+    if (r.groups.size() > 1) return split(r, deadline);
+    slot = r.groups.front().slot;
+    r.groups.clear();
   }
-  schedule_flush();
+  dispatch(new_part(&r, op, charges, slot, deadline));
+}
+
+/// One call per slot, all at once.
+void redis_store::impl::split(request& r, clock::time_point deadline) {
+  r.missing = r.groups.size() + 1;  // one more: nothing is concluded before everything was sent
+  for (const redis::charge_group& group : r.groups) {
+    part& p = new_part(&r, r.op, {}, group.slot, deadline);
+    for (const std::uint32_t place : group.places) p.own.push_back(r.charges[place]);
+    p.charges = p.own;
+  }
+  for (part* const p : r.parts) dispatch(*p);
+  if (--r.missing == 0) conclude(r);
+}
+
+void redis_store::impl::dispatch(part& what) {
+  redis::node* const to = stopped_ ? nullptr : directory_->find(what.slot);
+  if (to == nullptr) return finish(what, stopped_ ? errc::closed : directory_->absence(), nullptr);
+  send(what, *to);
+}
+
+void redis_store::impl::send(part& what, redis::node& to) {
+  what.at = &to;
+  to.send(what);
+}
+
+// ---- Answers -----------------------------------------------------------------------
+
+void redis_store::impl::on_answer(part& what, const redis::call_answer& answer) {
+  if (answer.heard != nullptr) what.heard = *answer.heard;
+  if (answer.error == errc::ok) return finish(what, errc::ok, answer.reply);
+  const bool in_time = !answer.text.empty() && clock::now() < what.deadline;
+  if (in_time && (redirected(what, answer.text) || paused(what, answer.text))) return;
+  finish(what, answer.error, nullptr);
+}
+
+/// Follows MOVED and ASK. True: it was sent again.
+bool redis_store::impl::redirected(part& what, std::string_view text) {
+  if (!directory_->splits() || what.redirects == most_redirects) return false;
+  const auto where = redis::parse_redirection(text);
+  if (!where) return false;
+  redis::node* const to = directory_->follow(*where, what.at->address());
+  if (to == nullptr) return false;
+  ++what.redirects;
+  add(environment_->counters.redirects);
+  what.asking = where->ask;
+  send(what, *to);
+  return true;
+}
+
+/// Waits a little before it asks again. True: it waits.
+bool redis_store::impl::paused(part& what, std::string_view text) {
+  if (!is_temporary(text) || what.retries == most_retries) return false;
+  if (text.starts_with("CLUSTERDOWN")) directory_->doubt();
+  const std::chrono::duration<double, std::milli> longest(4 << what.retries);
+  const auto pause =
+      std::chrono::duration_cast<clock::duration>(longest * (0.5 + environment_->uniform() / 2));
+  const auto when = clock::now() + pause;
+  if (when >= what.deadline) return false;
+  ++what.retries;
+  add(environment_->counters.retries);
+  what.in_pause = true;
+  what.asking = false;
+  pauses_.emplace_back(when, &what);
+  arm_pauses();
+  return true;
+}
+
+void redis_store::impl::arm_pauses() {
+  if (pauses_.empty()) return;
+  const auto next = std::min_element(pauses_.begin(), pauses_.end());
+  pause_timer_.expires_at(next->first);
+  pause_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+    if (!error && !self->stopped_) self->end_pauses();
+  });
+}
+
+void redis_store::impl::end_pauses() {
+  const auto now = clock::now();
+  while (!stopped_) {
+    const auto due =
+        std::find_if(pauses_.begin(), pauses_.end(), [now](const auto& p) { return p.first <= now; });
+    if (due == pauses_.end()) return arm_pauses();
+    part& what = *due->second;
+    pauses_.erase(due);
+    what.in_pause = false;
+    dispatch(what);
+  }
+}
+
+void redis_store::impl::finish(part& what, errc error, const store_reply* reply) {
+  what.done = true;
+  request* const r = what.of;
+  if (r == nullptr) {  // of a refund nobody asks what became of it
+    heartbeat_waiter* const listener = what.listener;
+    const heartbeat_answer heard = what.heard;
+    recycle(what);
+    if (listener != nullptr) listener->on_heartbeat(error, heard);
+    return;
+  }
+  if (r->groups.empty()) {
+    static const store_reply empty;
+    return answer(*r, error, reply != nullptr ? *reply : empty);
+  }
+  what.result.error = error;
+  if (reply != nullptr) {
+    what.result.now_us = reply->now_us;
+    what.result.states = reply->states;
+  }
+  if (--r->missing == 0) conclude(*r);
+}
+
+/// Every call of a request over several slots has its answer.
+void redis_store::impl::conclude(request& r) {
+  boost::container::small_vector<const redis::part_result*, 2> results;
+  for (const part* p : r.parts) results.push_back(&p->result);
+  const bool taken_in_vain = r.withdrawn && (r.op == operation::take || r.op == operation::take_upto);
+  const bool given_back = taken_in_vain || redis::must_give_back(r.op, results);
+  for (const part* p : r.parts) {
+    if (!given_back || !p->result.allowed()) continue;
+    give_back(redis::refund_of(r.op, p->result, p->charges));
+  }
+  const bool silent = std::none_of(results.begin(), results.end(),
+                                   [](const auto* result) { return result->error == errc::ok; });
+  if (silent || r.waiter == nullptr) return answer(r, results.front()->error, {});
+  for (const auto* result : results) {
+    if (result->error != errc::ok)
+      add(environment_->counters.errors[static_cast<std::size_t>(result->error)]);
+  }
+  store_reply joined;
+  redis::join(r.groups, results, r.op, r.charges, given_back, joined);
+  answer(r, errc::ok, joined);
+}
+
+/// The waiter may do anything here, also destroy the store: nothing of this object is touched afterwards.
+void redis_store::impl::answer(request& r, errc error, const store_reply& reply) {
+  store_waiter* const waiter = r.waiter;
+  recycle(r);
+  if (waiter == nullptr) return;
+  if (error != errc::ok) add(environment_->counters.errors[static_cast<std::size_t>(error)]);
+  waiter->store_token = nullptr;
+  waiter->on_store_reply(error, reply);
 }
 
 void redis_store::impl::heartbeat(std::string_view member, std::string_view fingerprint,
                                   heartbeat_waiter& waiter) {
-  const pending command{
-      .charges = {}, .deadline = clock::now() + settings_.command_timeout, .control = true, .beat = &waiter};
-  if (phase_ != phase::up) return answer_error(command, last_failure_);
-  if (queued_.size() + sent_.size() >= settings_.max_in_flight)
-    return answer_error(command, errc::overloaded);
-  member_ = member;
-  fingerprint_ = fingerprint;
-  append(queued_, command);
-  if (!deadline_armed_) {
-    deadline_armed_ = true;
-    arm_at(command.deadline);
+  constexpr std::string_view tag = "members";
+  part& p =
+      new_part(nullptr, operation::peek, {}, redis::hash_slot(tag), clock::now() + settings_.command_timeout);
+  p.words = {settings_.key_prefix + "1:{" + std::string(tag) + "}", std::string(member),
+             std::string(fingerprint)};
+  p.heartbeat = &p.words;
+  p.listener = &waiter;
+  dispatch(p);
+}
+
+void redis_store::impl::give_back(std::span<const charge> charges) {
+  if (stopped_ || charges.empty()) return;
+  redis::charge_groups groups;
+  if (directory_->splits()) {
+    redis::group_by_slot(charges, groups);
+  } else {
+    groups.emplace_back();
+    for (std::uint32_t i = 0; i < charges.size(); ++i) groups.back().places.push_back(i);
   }
-  schedule_flush();
+  const auto deadline = clock::now() + settings_.command_timeout;
+  for (const redis::charge_group& group : groups) {
+    charge_list own;
+    for (const std::uint32_t place : group.places) own.push_back(charges[place]);
+    part& p = new_part(nullptr, operation::refund, {}, group.slot, deadline);
+    redis::keep(own, p.kept);
+    p.charges = p.kept.charges;
+    add(environment_->counters.refunds, own.size());
+    dispatch(p);
+  }
+}
+
+// ---- Leaving -----------------------------------------------------------------------
+
+void redis_store::impl::withdraw(part& what) noexcept {
+  if (what.in_pause) {
+    std::erase_if(pauses_, [&what](const auto& p) { return p.second == &what; });
+  } else if (what.at != nullptr) {
+    what.at->withdraw(what);
+  }
 }
 
 void redis_store::impl::cancel(store_waiter& waiter) noexcept {
-  if (std::exchange(waiter.store_token, nullptr) == nullptr) return;
-  const auto waits = [&waiter](const pending& command) { return command.waiter == &waiter; };
-  if (const auto unsent = std::find_if(queued_.begin(), queued_.end(), waits); unsent != queued_.end()) {
-    queued_.erase(unsent);
-  } else if (const auto sent = std::find_if(sent_.begin(), sent_.end(), waits); sent != sent_.end()) {
-    sent->waiter = nullptr;
+  auto* const r = static_cast<request*>(std::exchange(waiter.store_token, nullptr));
+  if (r == nullptr || stopped_) return;
+  r->waiter = nullptr;
+  if (r->groups.empty()) {
+    withdraw(*r->parts.front());
+    return recycle(*r);
   }
-}
-
-void redis_store::impl::schedule_flush() {
-  if (std::exchange(flush_posted_, true)) return;
-  asio::post(io_.get_executor(), [self = shared_from_this()] {
-    self->flush_posted_ = false;
-    self->flush();
-  });
-}
-
-/// Everything queued leaves in one write. While an earlier write is unfinished on_written() comes back here.
-void redis_store::impl::flush() {
-  if (phase_ != phase::up || connection_->writing() || queued_.empty()) return;
-  std::string& out = connection_->output();
-  bool healing = false;
-  for (const pending& command : queued_) {
-    // One text per write is enough for all: later calls run after it. A call that failed even so brings its
-    // own.
-    const bool with_text = command.healed == most_healings || (command.healed > 0 && !healing);
-    append_call(out, command, with_text);
-    append(sent_, command);
-    if (with_text && !std::exchange(healing, true)) append_script_load(out);
+  // What is under way may be charged while another part denies: its charges are still needed.
+  for (part* const p : r->parts) {
+    if (!p->done && (p->in_pause || p->at->withdraw_unsent(*p))) {
+      withdraw(*p);
+      p->done = r->withdrawn = true;
+      --r->missing;
+    }
+    redis::keep(p->own, p->kept);
+    p->charges = p->kept.charges;
   }
-  add(counters_.commands, queued_.size());
-  add(counters_.batches);
-  queued_.clear();
-  connection_->write();
+  if (r->missing == 0) conclude(*r);
 }
 
-void redis_store::impl::append_call(std::string& out, const pending& command, bool with_text) const {
-  if (command.beat != nullptr) {
-    const std::string key = settings_.key_prefix + "1:{members}";
-    return redis::append_command(out, {"EVAL", lua::members_script(), "3", key, key + ":configurations",
-                                       key + ":resets", member_, fingerprint_});
-  }
-  redis::append_decide(out, with_text ? "EVAL" : "EVALSHA",
-                       with_text ? lua::decide_script() : lua::decide_sha1(), settings_.key_prefix,
-                       command.op, command.charges, 1, system_now_us());
-}
-
-/// Newer servers evict scripts that only EVAL brought.
-void redis_store::impl::append_script_load(std::string& out) {
-  redis::append_command(out, {"SCRIPT", "LOAD", lua::decide_script()});
-  append(sent_, {.waiter = nullptr,
-                 .charges = {},
-                 .deadline = clock::now() + settings_.command_timeout,
-                 .control = true});
-}
-
-std::optional<std::size_t> redis_store::impl::awaited_elements() const noexcept {
-  if (sent_.empty()) return std::nullopt;
-  const pending& oldest = sent_.front();
-  if (oldest.beat != nullptr) return beat_reply_size;
-  return oldest.control ? 0 : redis::decide_reply_size(oldest.charges.size());
-}
-
-void redis_store::impl::on_reply(const redis::reply& answer) {
-  const pending command = sent_.front();
-  sent_.pop_front();
-  if (command.beat != nullptr) return on_beat(command, answer);
-  if (command.control) return;  // EVAL has healed already, whatever the answer is
-  if (answer.type == redis::reply::kind::error) return on_error_reply(command, answer.text);
-  reply_.states.clear();
-  if (answer.type != redis::reply::kind::integers ||
-      !redis::parse_decide(answer.integers, command.op, command.charges.size(), reply_)) {
-    return fail_with(command, errc::protocol, "unexpected reply to a decision");
-  }
-  reconnect_.answered();
-  last_error_reply_ = errc::ok;
-  if (command.waiter == nullptr) return;
-  command.waiter->store_token = nullptr;
-  command.waiter->on_store_reply(errc::ok, reply_);
-}
-
-void redis_store::impl::on_beat(const pending& command, const redis::reply& answer) {
-  if (answer.type == redis::reply::kind::error) {
-    const errc error = redis::classify_error(answer.text);
-    log_error_reply(error, redis::error_code(answer.text));
-    return answer_error(command, error);
-  }
-  if (answer.type != redis::reply::kind::integers || answer.integers.size() != beat_reply_size) {
-    return fail_with(command, errc::protocol, "unexpected reply to a heartbeat");
-  }
-  reconnect_.answered();
-  command.beat->on_heartbeat(errc::ok, {.now_us = answer.integers[0],
-                                        .members = answer.integers[1],
-                                        .configurations = answer.integers[2],
-                                        .resets = answer.integers[3]});
-}
-
-void redis_store::impl::on_error_reply(const pending& command, std::string_view text) {
-  const errc error = redis::classify_error(text);
-  if (error == errc::noscript && heal(command)) return;
-  const std::string_view code = redis::error_code(text);
-  // A replica stays one, and a lost login stays lost, for as long as this connection lives.
-  if (error == errc::readonly || code == "NOAUTH") return fail_with(command, error, code);
-  reconnect_.answered();
-  log_error_reply(error, code);
-  answer_error(command, error);
-}
-
-/// The answer to this command, the oldest, condemns the connection: it fails with the others.
-void redis_store::impl::fail_with(const pending& command, errc reason, std::string_view cause) {
-  sent_.push_front(command);
-  drop(reason, cause);
-}
-
-/// Sends a command again that the server did not execute for want of the script.
-bool redis_store::impl::heal(pending command) {
-  if (command.healed == most_healings) return false;
-  if (command.waiter == nullptr) return true;
-  ++command.healed;
-  append(queued_, command);
-  schedule_flush();
-  return true;
-}
-
-/// The waiter may do anything here, also destroy the store: nothing of this object is touched afterwards.
-void redis_store::impl::answer_error(const pending& command, errc error) {
-  static const store_reply empty;
-  if (command.beat != nullptr) return command.beat->on_heartbeat(error, {});
-  if (command.waiter == nullptr) return;
-  add(counters_.errors[static_cast<std::size_t>(error)]);
-  command.waiter->store_token = nullptr;
-  command.waiter->on_store_reply(error, empty);
-}
-
-/// Written commands have an unknown outcome and carry the reason; unwritten ones were merely on a closed
-/// connection.
-void redis_store::impl::fail_all(errc reason) {
-  const auto now = clock::now();
-  while (!sent_.empty()) {
-    const pending command = sent_.front();
-    sent_.pop_front();
-    answer_error(command, reason);
-  }
-  while (!queued_.empty()) {
-    const pending command = queued_.front();
-    queued_.pop_front();
-    answer_error(command, reason == errc::timeout && command.deadline <= now ? errc::timeout : errc::closed);
-  }
-}
-
-// ---- Connection --------------------------------------------------------------------
-
-void redis_store::impl::try_dial() {
-  if (const auto wait = reconnect_.may_dial(clock::now()); wait > clock::duration::zero()) return arm(wait);
-  phase_ = phase::dialling;
-  connection_ = std::make_shared<redis::connection>(io_, settings_, *this);
-  arm(settings_.connect_timeout);
-  connection_->dial(dials_++);
-}
-
-void redis_store::impl::on_ready() {
-  phase_ = phase::up;
-  deadline_armed_ = false;  // the timer still runs to the end of the dial, where it finds nothing to do
-  logged_losses_ = 0;
-  reconnect_.connected();
-  add(counters_.connects);
-  available_.store(true, std::memory_order_relaxed);
-  if (log_) log_("info", "connected to " + describe(settings_));
-}
-
-void redis_store::impl::on_lost(errc reason, std::string_view cause) {
-  const auto self = shared_from_this();  // a waiter may destroy the store
-  const bool was_up = phase_ == phase::up;
-  log_loss(reason, cause);
-  connection_.reset();
-  phase_ = phase::down;
-  last_failure_ = reason;
-  available_.store(false, std::memory_order_relaxed);
-  const double random = uniform_(random_);
-  arm(was_up ? reconnect_.lost(random) : reconnect_.failed(clock::now(), random));
-  fail_all(reason);
+void redis_store::impl::update(const redis_settings& settings) {
+  const bool same = settings_.username == settings.username && settings_.password == settings.password &&
+                    settings_.tls == settings.tls;
+  if (same || stopped_) return;
+  settings_.username = settings.username;
+  settings_.password = settings.password;
+  settings_.tls = settings.tls;
+  if (environment_->log) environment_->log("info", "the store's credentials changed: connecting anew");
+  directory_->update(redis::make_session_plan(settings_));
 }
 
 void redis_store::impl::shutdown() {
-  phase_ = phase::stopped;
-  last_failure_ = errc::closed;
+  if (std::exchange(stopped_, true)) return;
   available_.store(false, std::memory_order_relaxed);
-  if (connection_) std::exchange(connection_, nullptr)->close();
-  reconnect_.abandon();
-  ++armed_;
-  timer_.cancel();
-  queued_.clear();
-  sent_.clear();
-}
-
-// ---- Timer -------------------------------------------------------------------------
-
-void redis_store::impl::arm_at(clock::time_point when) {
-  timer_.expires_at(when);
-  timer_.async_wait([self = shared_from_this(), number = ++armed_](const boost::system::error_code& error) {
-    if (!error && number == self->armed_) self->on_timer();
-  });
-}
-
-void redis_store::impl::on_timer() {
-  switch (phase_) {
-    case phase::down:
-      return try_dial();
-    case phase::dialling:
-      return drop(errc::timeout, "no connection within connect_timeout");
-    case phase::up:
-      return check_deadlines();
-    case phase::stopped:
-      return;
-  }
-}
-
-/// Runs once per command_timeout, not once per command: when it fires too early it waits for the oldest
-/// again.
-void redis_store::impl::check_deadlines() {
-  const auto earliest = earliest_deadline();
-  deadline_armed_ = earliest.has_value();
-  if (!earliest) return connection_->watch();
-  if (*earliest <= clock::now()) return drop(errc::timeout, "no answer within command_timeout");
-  arm_at(*earliest);
-}
-
-/// All are looked at: healed commands keep their deadline but stand behind younger ones.
-std::optional<clock::time_point> redis_store::impl::earliest_deadline() const noexcept {
-  std::optional<clock::time_point> earliest;
-  for (const pending_queue* queue : {&sent_, &queued_}) {
-    for (const pending& command : *queue) {
-      if (!earliest || command.deadline < *earliest) earliest = command.deadline;
-    }
-  }
-  return earliest;
-}
-
-// ---- Log ---------------------------------------------------------------------------
-
-/// Once per outage and reason.
-void redis_store::impl::log_loss(errc reason, std::string_view cause) {
-  const std::uint32_t bit = 1U << static_cast<unsigned>(reason);
-  const bool logged = (logged_losses_ & bit) != 0;
-  logged_losses_ |= bit;
-  if (logged || !log_) return;
-  const std::string what = phase_ == phase::up ? "lost " : "cannot connect to ";
-  log_("warn",
-       what + describe(settings_) + ": " + std::string(to_string(reason)) + " (" + std::string(cause) + ")");
-}
-
-/// When the server begins to answer with an error, at most once per 10 s.
-void redis_store::impl::log_error_reply(errc error, std::string_view code) {
-  if (std::exchange(last_error_reply_, error) == error || !log_) return;
-  constexpr auto pause = std::chrono::seconds(10);
-  const auto now = clock::now();
-  if (now < next_error_log_) return;
-  next_error_log_ = now + pause;
-  log_("warn", describe(settings_) + " answers with an error: " + std::string(code));
+  pauses_.clear();
+  pause_timer_.cancel();
+  directory_->shutdown();
 }
 
 // ---- redis_store -------------------------------------------------------------------
@@ -464,7 +426,7 @@ void redis_store::impl::log_error_reply(errc error, std::string_view code) {
 redis_store::redis_store(asio::io_context& io, redis_settings settings, log_function log,
                          std::shared_ptr<redis::dial_limiter> dials)
     : impl_(std::make_shared<impl>(io, std::move(settings), std::move(log), std::move(dials))) {
-  impl_->try_dial();
+  impl_->start();
 }
 
 redis_store::~redis_store() {
@@ -475,13 +437,13 @@ void redis_store::execute(operation op, std::span<const charge> charges, store_w
   impl_->execute(op, charges, waiter);
 }
 
+void redis_store::cancel(store_waiter& waiter) noexcept {
+  impl_->cancel(waiter);
+}
+
 bool redis_store::heartbeat(std::string_view member, std::string_view fingerprint, heartbeat_waiter& waiter) {
   impl_->heartbeat(member, fingerprint, waiter);
   return true;
-}
-
-void redis_store::cancel(store_waiter& waiter) noexcept {
-  impl_->cancel(waiter);
 }
 
 bool redis_store::available() const noexcept {
@@ -490,6 +452,10 @@ bool redis_store::available() const noexcept {
 
 const redis_counters& redis_store::counters() const noexcept {
   return impl_->counters();
+}
+
+void redis_store::update(const redis_settings& settings) {
+  impl_->update(settings);
 }
 
 void redis_store::shutdown() {

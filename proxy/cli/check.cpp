@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `weir check`: what a policy file says, and every mistake in it.
 #include "config/load.hpp"
+#include "limiter/redis/acl.hpp"
 #include "proxy/cli/cli.hpp"
 
 #include <algorithm>
@@ -18,6 +19,10 @@ std::string report_on(const std::string& file, const config::load_result& loaded
   };
   append(loaded.problems.begin(), first_advice);  // errors come first
   for (const auto& rule : loaded.rule_summaries) text += rule + "\n";
+  if (loaded.settings && loaded.settings->store.kind == proxy::store_kind::redis) {
+    text += "store: a Redis user needs " +
+            limiter::redis::acl_rules(loaded.settings->store.redis.key_prefix) + "\n";
+  }
   append(first_advice, loaded.problems.end());
   return text + config::summary(loaded.problems, file) + "\n";
 }

@@ -377,6 +377,67 @@ void render_concurrency(exposition& to, const concurrency_totals& sums, const na
 // ---- Store
 // ----------------------------------------------------------------------------------------------------
 
+constexpr std::array<std::string_view, limiter::redis_counters::close_reason_count> close_reason_names{
+    "lost", "timeout", "recycled", "replaced", "refused", "shutdown"};
+
+/// What the connections to Redis do.
+void render_store_pool(exposition& to, const std::vector<const limiter::redis_counters*>& stores) {
+  const auto sum = [&stores](auto read) {
+    auto total = read(*stores.front()).load(std::memory_order_relaxed);
+    for (std::size_t i = 1; i < stores.size(); ++i) total += read(*stores[i]).load(std::memory_order_relaxed);
+    return total;
+  };
+  using counters = limiter::redis_counters;
+  const auto single = [&](std::string_view name, std::string_view type, std::string_view help, auto read) {
+    to.family(name, type, help);
+    to.sample({}, sum(read));
+  };
+  to.family("weir_store_pool_connections", "gauge", "Connections to the store.");
+  to.sample({{"state", "idle"}}, sum([](const counters& c) -> auto& { return c.idle; }));
+  to.sample({{"state", "busy"}}, sum([](const counters& c) -> auto& { return c.busy; }));
+  single(
+      "weir_store_pool_waiting", "gauge", "Decisions that have not left for the store yet.",
+      [](const counters& c) -> auto& { return c.waiting; });
+  single(
+      "weir_store_pool_created_total", "counter", "Connections to the store that were dialled.",
+      [](const counters& c) -> auto& { return c.created; });
+  single(
+      "weir_store_pool_connects_total", "counter", "Connections to the store that became usable.",
+      [](const counters& c) -> auto& { return c.connects; });
+  to.family("weir_store_pool_closed_total", "counter", "Connections to the store that ended, by cause.");
+  for (std::size_t i = 0; i < close_reason_names.size(); ++i) {
+    to.sample({{"reason", close_reason_names[i]}},
+              sum([i](const counters& c) -> auto& { return c.closed[i]; }));
+  }
+  single(
+      "weir_store_pool_leaked_total", "counter", "Decisions found held long after their deadline.",
+      [](const counters& c) -> auto& { return c.leaked; });
+  single(
+      "weir_store_commands_total", "counter", "Commands sent to the store; equal decisions share one.",
+      [](const counters& c) -> auto& { return c.commands; });
+  single(
+      "weir_store_batches_total", "counter", "Writes that the commands left in.",
+      [](const counters& c) -> auto& { return c.batches; });
+  single(
+      "weir_store_merged_total", "counter", "Decisions that left in the command of an equal one.",
+      [](const counters& c) -> auto& { return c.merged; });
+  single(
+      "weir_store_redirects_total", "counter", "Redirections of a cluster that were followed.",
+      [](const counters& c) -> auto& { return c.redirects; });
+  single(
+      "weir_store_retries_total", "counter", "Commands sent again to a server that was not ready.",
+      [](const counters& c) -> auto& { return c.retries; });
+  single(
+      "weir_store_refunds_total", "counter", "Charges given back because another server denied.",
+      [](const counters& c) -> auto& { return c.refunds; });
+  single(
+      "weir_store_topology_changes_total", "counter", "New masters and new maps of slots.",
+      [](const counters& c) -> auto& { return c.topology_changes; });
+  single(
+      "weir_store_breaker_opened_total", "counter", "Times a server was left alone for its failures.",
+      [](const counters& c) -> auto& { return c.breaker_opened; });
+}
+
 void render_store(exposition& to, const shard_list& shards, const scrape_inputs& in) {
   to.family("weir_store_up", "gauge", "1 while the store answers.");
   to.sample({}, in.store_up);
@@ -395,6 +456,7 @@ void render_store(exposition& to, const shard_list& shards, const scrape_inputs&
               sum_over(
                   shards, [i](auto& s) -> auto& { return s.store_errors[i]; }));
   }
+  if (!in.stores.empty()) render_store_pool(to, in.stores);
   if (in.store_keys < 0) return;
   to.family("weir_store_keys", "gauge", "Keys in the memory store.");
   to.sample({}, in.store_keys);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "limiter/errc.hpp"
+#include "limiter/redis/counters.hpp"
 #include "limiter/rule.hpp"
 #include "proxy/http/head.hpp"
 #include "proxy/settings.hpp"
@@ -247,7 +248,8 @@ struct scrape_inputs {
   std::int64_t last_reload_success_s = 0;  ///< Unix seconds
   std::uint64_t admin_requests_200 = 0, admin_requests_404 = 0, admin_requests_503 = 0,
                 admin_requests_other = 0;
-  std::int64_t store_keys = -1;  ///< memory store; -1 = not one
+  std::vector<const limiter::redis_counters*> stores;  ///< of each worker; empty: the store is not Redis
+  std::int64_t store_keys = -1;                        ///< memory store; -1 = not one
   std::int64_t store_evictions = 0;
   std::string_view version, compiler;
   process_stats process;  ///< read_process_stats(); left out of the text when it is empty

@@ -286,7 +286,8 @@ void server::reload() {
   }
   reload_error_.clear();
   last_reload_success_s_ = wall_now_us() / 1'000'000;
-  if (outcome.settings->hash == current_->hash) {
+  // the hash is that of the policy file: the files it names may have changed without it
+  if (outcome.settings->hash == current_->hash && outcome.settings->store == current_->store) {
     ++reloads_unchanged_;
     log_event(log_level::info, "reload: unchanged", {{"config_hash", current_->hash}});
     return;
@@ -328,6 +329,9 @@ std::string server::render_metrics() {
   in.store_up = store_up();
   in.members = current_->store.replicas > 0 ? current_->store.replicas
                                             : members_->count.load(std::memory_order_relaxed);
+  for (const auto& w : workers_) {
+    if (const auto* counters = w->store_counters()) in.stores.push_back(counters);
+  }
   in.draining = draining_;
   in.log_dropped = log_writer_ ? log_writer_->dropped() : 0;
   in.reloads_ok = reloads_ok_;

@@ -12,21 +12,6 @@ namespace weir::proxy {
 
 namespace {
 
-limiter::redis_settings to_redis(const store_settings& s) {
-  limiter::redis_settings redis;
-  redis.host = s.host;
-  redis.port = s.port;
-  redis.unix_path = s.unix_path;
-  redis.username = s.username;
-  redis.password = s.password;
-  redis.database = s.database;
-  redis.key_prefix = s.key_prefix;
-  redis.connect_timeout = s.connect_timeout;
-  redis.command_timeout = s.command_timeout;
-  redis.max_in_flight = s.max_in_flight;
-  return redis;
-}
-
 void log_store(std::string_view level, std::string_view message) {
   log_event(level == "warn" ? log_level::warn : log_level::info, message, {});
 }
@@ -79,7 +64,7 @@ worker::~worker() = default;
 void worker::make_store(const worker_setup& setup) {
   const store_settings& s = setup.config->store;
   if (s.kind == store_kind::redis) {
-    auto redis = std::make_unique<limiter::redis_store>(io_, to_redis(s), log_store);
+    auto redis = std::make_unique<limiter::redis_store>(io_, s.redis, log_store);
     redis_ = redis.get();
     store_ = std::move(redis);
   } else {
@@ -202,6 +187,7 @@ void worker::arm_wheel() {
 void worker::reload(std::shared_ptr<const settings> config, resolved_endpoints addresses) {
   boost::asio::post(io_, [this, config = std::move(config), addresses = std::move(addresses)]() mutable {
     begin_turn();
+    if (redis_ != nullptr) redis_->update(config->store.redis);
     services_.config = compile(std::move(config), services_.config.get(), services_, names_, addresses);
     if (sharing_) sharing_->reload();
     settle();
@@ -265,7 +251,7 @@ void worker::stop_when_drained() {
   if (heartbeat_) heartbeat_->stop();
   sockets_.stop();
   wheel_timer_.cancel();
-  if (redis_ != nullptr) static_cast<limiter::redis_store&>(*store_).shutdown();
+  if (redis_ != nullptr) redis_->shutdown();
   work_.reset();
   io_.stop();
 }

@@ -67,6 +67,10 @@ class worker : private limiter::settlement_observer {
   void call_waiter(std::uint64_t number);
 
   [[nodiscard]] bool store_available() const noexcept;
+  /// Null: the store is not Redis.
+  [[nodiscard]] const limiter::redis_counters* store_counters() const noexcept {
+    return redis_ == nullptr ? nullptr : &redis_->counters();
+  }
   [[nodiscard]] std::uint64_t cut_requests() const noexcept {
     return cut_requests_.load(std::memory_order_relaxed);
   }
@@ -97,7 +101,7 @@ class worker : private limiter::settlement_observer {
   readiness_set sockets_;
   services services_;
   std::unique_ptr<limiter::store> store_;
-  const limiter::redis_store* redis_ = nullptr;  // store_, when it is one
+  limiter::redis_store* redis_ = nullptr;  // store_, when it is one
   std::unique_ptr<limiter::store> local_store_;
   std::unique_ptr<limiter::local_share> share_;
   std::unique_ptr<limiter::sharing_store> sharing_;  // in front of redis_

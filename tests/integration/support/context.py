@@ -4,7 +4,12 @@
 import os
 import shutil
 
+from .fault_relay import FaultRelay
+from .ports import free_port
 from .redis import RedisServer
+from .redis_cluster import RedisCluster
+from .redis_sentinel import RedisSentinel
+from .tls import Authority, redis_options
 from .upstream import BlackHole, Upstream
 from .weir import Weir
 
@@ -47,11 +52,35 @@ class Context:
     def black_hole(self):
         return self.keep(BlackHole())
 
-    def redis(self, start=True, options=()):
-        if not shutil.which("redis-server"):
-            raise Skip("redis-server is not installed")
-        server = self.keep(RedisServer(self.folder("redis"), options=options))
+    def redis(self, start=True, options=(), **kwargs):
+        self.need("redis-server")
+        server = self.keep(RedisServer(self.folder("redis"), options=options, **kwargs))
         return server.start() if start else server
+
+    def fault_relay(self, redis):
+        """A relay in front of `redis` (support/fault_relay.py); None: its scripts answer everything themselves."""
+        return self.keep(FaultRelay(redis.port if redis else None))
+
+    def redis_cluster(self, **kwargs):
+        self.need("redis-server")
+        return self.keep(RedisCluster(self.folder("cluster"), **kwargs)).start()
+
+    def redis_sentinel(self, **kwargs):
+        self.need("redis-server")
+        return self.keep(RedisSentinel(self.folder("sentinel"), **kwargs)).start()
+
+    def authority(self, **kwargs):
+        """A certificate authority (support/tls.py)."""
+        self.need("openssl")
+        return Authority(self.folder("authority"), **kwargs)
+
+    def redis_with_tls(self, authority, certificate=None, client_certificates=True, only=None, **kwargs):
+        """A Redis that has a TLS port too: `.tls_port`, `.tls_url`."""
+        port = free_port()
+        options = redis_options(authority, certificate or authority.server(), port, client_certificates, only)
+        server = self.redis(options=options, **kwargs)
+        server.tls_port, server.tls_url = port, f"rediss://127.0.0.1:{port}"
+        return server
 
     def weir(self, policy, start=True, build=None, **kwargs):
         weir = self.keep(Weir((build or self.build).path, self.folder("weir"), policy, **kwargs))

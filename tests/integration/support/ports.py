@@ -5,11 +5,18 @@ They lie below the ephemeral range, so that no outgoing connection of the test r
 
 import os
 import socket
+import threading
 
+_lock = threading.Lock()
 _next = 20000 + (os.getpid() * 37) % 9000
 
 
 def free_port():
+    with _lock:
+        return _take()
+
+
+def _take():
     global _next
     for _ in range(2000):
         _next = _next + 1 if _next < 31000 else 20000

@@ -16,9 +16,11 @@ class RespError(Exception):
 
 
 class RespClient:
-    def __init__(self, port, timeout=10.0):
+    def __init__(self, port, timeout=10.0, password=None):
         self.sock = socket.create_connection(("127.0.0.1", port), timeout)
         self.file = self.sock.makefile("rb")
+        if password:
+            self.call("AUTH", password)
 
     def close(self):
         self.file.close()
@@ -54,9 +56,9 @@ class RespClient:
 class Monitor:
     """Collects the lines of MONITOR until it is stopped."""
 
-    def __init__(self, port):
-        self.port = port
-        self.client = RespClient(port)
+    def __init__(self, port, password=None):
+        self.port, self.password = port, password
+        self.client = RespClient(port, password=password)
         self.client.call("MONITOR")
         self.client.sock.settimeout(None)
         self.lines = []
@@ -73,7 +75,7 @@ class Monitor:
     def stop(self):
         """Ends after everything the server has been asked so far is in `lines`."""
         try:
-            marker = RespClient(self.port)
+            marker = RespClient(self.port, password=self.password)
             marker.call("ECHO", "end-of-monitor")
             marker.sock.close()
             deadline = time.monotonic() + 5
@@ -93,12 +95,15 @@ class Monitor:
 
 
 class RedisServer:
-    """redis-server on a fixed port in its own folder, without persistence."""
+    """redis-server on a fixed port in its own folder, without persistence.
 
-    def __init__(self, directory, binary="redis-server", options=()):
+    `password` is what the test's own questions log in with; `env` is added to the server's environment."""
+
+    def __init__(self, directory, binary="redis-server", options=(), password=None, env=None):
         if not shutil.which(binary):
             raise FileNotFoundError(binary)
         self.directory, self.binary, self.options = directory, binary, list(options)
+        self.password, self.env = password, {**os.environ, **(env or {})}
         self.port = free_port()
         self.socket_path = os.path.join(directory, "redis.sock")
         self.url = f"redis://127.0.0.1:{self.port}"
@@ -109,12 +114,12 @@ class RedisServer:
         self.process = subprocess.Popen(
             [self.binary, "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", self.socket_path,
              "--save", "", "--appendonly", "no", "--dir", self.directory, "--daemonize", "no", *self.options],
-            stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.env)
         log.close()
         deadline = time.monotonic() + 20
         while True:
             try:
-                client = RespClient(self.port, 1.0)
+                client = RespClient(self.port, 1.0, self.password)
                 pong = client.call("PING")
                 client.close()
                 if pong == b"PONG":
@@ -138,7 +143,7 @@ class RedisServer:
     stop = kill
 
     def client(self):
-        return RespClient(self.port)
+        return RespClient(self.port, password=self.password)
 
     def call(self, *args):
         client = self.client()
@@ -148,7 +153,13 @@ class RedisServer:
             client.close()
 
     def monitor(self):
-        return Monitor(self.port)
+        return Monitor(self.port, self.password)
+
+    def command_calls(self):
+        """{command: calls} of INFO commandstats, those issued by scripts included."""
+        text = self.call("INFO", "commandstats").decode()
+        return {line.split(":")[0].removeprefix("cmdstat_"): int(line.split("calls=")[1].split(",")[0])
+                for line in text.splitlines() if line.startswith("cmdstat_")}
 
     def snapshot(self):
         """Every key with its serialised value and absolute expiry: equal snapshots = no byte changed."""

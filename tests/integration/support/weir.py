@@ -135,7 +135,7 @@ class Weir:
             except (OSError, TimeoutError, client.http1.Closed):
                 return False
         def store_connected():
-            return '"redis:' not in self.policy and '"unix:' not in self.policy or \
+            return not re.search(r'"(rediss?|unix):|"topology"', self.policy) or \
                 self.metrics().sum("weir_store_up") == 1
         try:
             wait_until("/readyz answers 200", ready, timeout)

@@ -163,19 +163,46 @@ TEST_CASE("every key of the store reaches the settings") {
                      "when_full: deny_new}}\n")
                      .store;
   CHECK(s.kind == proxy::store_kind::redis);
-  CHECK(s.host == "h");
-  CHECK(s.port == 1);
-  CHECK(s.username == "u");
-  CHECK(s.password == "p");
-  CHECK(s.database == 2);
-  CHECK(s.connect_timeout == 1ms);
-  CHECK(s.command_timeout == 2ms);
-  CHECK(s.max_in_flight == 3);
+  CHECK(s.redis.host == "h");
+  CHECK(s.redis.port == 1);
+  CHECK(s.redis.username == "u");
+  CHECK(s.redis.password == "p");
+  CHECK(s.redis.database == 2);
+  CHECK(s.redis.connect_timeout == 1ms);
+  CHECK(s.redis.command_timeout == 2ms);
+  CHECK(s.redis.max_in_flight == 3);
   CHECK(s.failure_mode == limiter::failure_mode::deny);
-  CHECK(s.key_prefix == "x:");
+  CHECK(s.redis.key_prefix == "x:");
   CHECK(s.replicas == 4);
   CHECK(s.max_keys == 5000);
   CHECK(s.when_full == limiter::when_full::deny_new);
+}
+
+TEST_CASE("the ways to reach several servers reach the settings") {
+  const auto cluster =
+      settings_of(
+          "store: {url: \"rediss://:p@h\", topology: cluster, nodes: [\"a:1\", \"[::1]:2\"],\n"
+          "  tls: {server_name: redis.internal, min_version: tls1.3},\n"
+          "  pool: {size: 4, recycle: 1h, pre_ping: false}, breaker: {failures: 7, open_for: 2s}}\n")
+          .store.redis;
+  CHECK(cluster.topology == limiter::redis_topology::cluster);
+  REQUIRE(cluster.nodes.size() == 2);
+  CHECK(cluster.nodes[0].text() == "a:1");
+  CHECK(cluster.nodes[1].host == "::1");
+  CHECK(cluster.tls.enabled);
+  CHECK(cluster.tls.server_name == "redis.internal");
+  CHECK(cluster.tls.only_tls13);
+  CHECK(cluster.pool_size == 4);
+  CHECK(cluster.recycle == 1h);
+  CHECK_FALSE(cluster.pre_ping);
+  CHECK(cluster.breaker.failures == 7);
+  CHECK(cluster.breaker.open_for == 2s);
+  const auto sentinel =
+      settings_of(
+          "store: {url: \"redis://h\", topology: sentinel, nodes: [\"s:26379\"], master: my-master}\n")
+          .store.redis;
+  CHECK(sentinel.topology == limiter::redis_topology::sentinel);
+  CHECK(sentinel.master == "my-master");
 }
 
 TEST_CASE("client_ip and identity reach the settings") {
@@ -429,7 +456,7 @@ TEST_CASE("an unknown key is shown with its caret, a suggestion and the keys the
         "7 |     brust: 100\n"
         "  |     ^^^^^ did you mean `burst`?\n"
         "  = help: keys of a rule: name match key missing fallback limit burst algorithm timezone cost "
-        "cost_from count response_cost sharing failure_mode headers\n");
+        "sharing cost_from count response_cost failure_mode headers\n");
   CHECK(loaded.problems[0].path == "rules[0].brust");
 }
 
@@ -462,8 +489,9 @@ TEST_CASE("every key that this release does not have is refused") {
                            "forwarded: x",
                            "trace: {sample: 1%}",
                            "admin: {token_file: t}",
-                           "store: {breaker: {failures: 5}}",
-                           "store: {pool: {size: 1}}",
+                           "store: {breaker: {threshold: 5}}",
+                           "store: {pool: {minimum: 1}}",
+                           "store: {tls: {verify: false}}",
                            "limits: {tls_handshake_timeout: 5s}",
                            "listen: [{address: \"0.0.0.0:1\", tls: {}}]",
                            "deny: {body: envelope}",
@@ -597,7 +625,16 @@ const std::vector<provocation>& provocations() {
       {"E0310", "version: 1\nupstreams: {a: {url: \"http://h\"}, b: {url: \"http://h\"}}\n"},
       {"E0312", h + "worker: 1\n"},
       {"E0313", "version: 1\nupstreams: {web: {url: \"https://h\"}}\n"},
-      {"E0313", h + "store: {url: \"rediss://h\"}\n"},
+      {"E0304", h + "store: {url: \"redis://h\", tls: {server_name: h}}\n"},
+      {"E0302", h + "store: {url: \"redis://h\", topology: cluster}\n"},
+      {"E0302", h + "store: {url: \"redis://h\", topology: sentinel, nodes: [\"h:1\"]}\n"},
+      {"E0304", h + "store: {url: \"redis://h\", nodes: [\"h:1\"]}\n"},
+      {"E0304", h + "store: {url: \"redis://h\", topology: cluster, nodes: [\"h:1\"], master: m}\n"},
+      {"E0304", h + "store: {url: \"redis://h/1\", topology: cluster, nodes: [\"h:1\"]}\n"},
+      {"E0304", h + "store: {topology: cluster, nodes: [\"h:1\"]}\n"},
+      {"E0303", h + "store: {url: \"redis://h\", topology: cluster, nodes: [\"h:1\", \"h:1\"]}\n"},
+      {"E0209", h + "store: {url: \"redis://h\", topology: cluster, nodes: [\"h\"]}\n"},
+      {"E0502", h + "store: {url: \"rediss://h\", tls: {ca_file: /dev/null}}\n"},
       {"E0313", h + "client_ip: {header: Forwarded}\n"},
       {"E0401", h + "routes: [{name: a, match: {}, upstream: wbe}]\n"},
       {"E0402", r + ", match: {route: al}}]\n"},

@@ -44,7 +44,9 @@ TEST_CASE("workers, listeners, the admin port and the store's place need a resta
   CHECK(refused("", "admin: {scrape_address: \"0.0.0.0:1\"}\n") == "admin");
   CHECK(refused("", "store: {url: \"redis://h\"}\n") == "store.url");
   CHECK(refused("store: {url: \"redis://h/1\"}\n", "store: {url: \"redis://h/2\"}\n") == "store.url");
-  CHECK(refused("store: {url: \"redis://:a@h\"}\n", "store: {url: \"redis://:b@h\"}\n") == "store.url");
+  CHECK(refused("store: {url: \"redis://:a@h\"}\n", "store: {url: \"redis://:b@h\"}\n") == "");
+  CHECK(refused("store: {url: \"redis://h\"}\n", "store: {url: \"rediss://h\"}\n") == "store.url");
+  CHECK(refused("", "store: {breaker: {failures: 9}}\n") == "store");
   CHECK(refused("", "store: {key_prefix: \"a:\"}\n") == "store");
   CHECK(refused("", "store: {pool: {command_timeout: 9ms}}\n") == "store");
   CHECK(refused("", "access_log: {to: stderr}\n") == "access_log");

@@ -12,6 +12,12 @@ namespace {
 class fake_store final : public store {
  public:
   void execute(operation op, std::span<const charge> charges, store_waiter& waiter) override {
+    if (op == operation::refund) {
+      given_back.assign(charges.begin(), charges.end());
+      given_back_rules.clear();
+      for (const charge& c : charges) given_back_rules.push_back(c.matched->name);
+      return waiter.on_store_reply(errc::ok, {});
+    }
     ++calls;
     if (op == operation::take) ++takes;
     last_operation = op;
@@ -27,17 +33,21 @@ class fake_store final : public store {
   void answer() {
     store_reply reply;
     if (error == errc::ok) reply.states.assign(states.begin(), states.end());
+    reply.failures.assign(failures.begin(), failures.end());
     waiting->on_store_reply(error, reply);
   }
 
   errc error = errc::ok;
   std::vector<rule_state> states;
+  std::vector<errc> failures;
   bool later = false;
 
   int calls = 0;
   int takes = 0;
   operation last_operation = operation::peek;
   std::vector<charge> last_charges;
+  std::vector<charge> given_back;
+  std::vector<std::string> given_back_rules;
   std::vector<rule> last_rules;
   store_waiter* waiting = nullptr;
   store_waiter* cancelled = nullptr;
@@ -279,4 +289,67 @@ TEST_CASE("a caller that leaves is forgotten by the store") {
   h.decide({&local_rule});
   h.limiter.cancel(h.pending);
   CHECK(h.primary.cancelled == h.primary.waiting);
+}
+
+TEST_CASE("rules whose part of the store is silent decide by their own failure mode") {
+  const rule strict = make_rule(0, failure_mode::deny);
+  const rule open = make_rule(1, failure_mode::allow);
+  house h;
+  h.primary.states = {allowed(4), {}};
+  h.primary.failures = {errc::ok, errc::timeout};
+  h.decide({&strict, &open});
+  CHECK(h.result().verdict == verdict::allow);
+  CHECK(h.result().failure == errc::timeout);
+  CHECK(h.result().failed == 2);
+  REQUIRE(h.result().states.size() == 2);
+  CHECK(h.result().states[0].remaining == 4);
+  CHECK(h.result().states[1].remaining == 10);
+  CHECK(h.primary.given_back.empty());
+}
+
+TEST_CASE("a silent rule that denies gives back what the others took") {
+  const rule strict = make_rule(0, failure_mode::deny);
+  const rule open = make_rule(1, failure_mode::allow);
+  house h;
+  h.primary.states = {allowed(4), {}};
+  h.primary.failures = {errc::ok, errc::closed};
+  h.decide({&open, &strict});
+  CHECK(h.result().verdict == verdict::deny);
+  CHECK(h.result().mode == failure_mode::deny);
+  CHECK(h.result().limiting == 1);
+  REQUIRE(h.primary.given_back.size() == 1);
+  CHECK(h.primary.given_back_rules[0] == open.name);
+  CHECK(h.pending.charges.size() == 2);
+}
+
+TEST_CASE("a silent rule that counts in this process is asked alone, and its denial gives back, too") {
+  const rule mine = make_rule(0, failure_mode::local);
+  const rule other = make_rule(1, failure_mode::local);
+  house h;
+  h.primary.states = {{}, allowed(4)};
+  h.primary.failures = {errc::timeout, errc::ok};
+  h.local.states = {denied(300)};
+  h.decide({&mine, &other});
+  CHECK(h.local.last_charges.size() == 1);
+  CHECK(h.result().verdict == verdict::deny);
+  CHECK(h.result().limiting == 0);
+  CHECK(h.result().retry_after_us == 300);
+  REQUIRE(h.result().states.size() == 2);
+  CHECK_FALSE(h.result().states[0].allowed);
+  CHECK(h.result().states[1].remaining == 5);
+  CHECK(h.primary.given_back.size() == 1);
+}
+
+TEST_CASE("a denial beside a silent rule is the store's own and gives nothing back again") {
+  const rule strict = make_rule(0, failure_mode::deny);
+  const rule open = make_rule(1, failure_mode::allow);
+  house h;
+  h.primary.states = {{}, denied(700)};
+  h.primary.failures = {errc::timeout, errc::ok};
+  h.decide({&strict, &open});
+  CHECK(h.result().verdict == verdict::deny);
+  CHECK(h.result().reason == decision_reason::over_limit);
+  CHECK(h.result().retry_after_us == 700);
+  CHECK(h.result().limiting == 1);
+  CHECK(h.primary.given_back.empty());
 }

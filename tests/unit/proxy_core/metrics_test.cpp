@@ -241,6 +241,23 @@ TEST_CASE("the store tells its state, durations and errors by cause") {
   CHECK_FALSE(s.mentions("weir_store_keys"));
 }
 
+TEST_CASE("the connections to Redis are summed over the workers") {
+  scene s;
+  limiter::redis_counters one, two;
+  using limiter::add;
+  add(one.idle, 1);
+  add(two.idle, 2);
+  add(two.busy, 1);
+  add(two.closed[limiter::redis_counters::timed_out], 4);
+  add(one.merged, 5);
+  CHECK_FALSE(s.mentions("weir_store_pool_connections"));
+  s.in.stores = {&one, &two};
+  CHECK(s.has(R"(weir_store_pool_connections{state="idle"} 3)"));
+  CHECK(s.has(R"(weir_store_pool_connections{state="busy"} 1)"));
+  CHECK(s.has(R"(weir_store_pool_closed_total{reason="timeout"} 4)"));
+  CHECK(s.has("weir_store_merged_total 5"));
+}
+
 TEST_CASE("the memory store tells its keys and evictions") {
   scene s;
   s.in.store_keys = 12;

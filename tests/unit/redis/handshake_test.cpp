@@ -23,22 +23,44 @@ reply info(const std::string& version) {
   return make(reply::kind::bulk, "# Server\r\nredis_version:" + version + "\r\nredis_mode:standalone\r\n");
 }
 
-const login full{.username = "weir", .password = "hunter2", .database = 3};
+const login full{.username = "weir", .password = "hunter2", .database = 3, .only_master = false};
 
 }  // namespace
 
-TEST_CASE("a handshake says AUTH, SELECT, INFO and SCRIPT LOAD at once") {
+TEST_CASE("a handshake says AUTH, SELECT, INFO twice and SCRIPT LOAD at once") {
   std::string out;
   handshake talk(full, "return 1", "sha", out);
   CHECK(out ==
         "*3\r\n$4\r\nAUTH\r\n$4\r\nweir\r\n$7\r\nhunter2\r\n"
         "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n"
         "*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n"
+        "*2\r\n$4\r\nINFO\r\n$6\r\nmemory\r\n"
         "*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n$8\r\nreturn 1\r\n");
   CHECK(talk.on_reply(status()) == progress::more);
   CHECK(talk.on_reply(status()) == progress::more);
   CHECK(talk.on_reply(info("7.0.15")) == progress::more);
+  CHECK(talk.on_reply(make(reply::kind::bulk, "maxmemory_policy:allkeys-lru\r\n")) == progress::more);
   CHECK(talk.on_reply(make(reply::kind::bulk, "sha")) == progress::done);
+  CHECK(talk.memory_policy() == "allkeys-lru");
+}
+
+TEST_CASE("a handshake that wants a master asks for the role and refuses a replica") {
+  for (const auto& [role, expected] :
+       {std::pair{"*3\r\n$6\r\nmaster\r\n:7\r\n*1\r\n*3\r\n$1\r\nh\r\n$1\r\n1\r\n$1\r\n0\r\n",
+                  progress::more},
+        std::pair{"*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n$9\r\nconnected\r\n:0\r\n", progress::failed},
+        std::pair{"*0\r\n", progress::failed}, std::pair{"-NOPERM no\r\n", progress::failed}}) {
+    CAPTURE(role);
+    std::string out;
+    handshake talk({.username = "", .password = "", .database = 0, .only_master = true}, "s", "sha", out);
+    CHECK(out.find("ROLE") != std::string::npos);
+    REQUIRE(talk.on_reply(info("7.0.0")) == progress::more);
+    REQUIRE(talk.on_reply(info("7.0.0")) == progress::more);
+    REQUIRE(talk.expects_role());
+    reply_scanner scanner;
+    REQUIRE(scanner.scan(role) == reply_scanner::progress::complete);
+    CHECK(talk.on_role(scanner.reply()) == expected);
+  }
 }
 
 TEST_CASE("without password and database a handshake is INFO and SCRIPT LOAD") {
@@ -46,12 +68,14 @@ TEST_CASE("without password and database a handshake is INFO and SCRIPT LOAD") {
   handshake talk({}, "s", "sha", out);
   CHECK(out.starts_with("*2\r\n$4\r\nINFO\r\n"));
   CHECK(talk.on_reply(info("6.2.0")) == progress::more);
+  CHECK(talk.on_reply(make(reply::kind::bulk, "")) == progress::more);
+  CHECK(talk.memory_policy().empty());
   CHECK(talk.on_reply(make(reply::kind::bulk, "sha")) == progress::done);
 }
 
 TEST_CASE("a password alone logs in the default user and the database may stay") {
   std::string out;
-  handshake talk({.username = "", .password = "pw", .database = 0}, "s", "sha", out);
+  handshake talk({.username = "", .password = "pw", .database = 0, .only_master = false}, "s", "sha", out);
   CHECK(out.starts_with("*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n*2\r\n$4\r\nINFO\r\n"));
   CHECK(talk.on_reply(status()) == progress::more);
   CHECK(talk.on_reply(info("8.0")) == progress::more);
@@ -106,6 +130,7 @@ TEST_CASE("replies of the wrong shape end a handshake") {
   CHECK(fails({}, status()));
   std::string out;
   handshake talk({}, "s", "sha", out);
+  REQUIRE(talk.on_reply(info("7.0.0")) == progress::more);
   REQUIRE(talk.on_reply(info("7.0.0")) == progress::more);
   CHECK(talk.on_reply(make(reply::kind::bulk, "another sha")) == progress::failed);
   CHECK(talk.failure() == errc::protocol);

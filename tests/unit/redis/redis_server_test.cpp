@@ -2,6 +2,7 @@
 // The store against a real server, which each test starts for itself.
 #include "tests/support/redis_server.hpp"
 
+#include "limiter/redis/acl.hpp"
 #include "store_fixture.hpp"
 
 #include <deque>
@@ -160,7 +161,10 @@ TEST_CASE("a user without the right to the keys is an auth failure") {
   f.settings.password = "pw";
   f.connect();
   CHECK(f.decide() == errc::auth);
-  CHECK(f.store->available());
+  CHECK_FALSE(f.store->available());
+  REQUIRE(f.server.command({"ACL", "SETUSER", "weir", "~rl:*"}) == "OK");
+  REQUIRE(f.wait_until_up());
+  CHECK(f.decide() == errc::ok);
 }
 
 TEST_CASE("a server busy with another's script is named or times out, never waited for") {
@@ -183,4 +187,43 @@ TEST_CASE("a server busy with another's script is named or times out, never wait
   busy.join();
   REQUIRE(f.wait_until_up());
   CHECK(f.decide() == errc::ok);
+}
+
+TEST_CASE("a user with exactly the printed list may do every operation of every algorithm") {
+  if (skipped()) return;
+  using weir::limiter::algorithm;
+  using weir::limiter::operation;
+  fixture f;
+  std::vector<std::string> words = {"ACL", "SETUSER", "weir", "reset", "on", ">pw"};
+  std::string rules = weir::limiter::redis::acl_rules("rl:");
+  for (std::size_t at = 0; at < rules.size();) {
+    const std::size_t end = std::min(rules.find(' ', at), rules.size());
+    words.push_back(rules.substr(at, end - at));
+    at = end + 1;
+  }
+  REQUIRE(f.server.command(words) == "OK");
+  f.settings.username = "weir";
+  f.settings.password = "pw";
+  f.connect();
+  for (const algorithm kind :
+       {algorithm::token_bucket, algorithm::fixed_window, algorithm::sliding_window_counter,
+        algorithm::sliding_window_log, algorithm::concurrency}) {
+    auto rule = make_rule(3);
+    rule.quota.algorithm = kind;
+    for (const operation op : {operation::take, operation::take, operation::take, operation::take,
+                               operation::peek, operation::take_upto, operation::refund, operation::renew}) {
+      if (op == operation::renew && kind != algorithm::concurrency) continue;
+      CAPTURE(static_cast<int>(kind));
+      CAPTURE(static_cast<int>(op));
+      waiter w(rule);
+      w.charges.front().holder = kind == algorithm::concurrency ? "holder" : "";
+      w.answers = 0;
+      f.send(w, op);
+      REQUIRE(f.run_until([&w] { return w.answered(); }));
+      CHECK(w.error == errc::ok);
+    }
+  }
+  REQUIRE(f.server.command({"SCRIPT", "FLUSH"}) == "OK");
+  CHECK(f.decide() == errc::ok);
+  CHECK(f.store->available());
 }

@@ -70,11 +70,11 @@ TEST_CASE("a store connects by itself and decides") {
   f.make_store();
   CHECK_FALSE(f.store->available());
   REQUIRE(f.wait_until_up());
-  REQUIRE(f.server->controls.size() == 4);
+  REQUIRE(f.server->controls.size() == 5);
   CHECK(f.server->controls[0] == scripted_server::words{"AUTH", "weir", "hunter2"});
   CHECK(f.server->controls[1] == scripted_server::words{"SELECT", "2"});
   CHECK(f.server->controls[2] == scripted_server::words{"INFO", "server"});
-  CHECK(f.server->controls[3][2] == weir::lua::decide_script());
+  CHECK(f.server->controls[4][2] == weir::lua::decide_script());
 
   waiter w;
   CHECK(f.decide(w) == errc::ok);
@@ -239,13 +239,9 @@ TEST_CASE("error replies reach their own command and keep the connection") {
       {"-OOM command not allowed when used memory > 'maxmemory'.\r\n", errc::oom},
       {"-MISCONF Redis is configured to save RDB snapshots\r\n", errc::script},
       {"-BUSY Redis is busy running a script.\r\n", errc::busy},
-      {"-NOPERM this user has no permissions\r\n", errc::auth},
-      {"-LOADING Redis is loading the dataset in memory\r\n", errc::loading},
       {"-MOVED 3999 127.0.0.1:6381\r\n", errc::moved},
       {"-ASK 3999 127.0.0.1:6381\r\n", errc::moved},
-      {"-TRYAGAIN Multiple keys request\r\n", errc::moved},
       {"-CROSSSLOT Keys in request\r\n", errc::moved},
-      {"-CLUSTERDOWN Hash slot not served\r\n", errc::moved},
       {"-ERR invalid arguments\r\n", errc::script},
   };
   fixture f;
@@ -267,6 +263,175 @@ TEST_CASE("error replies reach their own command and keep the connection") {
   CHECK(f.log.size() == 2);
 }
 
+TEST_CASE("a server that is not ready yet is asked again inside the deadline") {
+  for (const std::string text : {"-LOADING Redis is loading\r\n", "-TRYAGAIN Multiple keys\r\n",
+                                 "-CLUSTERDOWN Hash slot not served\r\n"}) {
+    CAPTURE(text);
+    fixture f;
+    f.connect();
+    int asked = 0;
+    f.server->on_decision = [&](const auto&) {
+      return scripted_server::answer{++asked <= 2 ? text : scripted_server::allowed()};
+    };
+    CHECK(f.decide() == errc::ok);
+    CHECK(asked == 3);
+    CHECK(f.store->counters().retries == 2);
+    asked = -100;
+    CHECK(f.decide() != errc::ok);
+    CHECK(asked == -96);  // once and three times again
+  }
+}
+
+TEST_CASE("a command without permission opens the breaker, and a probe that succeeds closes it") {
+  fixture f;
+  f.settings.breaker.open_for = 200ms;
+  f.connect();
+  f.answer_with("-NOPERM this user has no permissions\r\n");
+  CHECK(f.decide() == errc::auth);
+  CHECK_FALSE(f.store->available());
+  const std::size_t before = f.server->decisions.size();
+  waiter w;
+  f.send(w);
+  CHECK(w.error == errc::auth);  // from inside: nobody was asked
+  CHECK(f.server->decisions.size() == before);
+  REQUIRE(f.run_until([&] { return f.server->decisions.size() == before + 1; }));
+  CHECK(f.server->decisions.back()[4] == "peek");
+  f.settle();
+  CHECK_FALSE(f.store->available());
+  f.heal();
+  f.check_recovery();
+  CHECK(f.server->accepted == 1);
+  CHECK(f.store->counters().breaker_opened == 1);
+  CHECK(std::count_if(f.log.begin(), f.log.end(),
+                      [](const auto& line) { return line.find("NOPERM") != std::string::npos; }) == 1);
+}
+
+TEST_CASE("five failures in a row open the breaker and it answers at once until a probe succeeds") {
+  fixture f;
+  f.settings.breaker.open_for = 300ms;
+  f.connect();
+  f.answer_with("-BUSY Redis is busy running a script.\r\n");
+  for (int i = 0; i < 4; ++i) CHECK(f.decide() == errc::busy);
+  CHECK(f.store->available());
+  f.heal();
+  CHECK(f.decide() == errc::ok);  // counts anew
+  f.answer_with("-BUSY Redis is busy running a script.\r\n");
+  for (int i = 0; i < 5; ++i) CHECK(f.decide() == errc::busy);
+  CHECK_FALSE(f.store->available());
+  waiter w;
+  f.send(w);
+  CHECK(w.error == errc::busy);
+  CHECK(w.answered());
+  f.heal();
+  f.check_recovery();
+  CHECK(f.logged("failed 5 times in a row"));
+  CHECK(f.logged("answers again"));
+}
+
+TEST_CASE("while a batch is under way equal takes are collected into one command") {
+  fixture f;
+  f.connect();
+  f.server->on_decision = silence;
+  waiter first;
+  f.send(first);
+  f.settle();
+  std::deque<waiter> waiters;
+  for (int i = 0; i < 5; ++i) f.send(waiters.emplace_back(waiter::plenty()));
+  waiter other(waiter::plenty());
+  other.charges.front().cost = 2;
+  f.send(other);
+  f.settle();
+  REQUIRE(f.server->decisions.size() == 1);
+  // three of the five pass
+  f.server->on_decision = [](const auto& command) {
+    return scripted_server::answer{
+        command[5] == "5" ? "*7\r\n:1732422216123456\r\n:3\r\n:0\r\n:0\r\n:500\r\n:1000\r\n:9\r\n"
+                          : scripted_server::allowed()};
+  };
+  f.server->send(scripted_server::allowed());
+  REQUIRE(f.run_until([&] { return other.answered(); }));
+  CHECK(first.answered());
+  REQUIRE(f.server->decisions.size() == 3);
+  CHECK(f.server->decisions[1][5] == "5");
+  CHECK(f.server->decisions[2][5] == "1");
+  for (std::size_t i = 0; i < waiters.size(); ++i) {
+    CAPTURE(i);
+    REQUIRE(waiters[i].error == errc::ok);
+    CHECK(waiters[i].states.at(0).allowed == (i < 3));
+    CHECK(waiters[i].states.at(0).remaining == (i < 3 ? static_cast<std::int64_t>(2 - i) : 0));
+    CHECK(waiters[i].states.at(0).retry_after_us == (i < 3 ? 0 : 500));
+  }
+  CHECK(f.store->counters().merged == 4);
+  CHECK(f.store->counters().batches == 2);
+}
+
+TEST_CASE("new credentials are used by new connections and no decision is lost") {
+  fixture f;
+  f.settings.password = "old";
+  f.connect();
+  f.server->on_decision = silence;
+  waiter w;
+  f.send(w);
+  f.settle();
+  auto changed = f.settings;
+  changed.password = "new";
+  f.store->update(changed);
+  REQUIRE(f.run_until([&] { return f.store->counters().connects == 2; }));
+  CHECK(f.server->controls[4 + 0][1] == "new");
+  CHECK_FALSE(w.answered());
+  f.server->send_to(0, scripted_server::allowed(3));
+  REQUIRE(f.run_until([&] { return w.answered(); }));
+  CHECK(w.error == errc::ok);
+  f.heal();
+  CHECK(f.decide() == errc::ok);
+  CHECK(f.store->counters().closed[weir::limiter::redis_counters::recycled] == 1);
+  CHECK(f.store->available());
+  CHECK(f.server->accepted == 2);
+  f.store->update(changed);
+  f.settle();
+  CHECK(f.server->accepted == 2);
+}
+
+TEST_CASE("calendar windows are computed anew from what the server says") {
+  fixture f;
+  f.connect();
+  int asked = 0;
+  f.server->on_decision = [&asked](const auto&) {
+    return scripted_server::answer{++asked <= 2 ? "-WINDOW 1732422216123456\r\n"
+                                                : scripted_server::allowed()};
+  };
+  CHECK(f.decide() == errc::ok);
+  CHECK(asked == 3);
+  asked = -10;
+  CHECK(f.decide() == errc::window);
+  CHECK(asked == -7);
+}
+
+TEST_CASE("a pool of connections shares the decisions") {
+  fixture f;
+  f.settings.pool_size = 3;
+  f.make_store();
+  REQUIRE(f.run_until([&] { return f.store->counters().connects == 3; }));
+  CHECK(f.store->counters().idle == 3);
+  f.server->on_decision = silence;
+  std::deque<waiter> waiters(3);
+  for (waiter& w : waiters) {
+    f.send(w);
+    f.settle();
+  }
+  CHECK(f.server->decisions.size() == 3);
+  CHECK(f.store->counters().busy == 3);
+  waiter late;
+  f.send(late);
+  CHECK(f.store->counters().waiting == 1);
+  f.server->drop();
+  REQUIRE(f.run_until([&] { return late.answered(); }));
+  f.heal();
+  f.check_recovery();
+  REQUIRE(f.run_until([&] { return f.store->counters().idle == 3; }));
+  CHECK(f.store->counters().waiting == 0);
+}
+
 TEST_CASE("a replica or a lost login costs the connection") {
   for (const auto& [bytes, expected] :
        {std::pair{"-READONLY You can't write against a read only replica.\r\n", errc::readonly},
@@ -282,7 +447,8 @@ TEST_CASE("a replica or a lost login costs the connection") {
     f.heal();
     f.check_recovery();
     CHECK(f.server->accepted == 2);
-    CHECK(f.server->decisions.size() == 2);
+    CHECK(std::count_if(f.server->decisions.begin(), f.server->decisions.end(),
+                        [](const auto& command) { return command[4] == "take"; }) == 2);
   }
 }
 
@@ -426,7 +592,7 @@ TEST_CASE("a missing script is healed unnoticed in one more round trip") {
   CHECK(names == std::vector<std::string>{"EVALSHA", "EVALSHA", "EVALSHA", "EVALSHA", "EVAL", "EVALSHA",
                                           "EVALSHA", "EVALSHA"});
   CHECK(f.server->decisions[4][1] == weir::lua::decide_script());
-  CHECK(f.server->controls.size() == 3);
+  CHECK(f.server->controls.size() == 4);
   CHECK(f.store->counters().batches == 2);
   CHECK(f.decide() == errc::ok);
   CHECK(f.server->accepted == 1);

@@ -29,7 +29,14 @@ inline limiter::rule make_rule(std::int64_t limit, std::int64_t period_us = 3'60
 
 /// One decision: remembers its answer.
 struct waiter final : limiter::store_waiter {
-  explicit waiter(const limiter::rule& matched = plenty()) {
+  /// A subject of its own: merged with nobody.
+  waiter() : waiter(plenty()) {
+    static std::uint32_t number = 0;
+    const std::string digits = std::to_string(++number);
+    std::copy(digits.begin(), digits.end(), charges.front().subject.text.begin());
+  }
+  /// The same subject for all.
+  explicit waiter(const limiter::rule& matched) {
     charges.push_back({.matched = &matched, .subject = {}, .cost = 1});
     charges.front().subject.text.fill('s');
   }
@@ -38,6 +45,7 @@ struct waiter final : limiter::store_waiter {
     ++answers;
     error = e;
     states.assign(reply.states.begin(), reply.states.end());
+    failures.assign(reply.failures.begin(), reply.failures.end());
     answered_at = std::chrono::steady_clock::now();
     if (then) then();
   }
@@ -52,6 +60,7 @@ struct waiter final : limiter::store_waiter {
   int answers = 0;
   limiter::errc error = limiter::errc::ok;
   std::vector<limiter::rule_state> states;
+  std::vector<limiter::errc> failures;
   std::chrono::steady_clock::time_point answered_at;
   std::function<void()> then;
 };

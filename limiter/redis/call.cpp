@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limiter/redis/call.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace weir::limiter::redis {
+namespace {
+
+std::uint64_t hash_of(const call& c) noexcept {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  const auto mix = [&hash](std::uint64_t value) { hash = (hash ^ value) * 0x100000001b3; };
+  for (const charge& one : c.charges) {
+    for (const char character : one.subject.view()) mix(static_cast<unsigned char>(character));
+    mix(reinterpret_cast<std::uintptr_t>(one.matched));
+    mix(static_cast<std::uint64_t>(one.cost));
+  }
+  return hash ^ hash >> 32;
+}
+
+bool may_merge(const call& c) noexcept {
+  return c.heartbeat == nullptr && c.op == operation::take && !c.asking && c.healed == 0 &&
+         std::all_of(c.charges.begin(), c.charges.end(),
+                     [](const charge& one) { return one.holder.empty(); });
+}
+
+}  // namespace
+
+bool mergeable(const call& a, const call& b) noexcept {
+  return may_merge(a) && may_merge(b) &&
+         std::equal(a.charges.begin(), a.charges.end(), b.charges.begin(), b.charges.end(),
+                    [](const charge& x, const charge& y) {
+                      return x.matched == y.matched && x.cost == y.cost && x.subject == y.subject;
+                    });
+}
+
+call* call_group::first() const noexcept {
+  const auto found = std::find_if(members.begin(), members.end(), [](const call* c) { return c != nullptr; });
+  return found == members.end() ? nullptr : *found;
+}
+
+std::optional<call::clock::time_point> call_group::deadline() const noexcept {
+  std::optional<call::clock::time_point> earliest;
+  for (const call* member : members) {
+    if (member != nullptr && (!earliest || member->deadline < *earliest)) earliest = member->deadline;
+  }
+  return earliest;
+}
+
+bool call_group::withdraw(const call& gone) noexcept {
+  const auto found = std::find(members.begin(), members.end(), &gone);
+  if (found == members.end()) return false;
+  *found = nullptr;
+  return true;
+}
+
+void call_group::compact() noexcept {
+  members.erase(std::remove(members.begin(), members.end(), nullptr), members.end());
+}
+
+void member_reply(const store_reply& whole, std::size_t position, std::size_t size, std::size_t admitted,
+                  std::span<const charge> charges, store_reply& out) {
+  out = whole;
+  if (size == 1) return;
+  out.admitted = 0;
+  if (position >= admitted) return;
+  const auto later = static_cast<std::int64_t>(admitted - position - 1);
+  for (std::size_t i = 0; i < out.states.size(); ++i) {
+    rule_state& state = out.states[i];
+    state.allowed = true;
+    state.retry_after_us = 0;
+    state.remaining += later * charges[i].cost;
+  }
+  out.admitted = 1;
+}
+
+void call_queue::push(call& waiting) {
+  ++calls_;
+  if (may_merge(waiting)) {
+    index_entry& place = index_[hash_of(waiting) % index_size];
+    if (place.batch == batch_) {
+      call_group& candidate = groups_[place.group];
+      const call* const other = candidate.first();
+      if (other != nullptr && candidate.members.size() < max_merged && mergeable(*other, waiting)) {
+        candidate.members.push_back(&waiting);
+        return;
+      }
+    }
+    place = {.batch = batch_, .group = static_cast<std::uint32_t>(groups_.size())};
+  }
+  groups_.emplace_back().members.push_back(&waiting);
+}
+
+void call_queue::push(call_group&& again) {
+  again.compact();
+  if (again.members.empty()) return;
+  calls_ += again.members.size();
+  groups_.push_back(std::move(again));
+}
+
+bool call_queue::withdraw(const call& gone) noexcept {
+  for (call_group& group : groups_) {
+    if (!group.withdraw(gone)) continue;
+    --calls_;
+    return true;
+  }
+  return false;
+}
+
+std::optional<call::clock::time_point> call_queue::deadline() const noexcept {
+  std::optional<call::clock::time_point> earliest;
+  for (const call_group& group : groups_) {
+    const auto own = group.deadline();
+    if (own && (!earliest || *own < *earliest)) earliest = own;
+  }
+  return earliest;
+}
+
+call* call_queue::take_expired(call::clock::time_point now) noexcept {
+  for (call_group& group : groups_) {
+    for (call*& member : group.members) {
+      if (member == nullptr || member->deadline > now) continue;
+      --calls_;
+      return std::exchange(member, nullptr);
+    }
+  }
+  return nullptr;
+}
+
+call* call_queue::take_any() noexcept {
+  return take_expired(call::clock::time_point::max());
+}
+
+std::vector<call_group> call_queue::take_all() {
+  std::vector<call_group> all;
+  all.reserve(groups_.capacity());
+  all.swap(groups_);
+  calls_ = 0;
+  ++batch_;
+  for (call_group& group : all) group.compact();
+  return all;
+}
+
+}  // namespace weir::limiter::redis

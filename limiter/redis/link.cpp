@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limiter/redis/link.hpp"
+
+#include "limiter/redis/decide_call.hpp"
+#include "limiter/redis/errors.hpp"
+#include "lua/scripts.hpp"
+
+#include <utility>
+
+namespace weir::limiter::redis {
+
+namespace {
+
+/// NOSCRIPT means "not executed", so sending again is safe. Twice is enough even while somebody flushes
+/// scripts all the time: the second time the command brings the script itself.
+constexpr std::uint8_t most_healings = 2;
+constexpr std::uint8_t most_window_moves = 2;
+
+constexpr std::size_t heartbeat_reply_size = 4;  // now, members, configurations, resets
+
+void append_heartbeat(std::string& out, const heartbeat_words& words) {
+  append_command(out, {"EVAL", lua::members_script(), "3", words.key, words.key + ":configurations",
+                       words.key + ":resets", words.member, words.fingerprint});
+}
+
+}  // namespace
+
+node::link::link(node& parent, const link* replaces)
+    : node_(parent), replaces_(replaces), sent_(64), reconnect_(parent.dials_) {}
+
+node::link::~link() {
+  shutdown();
+}
+
+bool node::link::holds_calls() const noexcept {
+  for (const sent_command& command : sent_) {
+    if (!command.group.empty()) return true;
+  }
+  return false;
+}
+
+// ---- Commands ----------------------------------------------------------------------
+
+void node::link::write(std::vector<call_group>&& batch, clock::time_point now) {
+  std::string& out = connection_->output();
+  bool healing = false;
+  std::size_t commands = 0;
+  for (call_group& group : batch) {
+    call* const first = group.first();
+    if (first == nullptr) continue;
+    ++commands;
+    // One text per write is enough for all: later calls run after it. A call that failed even so brings its
+    // own.
+    const bool with_text = first->healed == most_healings || (first->healed > 0 && !healing);
+    if (first->asking) append_control(out, sent_command::kind::asking, {"ASKING"});
+    append_decision(out, std::move(group), with_text);
+    // Newer servers evict scripts that only EVAL brought.
+    if (with_text && !std::exchange(healing, true))
+      append_control(out, sent_command::kind::load, {"SCRIPT", "LOAD", lua::decide_script()});
+  }
+  if (commands == 0) return;
+  add(node_.environment_->counters.commands, commands);
+  add(node_.environment_->counters.batches);
+  age_.used(now);
+  show(gauge_state::busy);
+  connection_->write();
+}
+
+void node::link::append_decision(std::string& out, call_group&& group, bool with_text) {
+  const call& first = *group.first();
+  const std::size_t places = group.members.size();
+  const bool decides = first.heartbeat == nullptr;
+  if (!decides) append_heartbeat(out, *first.heartbeat);
+  if (decides)
+    append_decide(out, with_text ? "EVAL" : "EVALSHA", with_text ? lua::decide_script() : lua::decide_sha1(),
+                  node_.plan_->settings.key_prefix, first.op, first.charges,
+                  static_cast<std::int64_t>(places), node_.store_now_us(clock::now()));
+  const auto deadline = group.deadline();
+  node_.in_flight_ += places;
+  if (places > 1) add(node_.environment_->counters.merged, places - 1);
+  sent({.type = decides ? sent_command::kind::decision : sent_command::kind::heartbeat,
+        .group = std::move(group),
+        .places = places,
+        .charges = first.charges.size(),
+        .op = first.op,
+        .deadline = *deadline});
+}
+
+void node::link::append_control(std::string& out, sent_command::kind type,
+                                std::initializer_list<std::string_view> words) {
+  append_command(out, words);
+  sent({.type = type,
+        .group = {},
+        .places = 0,
+        .charges = 0,
+        .op = operation::take,
+        .deadline = clock::now() + node_.plan_->settings.command_timeout});
+}
+
+void node::link::sent(sent_command&& command) {
+  if (sent_.full()) sent_.set_capacity(2 * sent_.capacity());
+  sent_.push_back(std::move(command));
+}
+
+bool node::link::ping_first(clock::time_point now) {
+  if (!node_.plan_->settings.pre_ping || !age_.ping_first(now)) return false;
+  pinging_ = true;
+  append_control(connection_->output(), sent_command::kind::ping, {"PING"});
+  age_.used(now);
+  show(gauge_state::busy);
+  connection_->write();
+  return true;
+}
+
+void node::link::write_probe(call& peek, clock::time_point now) {
+  std::string& out = connection_->output();
+  append_control(out, sent_command::kind::ping, {"PING"});
+  call_group group;
+  group.members.push_back(&peek);
+  append_decision(out, std::move(group), false);
+  age_.used(now);
+  show(gauge_state::busy);
+  connection_->write();
+}
+
+bool node::link::withdraw(const call& what) noexcept {
+  for (sent_command& command : sent_) {
+    if (command.group.withdraw(what)) return true;
+  }
+  return false;
+}
+
+// ---- Replies -----------------------------------------------------------------------
+
+std::optional<std::size_t> node::link::awaited_elements() const noexcept {
+  if (sent_.empty()) return std::nullopt;
+  const sent_command& oldest = sent_.front();
+  if (oldest.type == sent_command::kind::heartbeat) return heartbeat_reply_size;
+  return oldest.type == sent_command::kind::decision ? decide_reply_size(oldest.charges) : 0;
+}
+
+node::link::sent_command node::link::take_oldest() {
+  sent_command command = std::move(sent_.front());
+  sent_.pop_front();
+  node_.in_flight_ -= command.places;
+  return command;
+}
+
+void node::link::on_reply(const reply& answer) {
+  sent_command command = take_oldest();
+  if (command.type == sent_command::kind::decision) {
+    on_decision(std::move(command), answer);
+  } else if (command.type == sent_command::kind::heartbeat) {
+    on_heartbeat(std::move(command), answer);
+  } else if (command.type == sent_command::kind::ping) {
+    pinging_ = false;  // whatever it says, it lives
+  }
+  // SCRIPT LOAD: EVAL has healed already. ASKING: the call behind it hears what is wrong.
+  if (!node_.stopped_ && sent_.empty()) after_replies();
+}
+
+void node::link::on_written() {
+  if (sent_.empty()) after_replies();
+}
+
+/// Nothing is in flight any more.
+void node::link::after_replies() {
+  if (!up() || connection_->writing()) return;
+  show(gauge_state::idle);
+  if (retire_as_ != redis_counters::close_reason_count) return close_as(retire_as_);
+  node_.flush();
+}
+
+void node::link::on_decision(sent_command command, const reply& answer) {
+  if (answer.type == reply::kind::error) return on_error_reply(std::move(command), answer.text);
+  store_reply& reply = node_.reply_;
+  reply.states.clear();
+  if (answer.type != reply::kind::integers || !parse_decide(answer.integers, command.op, command.charges,
+                                                            reply, static_cast<std::int64_t>(command.places)))
+    return condemn(std::move(command), errc::protocol, "unexpected reply to a decision");
+  reconnect_.answered();
+  node_.answered_well();
+  node_.set_store_clock(reply.now_us, clock::now());
+  const auto admitted = static_cast<std::size_t>(reply.admitted);
+  for (std::size_t i = 0; i < command.places && !node_.stopped_; ++i) {
+    call* const member = command.group.members[i];
+    if (member == nullptr) continue;
+    if (command.places == 1)
+      return member->on_done({.error = errc::ok, .reply = &reply, .text = {}, .sent = true});
+    store_reply own;
+    member_reply(reply, i, command.places, admitted, member->charges, own);
+    member->on_done({.error = errc::ok, .reply = &own, .text = {}, .sent = true});
+  }
+}
+
+void node::link::on_heartbeat(sent_command command, const reply& answer) {
+  if (answer.type == reply::kind::error) return on_error_reply(std::move(command), answer.text);
+  if (answer.type != reply::kind::integers || answer.integers.size() != heartbeat_reply_size)
+    return condemn(std::move(command), errc::protocol, "unexpected reply to a heartbeat");
+  reconnect_.answered();
+  node_.answered_well();
+  const heartbeat_answer heard{.now_us = answer.integers[0],
+                               .members = answer.integers[1],
+                               .configurations = answer.integers[2],
+                               .resets = answer.integers[3]};
+  if (call* const asked = command.group.first())
+    asked->on_done({.error = errc::ok, .reply = nullptr, .text = {}, .sent = true, .heard = &heard});
+}
+
+void node::link::on_error_reply(sent_command command, std::string_view text) {
+  const errc error = classify_error(text);
+  if (error == errc::noscript && heal(command)) return;
+  if (error == errc::window && move_windows(command, text)) return;
+  const std::string_view code = error_code(text);
+  // A replica stays one, and a lost login stays lost, for as long as this connection lives.
+  if (error == errc::readonly || code == "NOAUTH") return condemn(std::move(command), error, code);
+  reconnect_.answered();
+  const std::string kept(text);  // the reader's buffer may be used again while members answer
+  node_.judge_error(error, code);
+  for (call* const member : command.group.members) {
+    if (node_.stopped_) return;
+    if (member != nullptr) member->on_done({.error = error, .reply = nullptr, .text = kept, .sent = true});
+  }
+}
+
+/// The answer to this command, the oldest, condemns the connection: it fails with the others.
+void node::link::condemn(sent_command command, errc reason, std::string_view cause) {
+  node_.in_flight_ += command.places;
+  sent_.push_front(std::move(command));
+  drop(reason, cause);
+}
+
+/// Sends a command again that the server did not execute for want of the script.
+bool node::link::heal(sent_command& command) {
+  call* const first = command.group.first();
+  if (first == nullptr) return true;
+  if (first->healed == most_healings) return false;
+  for (call* const member : command.group.members) {
+    if (member != nullptr) ++member->healed;
+  }
+  node_.send_again(std::move(command.group));
+  return true;
+}
+
+/// The server's clock lies in no calendar window of the call, which was not executed: computes them anew from
+/// what it says the time is.
+bool node::link::move_windows(sent_command& command, std::string_view text) {
+  const auto now_us = window_error_now(text);
+  call* const first = command.group.first();
+  if (!now_us || first == nullptr || first->moved_windows == most_window_moves) return false;
+  node_.set_store_clock(*now_us, clock::now());
+  for (call* const member : command.group.members) {
+    if (member != nullptr) ++member->moved_windows;
+  }
+  node_.send_again(std::move(command.group));
+  return true;
+}
+
+// ---- Connection --------------------------------------------------------------------
+
+void node::link::try_dial(clock::time_point now) {
+  if (const auto wait = reconnect_.may_dial(now); wait > clock::duration::zero()) {
+    due_ = now + wait;
+    return;
+  }
+  phase_ = phase::dialling;
+  due_ = now + node_.plan_->settings.connect_timeout;
+  add(node_.environment_->counters.created);
+  connection_ = std::make_shared<connection>(node_.environment_->io, node_.plan_, node_.address_,
+                                             node_.only_master_, *this, node_.shared_from_this());
+  connection_->dial(node_.dial_count_++);
+}
+
+void node::link::on_ready(std::string_view memory_policy) {
+  const auto now = clock::now();
+  phase_ = phase::up;
+  reconnect_.connected();
+  age_ = link_age(now, node_.plan_->settings.recycle, node_.environment_->uniform());
+  show(gauge_state::idle);
+  const std::string policy(memory_policy);
+  node_.link_ready(*this, policy);
+}
+
+void node::link::on_lost(errc reason, std::string_view cause) {
+  const auto self = node_.shared_from_this();  // a waiter may end the store
+  const bool was_up = up();
+  const bool was_pinging = std::exchange(pinging_, false);
+  log_loss(reason, cause);
+  connection_.reset();
+  show(gauge_state::none);
+  add(node_.environment_->counters.closed[reason == errc::timeout ? redis_counters::timed_out
+                                          : was_up                ? redis_counters::lost
+                                                                  : redis_counters::refused]);
+  phase_ = phase::down;
+  const auto now = clock::now();
+  const double random = node_.environment_->uniform();
+  due_ = now + (was_up ? reconnect_.lost(random) : reconnect_.failed(now, random));
+  if (was_pinging) due_ = now;
+  const bool replacement = replaces_ != nullptr && !was_up;
+  if (replacement || retire_as_ != redis_counters::close_reason_count) phase_ = phase::gone;
+  const bool had_calls = holds_calls();
+  node_.link_lost(*this, was_up, had_calls, was_pinging ? errc::ok : reason);
+  if (!node_.stopped_) fail_sent(reason);
+}
+
+/// Written commands have an unknown outcome and carry the reason.
+void node::link::fail_sent(errc reason) {
+  while (!sent_.empty() && !node_.stopped_) {
+    const sent_command command = take_oldest();
+    for (call* const member : command.group.members) {
+      if (node_.stopped_) return;
+      if (member != nullptr) member->on_done({.error = reason, .reply = nullptr, .text = {}, .sent = true});
+    }
+  }
+}
+
+void node::link::drop(errc reason, std::string_view cause) {
+  connection_->close();
+  on_lost(reason, cause);
+}
+
+void node::link::close_as(redis_counters::close_reason reason) noexcept {
+  if (connection_) {
+    std::exchange(connection_, nullptr)->close();
+    add(node_.environment_->counters.closed[reason]);
+    show(gauge_state::none);
+    if (up()) --node_.serving_;
+  }
+  reconnect_.abandon();
+  phase_ = phase::gone;
+  node_.wake_by(clock::now());  // to be removed
+}
+
+void node::link::renew(clock::time_point now) {
+  if (up() || gone()) return;
+  if (connection_) {
+    std::exchange(connection_, nullptr)->close();
+    add(node_.environment_->counters.closed[redis_counters::replaced]);
+  }
+  reconnect_.abandon();
+  reconnect_.answered();
+  phase_ = phase::down;
+  due_ = now;
+}
+
+void node::link::retire(redis_counters::close_reason as) {
+  retire_as_ = as;
+  if (!up() || (sent_.empty() && !connection_->writing())) close_as(as);
+}
+
+void node::link::shutdown() {
+  if (connection_) {
+    std::exchange(connection_, nullptr)->close();
+    add(node_.environment_->counters.closed[redis_counters::shut_down]);
+  }
+  show(gauge_state::none);
+  reconnect_.abandon();
+  phase_ = phase::gone;
+  sent_.clear();
+}
+
+// ---- Time --------------------------------------------------------------------------
+
+void node::link::serve(clock::time_point now) {
+  switch (phase_) {
+    case phase::down:
+      if (due_ <= now) try_dial(now);
+      return;
+    case phase::dialling:
+      if (due_ <= now) drop(errc::timeout, "no connection within connect_timeout");
+      return;
+    case phase::up:
+      break;
+    case phase::gone:
+      return;
+  }
+  const auto earliest = earliest_sent();
+  if (!earliest) {
+    if (age_.recycle_at() <= now) {
+      age_.postpone(now + std::chrono::minutes(1));
+      node_.add_link(this);
+    }
+    return connection_->watch();
+  }
+  if (*earliest > now) return;
+  if (now - *earliest > std::chrono::seconds(1)) node_.report_leak(now - *earliest);
+  drop(errc::timeout, "no answer within command_timeout");
+}
+
+/// All are looked at: healed commands keep their deadline but stand behind younger ones.
+std::optional<node::clock::time_point> node::link::earliest_sent() const noexcept {
+  std::optional<clock::time_point> earliest;
+  for (const sent_command& command : sent_) {
+    if (!earliest || command.deadline < *earliest) earliest = command.deadline;
+  }
+  return earliest;
+}
+
+std::optional<node::clock::time_point> node::link::next_wake() const {
+  if (phase_ == phase::gone) return std::nullopt;
+  if (phase_ != phase::up) return due_;
+  const auto earliest = earliest_sent();
+  return earliest ? earliest : age_.recycle_at();
+}
+
+void node::link::show(gauge_state state) noexcept {
+  redis_counters& counters = node_.environment_->counters;
+  const auto count = [&counters](gauge_state of, std::int64_t n) {
+    if (of == gauge_state::idle) add(counters.idle, n);
+    if (of == gauge_state::busy) add(counters.busy, n);
+  };
+  count(shown_, -1);
+  count(state, 1);
+  shown_ = state;
+}
+
+/// Once per outage and reason.
+void node::link::log_loss(errc reason, std::string_view cause) {
+  const std::uint32_t bit = 1U << static_cast<unsigned>(reason);
+  const bool logged = (node_.logged_losses_ & bit) != 0;
+  node_.logged_losses_ |= bit;
+  if (logged) return;
+  node_.log("warn", (up() ? "lost " : "cannot connect to ") + node_.name() + ": " +
+                        std::string(to_string(reason)) + " (" + std::string(cause) + ")");
+}
+
+}  // namespace weir::limiter::redis

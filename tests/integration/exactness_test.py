@@ -89,16 +89,18 @@ def decisions_under_concurrency_replay_through_the_reference_model(t):
 
 
 def _replay(reference, name, decisions):
+    """Every decision about one key, again by the model. A call may stand for k equal requests: the first m pass, and
+    its numbers are those after the last, or of the first that was denied."""
     rule = {"algorithm": name, "limit": 40, "period_us": 2_000_000, "burst": 40}
     state, admitted = reference.MODELS[name](rule), []
     for decision in sorted(decisions, key=lambda d: d.reply[0]):
         now, passed, allowed, remaining, retry, reset = decision.reply[:6]
-        want = reference.decide_one(state, "take", 1, now)
+        requests = int(decision.args[1]) if decision.args[1].isdigit() else 1
+        wants = [reference.decide_one(state, "take", 1, now) for _ in range(requests)]
+        equal(passed, sum(w["allowed"] for w in wants), f"{name} at {now}: admitted of {requests}")
         got = {"allowed": bool(allowed), "remaining": remaining, "retry_after_us": retry, "reset_after_us": reset}
-        equal(got, want, f"{name} at {now}")
-        equal(bool(passed), want["allowed"])
-        if passed:
-            admitted.append(now)
+        equal(got, wants[min(passed, requests - 1)], f"{name} at {now}")
+        admitted += [now] * passed
     check_stamps(name, admitted, 40, 2_000_000)
     return len(decisions)
 

@@ -4,6 +4,7 @@
 #include "config/did_you_mean.hpp"
 #include "config/rule_words.hpp"
 #include "limiter/quota.hpp"
+#include "limiter/time_zone.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -245,13 +246,14 @@ class checker {
     auto& q = d.value.quota;
     if (d.burst && q.algorithm != limiter::algorithm::token_bucket) {
       report_.error("E0304", d.burst_at,
-                    "`burst` is only for token_bucket: a log has no burst beside its limit");
+                    "`burst` is only for token_bucket: windows and logs have no burst beside their limit");
       return false;
     }
     if (!d.limit) return false;
     q.limit = d.limit->limit;
     q.period_us = d.limit->period.count();
     q.burst = d.burst.value_or(q.limit);
+    if (!complete_calendar(d)) return false;
     constexpr std::int64_t most = std::int64_t{1} << 31;
     if (q.limit < 1 || q.limit > most) {
       report_.error("E0204", d.limit_at, fmt::format("a limit of {} units", q.limit),
@@ -262,6 +264,28 @@ class checker {
     if (checked.problem == limiter::quota_problem::none) return true;
     report_quota(d, checked);
     return false;
+  }
+
+  /// False when month or timezone stand where they mean nothing.
+  bool complete_calendar(rule_draft& d) {
+    auto& q = d.value.quota;
+    const bool windows = q.algorithm == limiter::algorithm::fixed_window;
+    if (d.limit->month && !windows) {
+      report_.error("E0304", d.limit_at, "months have no fixed length: `/month` is only for fixed_window",
+                    {"add `algorithm: fixed_window`, or write `30d`", ""});
+      return false;
+    }
+    const bool by_day = q.period_us == std::chrono::microseconds{std::chrono::days{1}}.count();
+    if (d.timezone_at.line != 0 && !(windows && (d.limit->month || by_day))) {
+      report_.error("E0304", d.timezone_at,
+                    "`timezone` is only for fixed_window with a limit per `/day` or `/month`",
+                    {"", "all other windows are aligned to the epoch"});
+      return false;
+    }
+    if (!d.limit->month && d.timezone == nullptr) return true;
+    q.calendar = d.limit->month ? limiter::calendar_unit::month : limiter::calendar_unit::day;
+    q.zone = d.timezone != nullptr ? d.timezone : limiter::find_time_zone("UTC");
+    return true;
   }
 
   void report_quota(const rule_draft& d, const limiter::quota_check& checked) {
@@ -284,6 +308,22 @@ class checker {
       case limiter::quota_problem::log_too_long:
         return report_.error("E0207", d.limit_at,
                              fmt::format("rule {}: a log of {} units is too long", name, d.value.quota.limit),
+                             {fmt::format("the nearest legal limit is {}", checked.nearest_legal),
+                              "use `algorithm: token_bucket` for larger limits"});
+      case limiter::quota_problem::too_many_slots:
+        return report_.error("E0207", d.limit_at,
+                             fmt::format("rule {}: {} slots are too many", name, d.value.quota.limit),
+                             {fmt::format("the nearest legal number is {}", checked.nearest_legal), ""});
+      case limiter::quota_problem::window_too_long:
+        return report_.error("E0207", d.limit_at,
+                             fmt::format("rule {}: a window of {} is too long", name,
+                                         format_duration(std::chrono::microseconds{d.value.quota.period_us})),
+                             {fmt::format("the nearest legal period is {}us", checked.nearest_legal), ""});
+      case limiter::quota_problem::window_too_large:
+        return report_.error("E0207", d.limit_at,
+                             fmt::format("rule {}: {} units cannot be counted exactly in a window of {}",
+                                         name, d.value.quota.limit,
+                                         format_duration(std::chrono::microseconds{d.value.quota.period_us})),
                              {fmt::format("the nearest legal limit is {}", checked.nearest_legal),
                               "use `algorithm: token_bucket` for larger limits"});
     }

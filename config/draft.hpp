@@ -4,6 +4,7 @@
 
 #include "config/reporter.hpp"
 #include "config/units.hpp"
+#include "limiter/time_zone.hpp"
 #include "proxy/settings.hpp"
 
 #include <optional>
@@ -64,12 +65,14 @@ struct rule_draft {
   place limit_at;
   place burst_at;
   place algorithm_at;
+  place timezone_at;
   place missing_at;
   place key_at;
   place fallback_at;
   match_draft match;
   std::optional<rate> limit;
   std::optional<std::int64_t> burst;
+  const limiter::time_zone* timezone = nullptr;  ///< null: not written, or unknown
   std::optional<limiter::on_missing> missing;
   std::optional<limiter::failure_mode> failure_mode;
   std::vector<cost_item> costs;

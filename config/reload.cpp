@@ -29,8 +29,8 @@ auto connection_of(const proxy::store_settings& s) {
 
 /// What the running stores were built with.
 auto store_shape_of(const proxy::store_settings& s) {
-  return std::tie(s.key_prefix, s.connect_timeout, s.command_timeout, s.max_in_flight, s.replicas,
-                  s.max_keys);
+  return std::tie(s.key_prefix, s.connect_timeout, s.command_timeout, s.max_in_flight, s.replicas, s.max_keys,
+                  s.when_full);
 }
 
 }  // namespace

@@ -9,7 +9,8 @@
 
 namespace weir::config {
 
-/// The most units in any window as long as the period: B + L − 1 for a token bucket, L for a log.
+/// The most units in any window as long as the period: B + L − 1 for a token bucket, 2L for a fixed window
+/// (of a calendar: around the edge of two), 2L − 1 for a sliding counter, L for a log and for slots.
 [[nodiscard]] std::int64_t worst_case_per_period(const limiter::quota& q) noexcept;
 
 /// "token bucket: 100 at once, then 1 every 600ms; at most 199 in any 60s"

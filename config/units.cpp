@@ -216,15 +216,13 @@ parsed<rate> parse_rate(std::string_view text) {
     return refused<rate>(expected + ": " + number.message + " before the `/`", "such as `100/minute`");
   const auto period = text.substr(slash + 1);
   if (const auto us = factor_of(rate_units, period)) return {rate{*number.value, microseconds{*us}}, {}, {}};
-  if (period == "month")
-    return refused<rate>("`month` needs a calendar window, which this release does not have",
-                         "such as `30d`");
+  if (period == "month") return {rate{*number.value, std::chrono::days{30}, true}, {}, {}};
   if (const auto meant = meant_by(rate_aliases, period); !meant.empty()) {
     return refused<rate>(expected, fmt::format("write `{}/{}`", count.substr(0, 20), meant));
   }
   const auto duration = parse_duration(period);
   if (!duration.value)
-    return refused<rate>(expected, "periods: second minute hour day, or a duration such as `15m`");
+    return refused<rate>(expected, "periods: second minute hour day month, or a duration such as `15m`");
   if (duration.value->count() == 0) return refused<rate>("the period of a rate must be longer than zero");
   return {rate{*number.value, *duration.value}, {}, {}};
 }

@@ -23,6 +23,7 @@ struct parsed {
 struct rate {
   std::int64_t limit = 0;
   std::chrono::microseconds period{0};
+  bool month = false;  ///< a calendar month, whose period here is 30 days
 };
 
 [[nodiscard]] parsed<std::int64_t> parse_integer(std::string_view text);
@@ -34,7 +35,7 @@ struct rate {
 /// `512B 64KiB 1MiB 1GiB`, in bytes.
 [[nodiscard]] parsed<std::uint64_t> parse_size(std::string_view text);
 
-/// `N/second|minute|hour|day` or `N/DURATION`.
+/// `N/second|minute|hour|day|month` or `N/DURATION`.
 [[nodiscard]] parsed<rate> parse_rate(std::string_view text);
 
 /// `SIZE/second`, in bytes per second.

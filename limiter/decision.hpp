@@ -27,21 +27,29 @@ struct charge {
 /// Requests rarely match more than four rules; more spill to the heap.
 using charge_list = boost::container::small_vector<charge, 4>;
 
-enum class operation : std::uint8_t { take, peek, refund, take_upto };
+/// Of concurrency rules, take acquires a slot for the charge's holder, refund releases it and renew (only for
+/// them) prolongs its lease. refund and renew act on each charge by itself; all others on all charges or
+/// none.
+enum class operation : std::uint8_t { take, peek, refund, take_upto, renew };
 
 /// State of one rule after the operation. Never -1 but where said.
 struct rule_state {
-  bool allowed = true;              ///< this rule alone would allow
-  std::int64_t remaining = 0;       ///< largest m such that take(m) right after is allowed
-  std::int64_t retry_after_us = 0;  ///< 0 when allowed; -1 = never (cost above capacity)
+  bool allowed = true;         ///< this rule alone would allow
+  std::int64_t remaining = 0;  ///< largest m such that take(m) right after is allowed
+  /// 0 when allowed; -1 = never (cost above capacity). 0 also when a slot to release or renew is not held.
+  std::int64_t retry_after_us = 0;
   std::int64_t reset_after_us = 0;  ///< until the key equals a never-used one
   std::int64_t granted = 0;         ///< take_upto only
   std::int64_t used = 0;            ///< D: used credits (token_bucket), units or held slots
 };
 
-/// Answer of a store: one state per charge, in the order of the charges.
+/// Answer of a store: one state per charge, in the order of the charges. Of k equal requests asked about at
+/// once the first `admitted` pass, and the numbers are those after them; when some do not, the verdicts and
+/// waits are those of the first that does not. Request j of them, from 1, is told remaining + (admitted - j)
+/// * cost.
 struct store_reply {
-  std::int64_t now_us = 0;  ///< the store's clock at the decision, microseconds since the Unix epoch
+  std::int64_t now_us = 0;    ///< the store's clock at the decision, microseconds since the Unix epoch
+  std::int64_t admitted = 0;  ///< 0 ... k; with k = 1: every rule allows
   boost::container::small_vector<rule_state, 4> states;
 };
 

@@ -9,10 +9,10 @@ namespace {
 
 // In the order of the enumeration.
 constexpr std::array<std::string_view, errc_count> names{
-    "ok",    "timeout", "refused", "closed", "noscript", "readonly",   "loading",
-    "moved", "oom",     "busy",    "auth",   "protocol", "overloaded", "script",
+    "ok",  "timeout", "refused", "closed",   "noscript",   "readonly", "loading", "moved",
+    "oom", "busy",    "auth",    "protocol", "overloaded", "script",   "window",
 };
-static_assert(static_cast<int>(errc::script) + 1 == errc_count);
+static_assert(static_cast<int>(errc::window) + 1 == errc_count);
 
 }  // namespace
 

@@ -22,12 +22,13 @@ enum class errc : std::uint8_t {
   protocol,    ///< reply of the wrong shape
   overloaded,  ///< more than max_in_flight commands
   script,      ///< the script answered with another error
+  window,      ///< not executed: the store's clock lies in no calendar window that the call named
 };
 
 /// Stable lower-case name: "timeout", "refused", ...; "ok" for ok.
 [[nodiscard]] std::string_view to_string(errc e) noexcept;
 
 /// Number of values, for arrays indexed by errc.
-inline constexpr int errc_count = 14;
+inline constexpr int errc_count = 15;
 
 }  // namespace weir::limiter

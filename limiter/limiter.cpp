@@ -54,7 +54,13 @@ rule_state untouched(const rule& matched) noexcept {
 quota quota_share(const quota& whole, std::int64_t replicas) noexcept {
   if (replicas <= 1) return whole;
   quota part = whole;
+  if (whole.algorithm == algorithm::concurrency) {
+    part.limit = part.burst = std::max<std::int64_t>(1, whole.limit / replicas);
+    return part;
+  }
   part.algorithm = algorithm::token_bucket;
+  part.calendar = calendar_unit::none;
+  part.zone = nullptr;
   // A period too long to be computed exactly takes the smallest share that can be.
   for (std::int64_t n = replicas; n > 1; n /= 2) {
     part.burst = std::max<std::int64_t>(1, whole.burst / replicas);

@@ -66,7 +66,7 @@ class rate_limiter {
 
 /// The share of one of `replicas` processes: the same period stretched N times, floor(burst/N) but at least
 /// one unit. Window algorithms become a token bucket: L of them at once in a fresh window is what B = L, P =
-/// W allows.
+/// W allows. Slots stay slots, floor(L/N) of them but at least one.
 [[nodiscard]] quota quota_share(const quota& whole, std::int64_t replicas) noexcept;
 
 /// One request waiting for its decision. Derive, fill `charges`, call decide(), read `result` in

@@ -15,6 +15,7 @@ namespace {
 constexpr std::int64_t exact_limit = std::int64_t{1} << 53;
 constexpr std::int64_t longest_time_to_full_us = std::int64_t{1} << 52;
 constexpr std::int64_t longest_log = 10'000;
+constexpr std::int64_t most_slots = 100'000;
 
 struct ratio {
   std::int64_t limit = 0;
@@ -44,10 +45,26 @@ quota_check validate_token_bucket(const quota& q) noexcept {
   return {quota_problem::capacity_too_large, static_cast<std::int64_t>(largest_cap / rate.q)};
 }
 
+quota_check validate_window(const quota& q, std::int64_t bound_us) noexcept {
+  if (q.period_us < bound_us) return {};
+  return {quota_problem::window_too_long, bound_us - 1};
+}
+
 quota_check validate_sliding_window_log(const quota& q) noexcept {
   if (q.limit > longest_log) return {quota_problem::log_too_long, longest_log};
-  if (q.period_us >= longest_time_to_full_us) return {quota_problem::capacity_too_large, 0};
-  return {};
+  return validate_window(q, longest_time_to_full_us);
+}
+
+quota_check validate_counter(const quota& q) noexcept {
+  const quota_check window = validate_window(q, longest_time_to_full_us / 2);  // X lies two windows ahead
+  if (window.problem != quota_problem::none) return window;
+  if (static_cast<wide>(q.limit) * q.period_us < exact_limit) return {};
+  return {quota_problem::window_too_large, (exact_limit - 1) / q.period_us};
+}
+
+quota_check validate_concurrency(const quota& q) noexcept {
+  if (q.limit > most_slots) return {quota_problem::too_many_slots, most_slots};
+  return validate_window(q, longest_time_to_full_us);
 }
 
 }  // namespace
@@ -62,6 +79,12 @@ quota_check validate(const quota& q) noexcept {
   switch (q.algorithm) {
     case algorithm::token_bucket:
       return validate_token_bucket(q);
+    case algorithm::fixed_window:
+      return validate_window(q, longest_time_to_full_us);
+    case algorithm::sliding_window_counter:
+      return validate_counter(q);
+    case algorithm::concurrency:
+      return validate_concurrency(q);
     case algorithm::sliding_window_log:
       return validate_sliding_window_log(q);
   }

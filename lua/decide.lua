@@ -2,10 +2,11 @@
 -- Driver: reads and evaluates every rule, then commits all or none. Contract: README.md.
 -- Redis runs this chunk anew for every call, and a local that a function captures costs it as much as twenty lines of
 -- plain code. So functions here capture nothing, and records are arrays, which cost half of what named fields do:
-local ARGUMENTS, VALID, EVALUATE, REPORT, WRITE, OWN_KEY = 1, 2, 3, 4, 5, 6 -- of an algorithm;
+local ARGUMENTS, VALID, EVALUATE, REPORT, WRITE, OWN_KEY, BEGAN = 1, 2, 3, 4, 5, 6, 7 -- of an algorithm;
 local ALGORITHM, KEY, NAME, N, P1, P2, P3 = 1, 2, 3, 4, 5, 6, 7 -- of a rule: what is asked;
 local ALLOWED, RETRY, GRANTED, USED, AFTER, BEYOND = 8, 9, 10, 11, 12, 13 -- verdict alone, state, state to be;
-local STATE, STORED_AS, CHANGED = 14, 15, 16 -- stored text or list, id of the stored entry, to be stored anew
+local STATE, STORED_AS, CHANGED, CARRIED = 14, 15, 16, 17 -- stored text, list or set, id of the stored entry, to be
+-- stored anew, what else the algorithm has read
 
 -- The entry of a rule in a packed value, by id and never by position: text, id.
 local function find_entry(value, name)
@@ -65,29 +66,60 @@ local function store_list(key, length, now, first, last, push)
 end
 
 -- Every argument, before anything is read.
-local op = ARGV[1]
-if op ~= 'take' and op ~= 'peek' and op ~= 'refund' and op ~= 'take_upto' then
+local op, k = ARGV[1], 1
+if op ~= 'take' and op ~= 'peek' and op ~= 'refund' and op ~= 'take_upto' and op ~= 'renew' then
   return redis.error_reply('ERR weir: unknown operation')
 end
-local algorithms = { t = token_bucket, l = sliding_window_log } -- a new algorithm gets an entry here
-local rules, count, position = {}, 0, 2
+if ARGV[2] ~= '1' then
+  k = tonumber(ARGV[2])
+  if not (k and k > 1 and k <= 2147483648 and k % 1 == 0 and op == 'take') then
+    return redis.error_reply('ERR weir: invalid number of requests')
+  end
+end
+local bucket, built = false, false -- algorithms, made at their first use
+local rules, count, position = {}, 0, 3
+local common = op == 'refund' and 5 or 4 -- arguments of a rule before its parameters
+local renews = op == 'renew'
+local elsewhere = false -- the clock lies in another calendar window than the caller believes
 repeat
   local letter, name = ARGV[position], ARGV[position + 2]
-  local algorithm = algorithms[letter]
-  if type(algorithm) == 'function' then
-    algorithm = algorithm()
-    algorithms[letter] = algorithm
+  local algorithm
+  if letter == 't' then
+    bucket = bucket or token_bucket()
+    algorithm = bucket
+  elseif letter then
+    built = built or {}
+    algorithm = built[letter] or rare_algorithm(letter)
+    built[letter] = algorithm
   end
   local key, n = KEYS[tonumber(ARGV[position + 1])], tonumber(ARGV[position + 3])
-  local p1, p2, p3 = tonumber(ARGV[position + 4]), tonumber(ARGV[position + 5]), tonumber(ARGV[position + 6])
+  local first = position + common
+  local p1, p2, p3, p4 = tonumber(ARGV[first]), tonumber(ARGV[first + 1]), tonumber(ARGV[first + 2]), nil
+  if letter ~= 't' then
+    if letter == 'k' then p4 = tonumber(ARGV[first + 3]) end
+    if letter == 's' then p3 = ARGV[first + 2] end -- the holder
+  end
   if not (algorithm and key and #name == 7 and not string.find(name, '[^%w_-]') and
-      n and n >= 0 and n <= 2147483648 and n % 1 == 0 and algorithm[VALID](p1, p2, p3)) then
+      n and n >= 0 and n <= 2147483648 and n % 1 == 0 and algorithm[VALID](p1, p2, p3, p4) and
+      (not renews or letter == 's')) then
     return redis.error_reply('ERR weir: invalid rule at argument ' .. position)
   end
+  if p4 then
+    elsewhere = elsewhere or now < p2 or now >= p4
+    if now < p3 then p2, p3 = p3, p2 else p2, p3 = p4, p3 end -- end and start of the window
+  end
+  if common == 5 then -- a window that has closed since the charge stays as it is
+    local charged_at = tonumber(ARGV[position + 4])
+    if not (charged_at and charged_at >= 0 and charged_at < 9007199254740992 and charged_at % 1 == 0) then
+      return redis.error_reply('ERR weir: invalid instant at argument ' .. position + 4)
+    end
+    if charged_at > 0 and algorithm[BEGAN] and charged_at < algorithm[BEGAN](now, p2, p3) then n = 0 end
+  end
   count = count + 1
-  rules[count] = { algorithm, key, name, n, p1, p2, p3, true, 0, 0, 0, 0, false, false, false, false }
-  position = position + 4 + algorithm[ARGUMENTS]
+  rules[count] = { algorithm, key, name, n, p1, p2, p3, true, 0, 0, 0, 0, false, false, false, false, false }
+  position = first + algorithm[ARGUMENTS]
 until not ARGV[position]
+if elsewhere then return redis.error_reply(string.format('WINDOW %.0f', now)) end
 
 -- Phase 1: nothing is written before the last evaluation.
 local values = {} -- of subjects, by key
@@ -95,9 +127,11 @@ local all_allowed = true
 for i = 1, count do
   local rule = rules[i]
   local algorithm, key = rule[ALGORITHM], rule[KEY]
-  local state = false
-  if algorithm[OWN_KEY] then
+  local state, own_key = false, algorithm[OWN_KEY]
+  if own_key == 'l' then
     state = open_list(key)
+  elseif own_key then
+    state = { key = key }
   else
     local value = values[key]
     if value == nil then
@@ -112,26 +146,55 @@ for i = 1, count do
     end
   end
   rule[STATE] = state
-  rule[ALLOWED], rule[RETRY], rule[GRANTED], rule[USED], rule[AFTER], rule[BEYOND] =
+  rule[ALLOWED], rule[RETRY], rule[GRANTED], rule[USED], rule[AFTER], rule[BEYOND], rule[CARRIED] =
     algorithm[EVALUATE](op, now, state, rule[N], rule[P1], rule[P2], rule[P3])
   all_allowed = all_allowed and rule[ALLOWED]
 end
 
--- Phase 2: all or none; what lies beyond the clock is repaired in any case. Instants become TTLs rounded up: else up to
--- a millisecond of usage vanishes.
-local commit = all_allowed and op ~= 'peek'
+-- Of k equal requests the first that every rule allows; the next one's denial is what the rules then say.
+local admitted = all_allowed and 1 or 0
+if k > 1 and all_allowed then
+  admitted = k
+  for i = 1, count do
+    local rule = rules[i]
+    local n = rule[N]
+    if n > 0 and rule[ALGORITHM][OWN_KEY] ~= 'c' then -- requests of one holder share a slot
+      local remaining = rule[ALGORITHM][REPORT](rule[USED], now, rule[STATE], rule[P1], rule[P2], rule[P3], rule[CARRIED])
+      admitted = math.min(admitted, (remaining - remaining % n) / n)
+    end
+  end
+  for i = 1, count do
+    local rule = rules[i]
+    if rule[ALGORITHM][OWN_KEY] ~= 'c' then
+      local change = (rule[AFTER] - rule[USED]) * admitted
+      rule[AFTER] = rule[USED] + change
+      if admitted < k then
+        rule[ALLOWED], rule[RETRY] =
+          rule[ALGORITHM][EVALUATE](op, now, rule[STATE], rule[N], rule[P1], rule[P2], rule[P3], change)
+      end
+    end
+  end
+end
+
+-- Phase 2: all or none, but for what only gives back or renews; what lies beyond the clock is repaired in any case.
+-- Instants become TTLs rounded up: else up to a millisecond of usage vanishes.
+local commit = op ~= 'peek' and (admitted > 0 or op == 'refund' or op == 'renew')
 for i = 1, count do
   local rule = rules[i]
   local change = commit and rule[AFTER] - rule[USED] or 0
   rule[USED] = rule[USED] + change
   local write = change ~= 0 or (rule[BEYOND] and op ~= 'peek')
-  if write and rule[ALGORITHM][OWN_KEY] then
+  local own_key = rule[ALGORITHM][OWN_KEY]
+  if not own_key then
+    rule[CHANGED] = write
+  elseif own_key == 'c' then
+    local holds = commit and rule[CARRIED]
+    if write or holds then rule[ALGORITHM][WRITE](holds, now, rule[STATE], rule[P3], rule[P2], rule[BEYOND]) end
+  elseif write then
     local list, key = rule[STATE], rule[KEY]
     local first, last, push, X = rule[ALGORITHM][WRITE](change, now, list, rule[P2])
     store_list(key, list.length, now, first, last, push)
     if X then redis.call('PEXPIREAT', key, (X - X % 1000) / 1000 + 1) end
-  else
-    rule[CHANGED] = write
   end
 end
 for i = 1, count do
@@ -141,12 +204,12 @@ for i = 1, count do
     local value = values[key]
     local stored, X
     if count == 1 and (not value or (rule[STORED_AS] and not string.find(value, '=', 1, true))) then
-      local F, f = rule[ALGORITHM][WRITE](rule[USED], now, rule[P1])
-      X = F
-      if f == 0 then -- compact: the only entry, a whole instant
-        stored = string.format('%.0f%s', F, string.sub(rule[NAME], 5))
-      elseif F then
-        stored = string.format('%s=%.0f:%.0f:%.0f', string.sub(rule[NAME], 1, 4), F, f, rule[P1])
+      local text
+      X, text = rule[ALGORITHM][WRITE](rule[USED], now, rule[P1], rule[P2], rule[CARRIED])
+      if text then
+        stored = string.sub(rule[NAME], 1, 4) .. '=' .. text
+      elseif X then -- compact: the only entry, a whole instant
+        stored = string.format('%.0f%s', X, string.sub(rule[NAME], 5))
       end
     else
       local parts, replaced, digits = {}, {}, nil
@@ -159,11 +222,11 @@ for i = 1, count do
           local id, stored_as = string.sub(other[NAME], 1, 4), other[STORED_AS]
           if stored_as and not replaced[stored_as] then length = length + #stored_as + #other[STATE] + 2 end
           replaced[id], replaced[stored_as or id] = true, true
-          local F, f = other[ALGORITHM][WRITE](other[USED], now, other[P1])
-          if F then
-            parts[#parts + 1] = string.format(f == 0 and '%s=%.0f' or '%s=%.0f:%.0f:%.0f', id, F, f, other[P1])
-            X = math.max(X, F)
-            digits = f == 0 and string.sub(other[NAME], 5)
+          local at, text = other[ALGORITHM][WRITE](other[USED], now, other[P1], other[P2], other[CARRIED])
+          if at then
+            parts[#parts + 1] = text and id .. '=' .. text or string.format('%s=%.0f', id, at)
+            X = math.max(X, at)
+            digits = not text and string.sub(other[NAME], 5)
           end
         end
       end
@@ -181,13 +244,13 @@ for i = 1, count do
   end
 end
 
-local reply = { now, all_allowed and 1 or 0, 0, 0, 0, 0, 0 }
+local reply = { now, admitted, 0, 0, 0, 0, 0 }
 for i = 1, count do
   local rule = rules[i]
   local at = i * 5 - 2
   reply[at] = rule[ALLOWED] and 1 + (commit and rule[GRANTED] or 0) or 0
   reply[at + 2] = rule[RETRY]
   reply[at + 1], reply[at + 3], reply[at + 4] =
-    rule[ALGORITHM][REPORT](rule[USED], now, rule[STATE], rule[P1], rule[P2], rule[P3])
+    rule[ALGORITHM][REPORT](rule[USED], now, rule[STATE], rule[P1], rule[P2], rule[P3], rule[CARRIED])
 end
 return reply

@@ -3,7 +3,8 @@
 # Joins clock prelude, algorithms and driver to one script and writes it as C++ text with its SHA-1.
 file(READ ${SOURCE_DIR}/clock_time.lua prelude)
 set(core "")
-foreach(name token_bucket sliding_window_log decide)   # the driver last; a new algorithm gets its name here
+foreach(name token_bucket rare_algorithms_begin fixed_window calendar_window sliding_window_counter sliding_window_log
+        concurrency rare_algorithms_end decide)   # the driver last; a new algorithm gets its name here
   file(READ ${SOURCE_DIR}/${name}.lua text)
   string(APPEND core "${text}")
 endforeach()

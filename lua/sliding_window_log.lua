@@ -25,16 +25,23 @@ local function sliding_window_log()
   local function wait(list, units, now, limit, window)
     local in_the_way = list.length + units - limit
     if in_the_way <= 0 then return 0 end
+    if in_the_way > list.length then return window end -- units of this very call
     return max(0, min(list.at(in_the_way - 1), now) + window - now) -- a stamp beyond the clock counts as taken now
   end
 
-  -- -> allowed, retry, granted, used units, used units after a commit, whether the state must be repaired
-  local function evaluate(op, now, list, n, limit, window)
+  -- When the oldest unit that still counts may have been taken.
+  local function began(now, window)
+    return now - window + 1
+  end
+
+  -- -> allowed, retry, granted, used units, used units after a commit, whether the state must be repaired. `already`
+  -- units of the same call count as used.
+  local function evaluate(op, now, list, n, limit, window, unused, already)
     list.newest = list.length > 0 and list.at(list.length - 1) or 0
     local beyond = list.newest > now
     local retry = 0
     if n > 0 and (op == 'take' or op == 'peek') then
-      retry = n > limit and -1 or wait(list, n, now, limit, window)
+      retry = n > limit and -1 or wait(list, n + (already or 0), now, limit, window)
       -- `limit` may be in use or, after a reload, more: remaining is 0 either way, and no search is needed.
       if retry ~= 0 and n == 1 and not beyond then return false, retry, 0, limit, limit, false end
     end
@@ -72,5 +79,5 @@ local function sliding_window_log()
     return max(0, limit - used), reset, min(used, limit)
   end
 
-  return { 2, valid, evaluate, report, rewrite, true } -- parameters L W; a key of its own
+  return { 2, valid, evaluate, report, rewrite, 'l', began } -- parameters L W; a key of its own
 end

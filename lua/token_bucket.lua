@@ -10,8 +10,8 @@ local function token_bucket()
   end
 
   -- Stored text "F" or "F:f:r0" -> allowed, retry, granted, used credits, used credits after a commit, whether the
-  -- state must be repaired. Text of another form counts as none.
-  local function evaluate(op, now, text, n, r, q, cap)
+  -- state must be repaired. Text of another form counts as none. `already` credits of the same call count as used.
+  local function evaluate(op, now, text, n, r, q, cap, already)
     local F, f, r0 = text and tonumber(text), 0, 1
     if text and not F then
       F, f, r0 = string.match(text, '^(%d+):(%d+):(%d+)$')
@@ -30,6 +30,7 @@ local function token_bucket()
       beyond = ahead > (cap - cap % r) / r or f > cap - ahead * r
       used = beyond and cap or ahead * r + f
     end
+    if already then used = used + already end
 
     local free = cap - used
     local demand = n * q -- from 2^53 on it is only compared, and too large either way
@@ -51,11 +52,13 @@ local function token_bucket()
     return (free - free % q) / q, -math.floor(-used / r), used
   end
 
-  -- used credits -> F, f of r; nothing for a full bucket
+  -- used credits -> F, text when F is no whole instant; nothing for a full bucket
   local function encode(used, now, r)
     if used == 0 then return end
     local f = used % r
-    return now + (used - f) / r, f
+    local F = now + (used - f) / r
+    if f == 0 then return F end
+    return F, string.format('%.0f:%.0f:%.0f', F, f, r)
   end
 
   return { 3, valid, evaluate, report, encode } -- parameters r q cap

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "limiter/policy.hpp"
+#include "limiter/stores/memory_store.hpp"
 #include "proxy/identity/address.hpp"
 
 #include <array>
@@ -175,6 +176,7 @@ struct store_settings {
   std::uint32_t max_in_flight = 4096;
   std::int64_t replicas = 1;  ///< N of failure_mode local
   std::int64_t max_keys = 1'000'000;
+  limiter::when_full when_full = limiter::when_full::evict;
   limiter::failure_mode failure_mode = limiter::failure_mode::local;
   friend bool operator==(const store_settings&, const store_settings&) = default;
 };

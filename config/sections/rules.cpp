@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/sections/sections.hpp"
+#include "limiter/algorithms/algorithm.hpp"
+#include "limiter/time_zone.hpp"
 
 #include <array>
 
@@ -42,7 +44,8 @@ void read_burst(rule_draft& out, const node& n, context& ctx) {
 }
 
 void read_algorithm(rule_draft& out, const node& n, context& ctx) {
-  constexpr std::array<std::string_view, 2> names{"token_bucket", "sliding_window_log"};
+  constexpr std::array<std::string_view, 4> names{"token_bucket", "fixed_window", "sliding_window_counter",
+                                                  "sliding_window_log"};
   out.algorithm_at = n.at;
   if (n.kind == node_kind::scalar && n.text == "gcra") {
     ctx.report.error("E0206", n.at, "`gcra` is token_bucket: the same decisions under another name",
@@ -50,8 +53,18 @@ void read_algorithm(rule_draft& out, const node& n, context& ctx) {
     return;
   }
   if (const auto index = read_word(n, ctx, names)) {
-    out.value.quota.algorithm = *index == 0 ? algorithm::token_bucket : algorithm::sliding_window_log;
+    out.value.quota.algorithm = limiter::parse_algorithm(names[*index]).value_or(algorithm::token_bucket);
   }
+}
+
+void read_timezone(rule_draft& out, const node& n, context& ctx) {
+  out.timezone_at = n.at;
+  const auto name = read_text(n, ctx);
+  if (!name) return;
+  out.timezone = limiter::find_time_zone(*name);
+  if (out.timezone != nullptr) return;
+  ctx.report.error("E0215", n.at, fmt::format("{} is no time zone of this machine", shown(n)),
+                   {"such as `UTC`, `+02:00` or `Europe/Berlin`", "names are those of /usr/share/zoneinfo"});
 }
 
 void read_cost(rule_draft& out, const node& n, context& ctx) {
@@ -125,12 +138,16 @@ table<rule_draft> make_rule_table() {
                             }},
               "only with `missing: fallback`"),
           row("limit", required, value_type<d>{"rate", "1–2147483648 units", read_limit},
-              "`N/second` `/minute` `/hour` `/day` or `N/DURATION`"),
+              "`N/second` `/minute` `/hour` `/day` `/month` or `N/DURATION`; a month only with fixed_window"),
           row("burst", "the number of `limit`", value_type<d>{"integer", "1–2147483648", read_burst},
               "most units at once; only token_bucket"),
           row("algorithm", "token_bucket",
-              value_type<d>{"word", "`token_bucket` `sliding_window_log`", read_algorithm},
+              value_type<d>{"word",
+                            "`token_bucket` `fixed_window` `sliding_window_counter` `sliding_window_log`",
+                            read_algorithm},
               "a log holds at most 10000 units"),
+          row("timezone", "UTC", value_type<d>{"text", "`UTC` `+02:00` `Europe/Berlin`", read_timezone},
+              "whose midnight starts a window; only fixed_window with a limit per `/day` or `/month`"),
           row("cost", "1", value_type<d>{"integer, or map of route: integer", "0–capacity", read_cost},
               "units of one request; `default` = other routes"),
           row("failure_mode", "`store.failure_mode`",

@@ -89,9 +89,16 @@ const table<proxy::store_settings>& pool_table() {
 
 const table<proxy::store_settings>& memory_table() {
   using s = proxy::store_settings;
-  static const table<s> all{"`store.memory`",
-                            {row("max_keys", "1000000", integer(&s::max_keys, 1000, 100'000'000),
-                                 "then the fullest bucket makes room")}};
+  static const table<s> all{
+      "`store.memory`",
+      {row("max_keys", "1000000", integer(&s::max_keys, 1000, 100'000'000), "then `when_full`"),
+       row("when_full", "evict",
+           word(&s::when_full,
+                choices_of<limiter::when_full>{{"evict", limiter::when_full::evict},
+                                               {"deny_new", limiter::when_full::deny_new},
+                                               {"share_overflow", limiter::when_full::share_overflow}}),
+           "the fullest bucket makes room, never a denied key; or new keys are denied; or they "
+           "share one bucket per rule")}};
   return all;
 }
 

@@ -3,13 +3,12 @@
 // name: same parameters, same integers, same answers.
 #pragma once
 
-#include "limiter/algorithms/stamp_ring.hpp"
+#include "limiter/algorithms/state_word.hpp"
 #include "limiter/decision.hpp"
 #include "limiter/quota.hpp"
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -21,19 +20,28 @@ struct stored_state {
   /// never used.
   std::int64_t expires_at_us = 0;
   std::int64_t pinned_until_us = 0;  ///< a take of cost 1 is denied before this instant
-  std::uint32_t fraction = 0;        ///< token_bucket: f, in 1/fraction_base us beyond F
-  std::uint32_t fraction_base = 0;   ///< token_bucket: the r that `fraction` was written with; r <= L <= 2^31
-  std::unique_ptr<stamp_ring> stamps;  ///< sliding_window_log
+  /// token_bucket: f, in 1/base us beyond F. Windows: units of the current one, <= L <= 2^31.
+  std::uint32_t count = 0;
+  /// token_bucket: the r that f was written with; r <= L <= 2^31. sliding_window_counter: units of the window
+  /// before.
+  std::uint32_t base = 0;
+  /// Windows: W the counts were written with, us. sliding_window_log: stamp_ring. concurrency: slot_holders.
+  state_word extra;
 
   [[nodiscard]] bool unused() const noexcept { return expires_at_us == 0; }
 };
 
 /// A quota in the integers its algorithm computes with; also the script's arguments, in this order.
-/// token_bucket: r q cap. sliding_window_log: L W.
+/// token_bucket: r q cap. Windows and log: L W. Calendar windows: L a b c, with a <= now < b for the instant
+/// they were made for. concurrency: L lease, and the holder.
 struct parameters {
-  std::array<std::int64_t, 3> values{};
+  std::array<std::int64_t, 4> values{};
   int count = 0;
+  std::string_view holder{};
 };
+
+/// What a commit does with a holder of concurrency.
+enum class slot_change : std::uint8_t { none, hold, release };
 
 /// First phase: what one operation would do to one rule, before it is known whether the others allow.
 struct evaluation {
@@ -45,19 +53,26 @@ struct evaluation {
   std::int64_t used = 0;        ///< credits or units as read
   std::int64_t used_after = 0;  ///< after a commit
   std::int64_t expired = 0;     ///< sliding_window_log: units at the head that no longer count
+  std::int64_t carried = 0;     ///< sliding_window_counter: units of the window before. Calendar: its end
+  slot_change change = slot_change::none;  ///< concurrency
 };
 
 struct algorithm_functions {
   algorithm id;
   std::string_view name;  ///< as in the policy file
   char letter;            ///< as in the script's arguments
-  bool own_key;           ///< state lies in a key of its own, not in the subject's value
+  char own_key;           ///< letter of the key of its own that holds the state; 0 = the subject's value does
 
-  parameters (*to_parameters)(const quota&) noexcept;
+  /// `now_us` matters for calendar windows only. Leaves the holder empty.
+  parameters (*to_parameters)(const quota&, std::int64_t now_us) noexcept;
 
   /// Reads only. `cost` 0 ... 2^31.
   evaluation (*evaluate)(const stored_state&, const parameters&, operation, std::int64_t cost,
                          std::int64_t now_us);
+
+  /// Start of what counts at now: a refund of an earlier charge gives nothing back. Null: no charge is too
+  /// old.
+  std::int64_t (*began)(const parameters&, std::int64_t now_us) noexcept;
 
   /// Second phase: writes the new (commit) or repaired state, if any, and answers. An emptied state is
   /// unused().
@@ -65,7 +80,8 @@ struct algorithm_functions {
                          std::int64_t now_us);
 };
 
-[[nodiscard]] const algorithm_functions& functions_of(algorithm a) noexcept;
+/// Calendar windows are an algorithm of their own here, with the name fixed_window.
+[[nodiscard]] const algorithm_functions& functions_of(const quota& q) noexcept;
 
 /// By the name of the policy file.
 [[nodiscard]] std::optional<algorithm> parse_algorithm(std::string_view name) noexcept;

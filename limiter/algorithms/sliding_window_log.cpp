@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/algorithms/sliding_window_log.hpp"
 
+#include "limiter/algorithms/stamp_ring.hpp"
+
 #include <algorithm>
 
 namespace weir::limiter::sliding_window_log {
@@ -9,7 +11,8 @@ namespace {
 const stamp_ring no_stamps;
 
 const stamp_ring& stamps_of(const stored_state& state) noexcept {
-  return state.stamps ? *state.stamps : no_stamps;
+  const auto* stamps = state.extra.object<stamp_ring>();
+  return stamps != nullptr ? *stamps : no_stamps;
 }
 
 // A stamp beyond the clock counts as taken now.
@@ -28,8 +31,7 @@ std::int64_t time_until_free(const stamp_ring& stamps, std::int64_t live, std::i
 
 void write(stored_state& state, const evaluation& e, std::int64_t change, std::int64_t window_us,
            std::int64_t now_us) {
-  if (!state.stamps) state.stamps = std::make_unique<stamp_ring>();
-  stamp_ring& stamps = *state.stamps;
+  auto& stamps = state.extra.made<stamp_ring>();
   stamps.pop_front(e.expired);
   const std::int64_t ahead = stamps.size() - stamps.count_until(now_us);
   stamps.pop_back(ahead);
@@ -44,8 +46,12 @@ void write(stored_state& state, const evaluation& e, std::int64_t change, std::i
 
 }  // namespace
 
-parameters to_parameters(const quota& q) noexcept {
-  return {{q.limit, q.period_us, 0}, 2};
+std::int64_t began(const parameters& p, std::int64_t now_us) noexcept {
+  return now_us - p.values[1] + 1;
+}
+
+parameters to_parameters(const quota& q, std::int64_t) noexcept {
+  return {{q.limit, q.period_us}, 2, {}};
 }
 
 evaluation evaluate(const stored_state& state, const parameters& p, operation op, std::int64_t cost,
@@ -68,6 +74,8 @@ evaluation evaluate(const stored_state& state, const parameters& p, operation op
       e.used_after = e.used + e.granted;
       e.allowed = e.granted > 0 || cost == 0;
       if (!e.allowed) e.retry_after_us = time_until_free(stamps, e.used, 1, limit, window_us, now_us);
+      break;
+    case operation::renew:  // of slots only
       break;
     case operation::take:
     case operation::peek:
@@ -97,7 +105,8 @@ rule_state conclude(stored_state& state, const parameters& p, const evaluation& 
           .remaining = std::max<std::int64_t>(0, limit - used),
           .retry_after_us = e.retry_after_us,
           .reset_after_us = used > 0 ? stamp_at(stamps, stamps.size() - 1, now_us) + window_us - now_us : 0,
-          .granted = commit ? e.granted : 0};
+          .granted = commit ? e.granted : 0,
+          .used = std::min(used, limit)};
 }
 
 }  // namespace weir::limiter::sliding_window_log

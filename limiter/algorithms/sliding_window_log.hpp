@@ -6,7 +6,8 @@
 
 namespace weir::limiter::sliding_window_log {
 
-[[nodiscard]] parameters to_parameters(const quota& q) noexcept;  ///< L W
+[[nodiscard]] parameters to_parameters(const quota& q, std::int64_t now_us) noexcept;  ///< L W
+[[nodiscard]] std::int64_t began(const parameters& p, std::int64_t now_us) noexcept;
 [[nodiscard]] evaluation evaluate(const stored_state& state, const parameters& p, operation op,
                                   std::int64_t cost, std::int64_t now_us);
 [[nodiscard]] rule_state conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit,

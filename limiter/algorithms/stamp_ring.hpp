@@ -2,13 +2,15 @@
 // The stamps of admitted units, oldest first.
 #pragma once
 
+#include "limiter/algorithms/state_word.hpp"
+
 #include <cstdint>
 #include <vector>
 
 namespace weir::limiter {
 
 /// A ring that doubles with use; its owner never stores more units than the longest legal log.
-class stamp_ring {
+class stamp_ring final : public owned_state {
  public:
   [[nodiscard]] std::int64_t size() const noexcept { return size_; }
   /// The i-th oldest, 0 <= i < size().

@@ -25,9 +25,9 @@ std::int64_t rescale(std::int64_t fraction, std::int64_t base, std::int64_t r) n
 reading read(const stored_state& state, std::int64_t r, std::int64_t cap, std::int64_t now_us) noexcept {
   std::int64_t full_at_us = state.expires_at_us;
   if (full_at_us < now_us) return {};
-  std::int64_t fraction = state.fraction;
-  if (fraction > 0 && state.fraction_base != r) {
-    fraction = rescale(fraction, state.fraction_base, r);
+  std::int64_t fraction = state.count;
+  if (fraction > 0 && state.base != r) {
+    fraction = rescale(fraction, state.base, r);
     if (fraction == r) {
       ++full_at_us;
       fraction = 0;
@@ -42,24 +42,24 @@ reading read(const stored_state& state, std::int64_t r, std::int64_t cap, std::i
 void write(stored_state& state, std::int64_t used, std::int64_t r, std::int64_t now_us) noexcept {
   if (used == 0) {
     state.expires_at_us = 0;
-    state.fraction = 0;
+    state.count = 0;
     return;
   }
   state.expires_at_us = now_us + used / r;
-  state.fraction = static_cast<std::uint32_t>(used % r);
-  state.fraction_base = static_cast<std::uint32_t>(r);
+  state.count = static_cast<std::uint32_t>(used % r);
+  state.base = static_cast<std::uint32_t>(r);
 }
 
 }  // namespace
 
-parameters to_parameters(const quota& q) noexcept {
+parameters to_parameters(const quota& q, std::int64_t) noexcept {
   const credits c = to_credits(q);
-  return {{c.r, c.q, c.cap}, 3};
+  return {{c.r, c.q, c.cap}, 3, {}};
 }
 
 evaluation evaluate(const stored_state& state, const parameters& p, operation op, std::int64_t cost,
                     std::int64_t now_us) {
-  const auto [r, q, cap] = p.values;
+  const auto [r, q, cap, unused] = p.values;
   const reading stored = read(state, r, cap, now_us);
   const std::int64_t free = cap - stored.used;
   evaluation e;
@@ -77,6 +77,8 @@ evaluation evaluate(const stored_state& state, const parameters& p, operation op
       e.allowed = e.granted > 0 || cost == 0;
       if (!e.allowed) e.retry_after_us = ceil_div(q - free, r);
       break;
+    case operation::renew:  // of slots only
+      break;
     case operation::take:
     case operation::peek:
       e.allowed = cost == 0 || demand <= free;
@@ -92,7 +94,7 @@ evaluation evaluate(const stored_state& state, const parameters& p, operation op
 
 rule_state conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit,
                     std::int64_t now_us) {
-  const auto [r, q, cap] = p.values;
+  const auto [r, q, cap, unused] = p.values;
   const std::int64_t used = commit ? e.used_after : e.used;
   if (e.repair || used != e.used) write(state, used, r, now_us);
   const std::int64_t free = cap - used;
@@ -102,7 +104,8 @@ rule_state conclude(stored_state& state, const parameters& p, const evaluation& 
           .remaining = remaining,
           .retry_after_us = e.retry_after_us,
           .reset_after_us = ceil_div(used, r),
-          .granted = commit ? e.granted : 0};
+          .granted = commit ? e.granted : 0,
+          .used = used};
 }
 
 }  // namespace weir::limiter::token_bucket

@@ -13,6 +13,7 @@ namespace weir::limiter::redis {
 namespace {
 
 constexpr std::int64_t exact_limit = std::int64_t{1} << 53;
+constexpr std::size_t longest_holder = 40;
 constexpr std::size_t reply_head = 2;      // now, m
 constexpr std::size_t reply_per_rule = 5;  // allowed, remaining, retry, reset, D
 
@@ -26,6 +27,8 @@ constexpr std::string_view name_of(operation op) noexcept {
       return "refund";
     case operation::take_upto:
       return "take_upto";
+    case operation::renew:
+      return "renew";
   }
   return {};
 }
@@ -79,7 +82,7 @@ void put_key(command_writer& out, std::string_view prefix, const charge& c,
              const algorithm_functions& algorithm) {
   const std::string_view subject = c.subject.view();
   const std::string_view rid = c.matched->rid.text();
-  const std::size_t own = algorithm.own_key ? 2 + rid.size() : 0;
+  const std::size_t own = algorithm.own_key != 0 ? 2 + rid.size() : 0;
   out.header('$', prefix.size() + 4 + subject.size() + own);
   out.put(prefix);
   out.put("1:{");
@@ -87,7 +90,7 @@ void put_key(command_writer& out, std::string_view prefix, const charge& c,
   out.put('}');
   if (own != 0) {
     out.put(':');
-    out.put(algorithm.letter);
+    out.put(algorithm.own_key);
     out.put(rid);
   }
   out.put("\r\n");
@@ -108,17 +111,20 @@ struct counts {
   std::size_t keys = 0;
   std::size_t arguments = 0;
 };
-counts plan(std::span<const charge> charges, argument_groups& groups) {
-  counts total{0, 1};  // the operation
+counts plan(operation op, std::span<const charge> charges, std::int64_t estimate_us,
+            argument_groups& groups) {
+  const std::size_t common = op == operation::refund ? 5 : 4;
+  counts total{0, 2};  // the operation and k
   groups.resize(charges.size());
   for (std::size_t i = 0; i < charges.size(); ++i) {
     argument_group& group = groups[i];
     const quota& q = charges[i].matched->quota;
-    group.algorithm = &functions_of(q.algorithm);
-    group.quota = group.algorithm->to_parameters(q);
-    total.arguments += 4 + static_cast<std::size_t>(group.quota.count);
-    for (std::size_t j = 0; j < i && group.key == 0 && !group.algorithm->own_key; ++j) {
-      if (!groups[j].algorithm->own_key && charges[j].subject == charges[i].subject)
+    group.algorithm = &functions_of(q);
+    group.quota = group.algorithm->to_parameters(q, estimate_us);
+    total.arguments += common + static_cast<std::size_t>(group.quota.count) +
+                       (group.algorithm->id == algorithm::concurrency ? 1 : 0);
+    for (std::size_t j = 0; j < i && group.key == 0 && group.algorithm->own_key == 0; ++j) {
+      if (groups[j].algorithm->own_key == 0 && charges[j].subject == charges[i].subject)
         group.key = groups[j].key;
     }
     group.first_use = group.key == 0;
@@ -127,7 +133,7 @@ counts plan(std::span<const charge> charges, argument_groups& groups) {
   return total;
 }
 
-void put_group(command_writer& out, const charge& c, const argument_group& group) {
+void put_group(command_writer& out, operation op, const charge& c, const argument_group& group) {
   const rule_id& rid = c.matched->rid;
   out.bulk({&group.algorithm->letter, 1});
   out.number(group.key);
@@ -136,13 +142,15 @@ void put_group(command_writer& out, const charge& c, const argument_group& group
   out.put(rid.digits_text());
   out.put("\r\n");
   out.number(c.cost);
+  if (op == operation::refund) out.number(c.charged_at_us);
   for (int i = 0; i < group.quota.count; ++i) out.number(group.quota.values[static_cast<std::size_t>(i)]);
+  if (group.algorithm->id == algorithm::concurrency) out.bulk(c.holder.substr(0, longest_holder));
 }
 
 /// Bytes the command needs at most.
 std::size_t room_for(std::string_view command, std::string_view script, std::string_view key_prefix,
                      std::span<const charge> charges, std::size_t arguments) noexcept {
-  constexpr std::size_t argument = command_writer::frame + command_writer::longest_number;
+  constexpr std::size_t argument = command_writer::frame + longest_holder;
   const std::size_t key = command_writer::frame + key_prefix.size() + key_overhead + sizeof(subject_key);
   return 5 * argument + command.size() + script.size() + charges.size() * key + arguments * argument;
 }
@@ -151,7 +159,8 @@ bool in_range(std::int64_t value, std::int64_t least) noexcept {
   return value >= least && value < exact_limit;
 }
 
-bool parse_rule(std::span<const std::int64_t, reply_per_rule> integers, bool committed, rule_state& state) {
+bool parse_rule(std::span<const std::int64_t, reply_per_rule> integers, operation op, bool committed,
+                rule_state& state) {
   const auto [allowed, remaining, retry, reset, used] =
       std::array{integers[0], integers[1], integers[2], integers[3], integers[4]};
   if (!in_range(allowed, 0) || !in_range(remaining, 0) || !in_range(retry, -1) || !in_range(reset, 0) ||
@@ -159,21 +168,23 @@ bool parse_rule(std::span<const std::int64_t, reply_per_rule> integers, bool com
     return false;
   }
   state.allowed = allowed > 0;
-  if (state.allowed != (retry == 0)) return false;
+  const bool waits = op != operation::refund && op != operation::renew;  // these are denied without a wait
+  if (waits ? state.allowed != (retry == 0) : retry != 0) return false;
   state.remaining = remaining;
   state.retry_after_us = retry;
   state.reset_after_us = reset;
-  state.granted = committed ? allowed - 1 : 0;
+  state.granted = committed && state.allowed ? allowed - 1 : 0;
+  state.used = used;
   return true;
 }
 
 }  // namespace
 
 void append_decide(std::string& out, std::string_view command, std::string_view script,
-                   std::string_view key_prefix, operation op, std::span<const charge> charges,
-                   std::int64_t clock_us) {
+                   std::string_view key_prefix, operation op, std::span<const charge> charges, std::int64_t k,
+                   std::int64_t estimate_us, std::int64_t clock_us) {
   argument_groups groups;
-  const counts total = plan(charges, groups);
+  const counts total = plan(op, charges, estimate_us, groups);
   const std::size_t before = out.size();
   out.resize(before + room_for(command, script, key_prefix, charges, total.arguments));
   command_writer writer(out.data() + before);
@@ -185,7 +196,8 @@ void append_decide(std::string& out, std::string_view command, std::string_view 
     if (groups[i].first_use) put_key(writer, key_prefix, charges[i], *groups[i].algorithm);
   }
   writer.bulk(name_of(op));
-  for (std::size_t i = 0; i < charges.size(); ++i) put_group(writer, charges[i], groups[i]);
+  writer.number(k);
+  for (std::size_t i = 0; i < charges.size(); ++i) put_group(writer, op, charges[i], groups[i]);
   if (clock_us >= 0) writer.number(clock_us);
   out.resize(static_cast<std::size_t>(writer.end() - out.data()));
 }
@@ -194,20 +206,21 @@ std::size_t decide_reply_size(std::size_t charges) noexcept {
   return reply_head + reply_per_rule * charges;
 }
 
-bool parse_decide(std::span<const std::int64_t> integers, std::size_t charges, store_reply& reply) {
+bool parse_decide(std::span<const std::int64_t> integers, operation op, std::size_t charges,
+                  store_reply& reply, std::int64_t k) {
   if (charges == 0 || integers.size() != decide_reply_size(charges)) return false;
-  if (!in_range(integers[0], 1) || !in_range(integers[1], 0) || integers[1] > 1) return false;
-  const bool committed = integers[1] == 1;
+  if (!in_range(integers[0], 1) || !in_range(integers[1], 0) || integers[1] > k) return false;
   reply.now_us = integers[0];
+  reply.admitted = integers[1];
   reply.states.resize(charges);
   bool all_allowed = true;
   for (std::size_t i = 0; i < charges; ++i) {
     rule_state& state = reply.states[i];
     const auto group = integers.subspan(reply_head + i * reply_per_rule).first<reply_per_rule>();
-    if (!parse_rule(group, committed, state)) return false;
+    if (!parse_rule(group, op, reply.admitted > 0, state)) return false;
     all_allowed &= state.allowed;
   }
-  return all_allowed == committed;
+  return all_allowed == (reply.admitted == k);
 }
 
 }  // namespace weir::limiter::redis

@@ -14,17 +14,22 @@ namespace weir::limiter::redis {
 
 /// Appends the complete RESP command (EVALSHA sha numkeys keys args) for these charges to `out`.
 /// `command` is "EVALSHA" with the script's SHA-1, or "EVAL" with its text.
-/// `key_prefix` e.g. "rl:"; keys become `<prefix>1:{<subject>}` and `...:l<rid>` for logs.
-/// Charges of one subject share one key. `clock_us` >= 0 is appended for the test prelude; -1 in production.
+/// `key_prefix` e.g. "rl:"; keys become `<prefix>1:{<subject>}`, `...:l<rid>` for logs, `...:c<rid>` for
+/// slots. Charges of one subject share one key. `k` > 1, only with take: k equal requests, see store_reply.
+/// `estimate_us`: what the caller believes the store's clock to show; only rules with calendar windows need
+/// it, and an estimate that is off by more than a window costs one more round trip (errc::window: estimate
+/// anew from window_error_now() and send again). `clock_us` >= 0 is appended for the test prelude; -1 in
+/// production.
 void append_decide(std::string& out, std::string_view command, std::string_view script,
                    std::string_view key_prefix, operation op, std::span<const charge> charges,
-                   std::int64_t clock_us = -1);
+                   std::int64_t k = 1, std::int64_t estimate_us = 0, std::int64_t clock_us = -1);
 
 /// Number of integers in the reply to a call with `charges` charges.
 [[nodiscard]] std::size_t decide_reply_size(std::size_t charges) noexcept;
 
-/// Flat integers -> reply. False when the count or a value is impossible.
-[[nodiscard]] bool parse_decide(std::span<const std::int64_t> integers, std::size_t charges,
-                                store_reply& reply);
+/// Flat integers -> reply to a call with this op, number of charges and k. False when the count or a value is
+/// impossible.
+[[nodiscard]] bool parse_decide(std::span<const std::int64_t> integers, operation op, std::size_t charges,
+                                store_reply& reply, std::int64_t k = 1);
 
 }  // namespace weir::limiter::redis

@@ -2,13 +2,15 @@
 #include "limiter/redis/errors.hpp"
 
 #include <array>
+#include <charconv>
+#include <system_error>
 #include <utility>
 
 namespace weir::limiter::redis {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, errc>, 17> codes{{
+constexpr std::array<std::pair<std::string_view, errc>, 18> codes{{
     {"NOSCRIPT", errc::noscript},
     {"READONLY", errc::readonly},
     {"MASTERDOWN", errc::readonly},  // a replica without its master
@@ -26,6 +28,7 @@ constexpr std::array<std::pair<std::string_view, errc>, 17> codes{{
     {"DENIED", errc::auth},  // protected mode: no password set and not asked from loopback
     {"MISCONF", errc::script},
     {"NOREPLICAS", errc::script},
+    {"WINDOW", errc::window},  // of the decision script itself
 }};
 
 errc classify_code(std::string_view code) noexcept {
@@ -43,6 +46,17 @@ std::string_view inner_error(std::string_view text) noexcept {
 }
 
 }  // namespace
+
+std::optional<std::int64_t> window_error_now(std::string_view text) noexcept {
+  constexpr std::string_view code = "WINDOW ";
+  if (!text.starts_with(code)) return std::nullopt;
+  text.remove_prefix(code.size());
+  std::int64_t now_us = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), now_us);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  if (now_us < 1 || now_us >= std::int64_t{1} << 53) return std::nullopt;
+  return now_us;
+}
 
 std::string_view error_code(std::string_view text) noexcept {
   constexpr std::size_t longest = 32;

@@ -154,8 +154,10 @@ struct alignas(64) shard {
 struct step {
   const rule* matched = nullptr;
   const algorithm_functions* algorithm = nullptr;
-  parameters quota;
+  parameters quota;  // known once the clock is
+  const charge* asked = nullptr;
   std::int64_t cost = 0;
+  std::int64_t refused_for_us = 0;  // > 0: there is no place for a new key (deny_new)
   shard* home = nullptr;
   const subject_key* subject = nullptr;
   std::uint32_t hash = 0;
@@ -192,6 +194,10 @@ std::function<std::int64_t()> anchored_clock() {
   return [anchor, to_us] { return anchor + to_us(std::chrono::steady_clock::now().time_since_epoch()); };
 }
 
+// A new key that found no place asks again after at most so long: others may be given back or expire earlier
+// than the sample knows.
+constexpr std::int64_t longest_refusal_us = 1'000'000;
+
 // Small tables get few shards: a shard must be large enough for the eviction sample to mean something.
 std::size_t shard_count(const memory_table::options& o) noexcept {
   constexpr std::int64_t smallest_shard = 256;
@@ -206,7 +212,8 @@ struct memory_table::impl {
       : clock(o.clock ? std::move(o.clock) : anchored_clock()),
         shards(shard_count(o)),
         shard_capacity(static_cast<std::size_t>(
-            std::clamp<std::int64_t>(o.max_keys / static_cast<std::int64_t>(shards.size()), 1, 1 << 30))) {
+            std::clamp<std::int64_t>(o.max_keys / static_cast<std::int64_t>(shards.size()), 1, 1 << 30))),
+        full(o.when_full) {
     std::random_device random;
     for (shard& s : shards) s.random = random();
   }
@@ -217,15 +224,19 @@ struct memory_table::impl {
   void lock_shards(const steps& work, locks& held);
   void locate(operation op, steps& work, locks& held, std::int64_t now_us);
   bool has_place(const step& s, const steps& work) const noexcept;
-  bool make_place(operation op, shard& home, const steps& work, std::int64_t now_us);
+  bool make_place(operation op, shard& home, const steps& work, std::int64_t now_us,
+                  std::int64_t& soonest_us);
   void redirect_to_overflow(step& s, locks& held);
-  void conclude(operation op, steps& work, std::int64_t now_us, store_reply& reply);
+  static void read_quotas(operation op, steps& work, std::int64_t now_us) noexcept;
+  static void conclude(operation op, steps& work, std::int64_t now_us, std::int64_t k, store_reply& reply);
+  static std::int64_t admit_equals(steps& work, std::int64_t now_us, std::int64_t k);
   void settle(step& s, std::int64_t now_us);
 
   const std::function<std::int64_t()> clock;
   const name_hash hash;
   std::vector<shard> shards;
   const std::size_t shard_capacity;
+  const when_full full;
   shard overflow;  // one bucket per rule for keys that found no room; locked after all others
   std::atomic<std::int64_t> evictions{0};
 };
@@ -235,9 +246,8 @@ void memory_table::impl::prepare(std::span<const charge> charges, steps& work) {
   for (std::size_t i = 0; i < charges.size(); ++i) {
     step& s = work[i];
     s.matched = charges[i].matched;
-    s.algorithm = &functions_of(s.matched->quota.algorithm);
-    s.quota = s.algorithm->to_parameters(s.matched->quota);
-    s.cost = charges[i].cost;
+    s.asked = &charges[i];
+    s.algorithm = &functions_of(s.matched->quota);
     s.subject = &charges[i].subject;
     const std::uint64_t subject_hash = hash(*s.subject);
     s.home = &shards[(subject_hash >> 40) & (shards.size() - 1)];
@@ -262,7 +272,14 @@ void memory_table::impl::locate(operation op, steps& work, locks& held, std::int
     find(s);
     if (s.position != entry_table::npos || has_place(s, work)) continue;
     was_full = true;
-    if (!make_place(op, *s.home, work, now_us)) redirect_to_overflow(s, held);
+    std::int64_t soonest_us = now_us + longest_refusal_us;
+    if (make_place(op, *s.home, work, now_us, soonest_us)) continue;
+    if (full == when_full::deny_new) {
+      const bool asks = s.cost > 0 && op != operation::refund && op != operation::renew;
+      s.refused_for_us = asks ? std::max<std::int64_t>(1, soonest_us + 1 - now_us) : 0;
+    } else {
+      redirect_to_overflow(s, held);
+    }
   }
   if (was_full) std::for_each(work.begin(), work.end(), find);  // an eviction moves entries
 }
@@ -277,9 +294,11 @@ bool memory_table::impl::has_place(const step& s, const steps& work) const noexc
 }
 
 // Gives up the sampled entry that knows least: an expired one, else the one nearest to expiry. A key that
-// denies is never given up, or spraying new keys would free a blocked one; nor is a key of this call. False:
-// all are such.
-bool memory_table::impl::make_place(operation op, shard& home, const steps& work, std::int64_t now_us) {
+// denies is never given up, or spraying new keys would free a blocked one; nor is a key of this call. Unless
+// the table evicts, only an expired one is. False: there is none; `soonest_us` becomes when the first one
+// expires.
+bool memory_table::impl::make_place(operation op, shard& home, const steps& work, std::int64_t now_us,
+                                    std::int64_t& soonest_us) {
   constexpr std::size_t samples = 16;
   if (home.table.size() == 0) return false;  // this call alone names more new keys than a shard holds
   std::size_t victim = entry_table::npos;
@@ -287,7 +306,9 @@ bool memory_table::impl::make_place(operation op, shard& home, const steps& work
   for (std::size_t i = 0; i < std::min(samples, home.table.size()); ++i, ++position) {
     position = home.table.occupied_from(position);
     const entry& e = home.table[position];
-    if (e.state.pinned_until_us > now_us) continue;
+    const bool live = e.state.expires_at_us >= now_us;
+    if (live) soonest_us = std::min(soonest_us, e.state.expires_at_us);
+    if (live && (full != when_full::evict || e.state.pinned_until_us > now_us)) continue;
     if (std::any_of(work.begin(), work.end(), [&](const step& s) { return *s.subject == e.subject; }))
       continue;
     if (victim == entry_table::npos || e.state.expires_at_us < home.table[victim].state.expires_at_us) {
@@ -295,7 +316,7 @@ bool memory_table::impl::make_place(operation op, shard& home, const steps& work
     }
   }
   if (victim == entry_table::npos) return false;
-  if (op == operation::peek || op == operation::refund) return true;  // they store no new key
+  if (op != operation::take && op != operation::take_upto) return true;  // others store no new key
   if (home.table[victim].state.expires_at_us >= now_us) evictions.fetch_add(1, std::memory_order_relaxed);
   home.table.erase(victim);
   home.count_keys();
@@ -309,16 +330,62 @@ void memory_table::impl::redirect_to_overflow(step& s, locks& held) {
   s.hash = static_cast<std::uint32_t>(hash(hash(overflow_subject), s.matched->rid.id, s.algorithm->letter));
 }
 
-void memory_table::impl::conclude(operation op, steps& work, std::int64_t now_us, store_reply& reply) {
-  bool commit = op != operation::peek;
+// A refund gives nothing back to a window that has closed since the charge.
+void memory_table::impl::read_quotas(operation op, steps& work, std::int64_t now_us) noexcept {
+  for (step& s : work) {
+    s.quota = s.algorithm->to_parameters(s.matched->quota, now_us);
+    s.quota.holder = s.asked->holder;
+    const std::int64_t charged_at_us = s.asked->charged_at_us;
+    const bool closed = op == operation::refund && charged_at_us > 0 && s.algorithm->began != nullptr &&
+                        charged_at_us < s.algorithm->began(s.quota, now_us);
+    s.cost = closed ? 0 : s.asked->cost;
+  }
+}
+
+// How many of k equal requests every rule allows, one after the other: at least one, which `outcome` is of.
+// Makes it the outcome of all of them.
+std::int64_t memory_table::impl::admit_equals(steps& work, std::int64_t now_us, std::int64_t k) {
+  std::int64_t admitted = k;
+  for (step& s : work) {
+    if (s.cost == 0 || s.algorithm->id == algorithm::concurrency) continue;  // one holder, one slot
+    const std::int64_t most = s.cost * k;
+    const auto together = s.algorithm->evaluate(s.state(), s.quota, operation::take_upto, most, now_us);
+    admitted = std::min(admitted, together.granted / s.cost);
+  }
+  for (step& s : work) {
+    if (s.algorithm->id == algorithm::concurrency) continue;
+    s.outcome.used_after = s.outcome.used + (s.outcome.used_after - s.outcome.used) * admitted;
+  }
+  return admitted;
+}
+
+void memory_table::impl::conclude(operation op, steps& work, std::int64_t now_us, std::int64_t k,
+                                  store_reply& reply) {
+  bool all_allowed = true;
   for (step& s : work) {
     s.outcome = s.algorithm->evaluate(s.state(), s.quota, op, s.cost, now_us);
-    commit &= s.outcome.allowed;
+    if (s.refused_for_us > 0) {
+      s.outcome.allowed = false;
+      if (s.outcome.retry_after_us >= 0) s.outcome.retry_after_us = s.refused_for_us;
+    }
+    all_allowed &= s.outcome.allowed;
   }
   reply.now_us = now_us;
+  reply.admitted = all_allowed ? 1 : 0;
+  if (k > 1 && all_allowed) reply.admitted = admit_equals(work, now_us, k);
+  const bool by_itself = op == operation::refund || op == operation::renew;
+  const bool commit = op != operation::peek && (all_allowed || by_itself);
   reply.states.clear();
   for (step& s : work) {
     reply.states.push_back(s.algorithm->conclude(s.state(), s.quota, s.outcome, commit, now_us));
+    if (s.refused_for_us > 0) reply.states.back().remaining = 0;
+  }
+  if (!all_allowed || reply.admitted == k) return;
+  for (std::size_t i = 0; i < work.size(); ++i) {  // what denies the first request that does not pass
+    step& s = work[i];
+    const auto next = s.algorithm->evaluate(s.state(), s.quota, op, s.cost, now_us);
+    reply.states[i].allowed = next.allowed;
+    reply.states[i].retry_after_us = next.retry_after_us;
   }
 }
 
@@ -333,15 +400,17 @@ void memory_table::impl::settle(step& s, std::int64_t now_us) {
 memory_table::memory_table(options o) : impl_(std::make_unique<impl>(std::move(o))) {}
 memory_table::~memory_table() = default;
 
-void memory_table::execute(operation op, std::span<const charge> charges, store_reply& reply) {
+void memory_table::execute(operation op, std::span<const charge> charges, store_reply& reply,
+                           std::int64_t k) {
   steps work;
   impl_->prepare(charges, work);
   impl::locks held;
   impl_->lock_shards(work, held);
   for (const step& s : work) s.home->table.prefetch(s.hash);  // arrives while the clock is read
   const std::int64_t now_us = impl_->clock();  // under the locks: a key never sees its own past
+  impl::read_quotas(op, work, now_us);
   impl_->locate(op, work, held, now_us);
-  impl_->conclude(op, work, now_us, reply);
+  impl::conclude(op, work, now_us, k, reply);
   for (step& s : work) impl_->settle(s, now_us);
 }
 

@@ -10,12 +10,20 @@
 
 namespace weir::limiter {
 
+/// What happens to a new key while the table is full of live ones.
+enum class when_full : std::uint8_t {
+  evict,     ///< the key that knows least makes room, never one that denies; when all deny: share_overflow
+  deny_new,  ///< it is denied until a place is free
+  share_overflow,  ///< all new keys share one bucket per rule
+};
+
 /// The data, shared between workers. Thread-safe; sharded by subject, locked in shard order.
 class memory_table {
  public:
   struct options {
     std::int64_t max_keys = 1'000'000;
     int shards = 64;
+    limiter::when_full when_full = limiter::when_full::evict;
     /// Microseconds since the epoch. Empty: CLOCK_MONOTONIC anchored to the epoch at construction. Tests
     /// inject one.
     std::function<std::int64_t()> clock;
@@ -25,8 +33,9 @@ class memory_table {
   memory_table(const memory_table&) = delete;
   memory_table& operator=(const memory_table&) = delete;
 
-  /// Applies `op` to all charges at one instant, all or none. Never fails.
-  void execute(operation op, std::span<const charge> charges, store_reply& reply);
+  /// Applies `op` to all charges at one instant, all or none (refund and renew: each charge by itself). `k` >
+  /// 1, only with take: k equal requests one after the other, see store_reply. Never fails.
+  void execute(operation op, std::span<const charge> charges, store_reply& reply, std::int64_t k = 1);
 
   [[nodiscard]] std::int64_t keys() const noexcept;       ///< entries held now
   [[nodiscard]] std::int64_t evictions() const noexcept;  ///< live entries dropped at the bound

@@ -55,6 +55,12 @@ std::shared_ptr<redis::dial_limiter> process_dials() {
   return dials;
 }
 
+/// This machine's idea of the store's clock, which picks the calendar window by its own.
+std::int64_t system_now_us() {
+  using namespace std::chrono;
+  return duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
+}
+
 std::string describe(const redis_settings& settings) {
   if (!settings.unix_path.empty()) return "redis unix:" + settings.unix_path;
   return "redis " + settings.host + ":" + std::to_string(settings.port);
@@ -207,7 +213,7 @@ void redis_store::impl::flush() {
 void redis_store::impl::append_call(std::string& out, const pending& command, bool with_text) const {
   redis::append_decide(out, with_text ? "EVAL" : "EVALSHA",
                        with_text ? lua::decide_script() : lua::decide_sha1(), settings_.key_prefix,
-                       command.op, command.charges);
+                       command.op, command.charges, 1, system_now_us());
 }
 
 /// Newer servers evict scripts that only EVAL brought.
@@ -232,7 +238,7 @@ void redis_store::impl::on_reply(const redis::reply& answer) {
   if (answer.type == redis::reply::kind::error) return on_error_reply(command, answer.text);
   reply_.states.clear();
   if (answer.type != redis::reply::kind::integers ||
-      !redis::parse_decide(answer.integers, command.charges.size(), reply_)) {
+      !redis::parse_decide(answer.integers, command.op, command.charges.size(), reply_)) {
     return fail_with(command, errc::protocol, "unexpected reply to a decision");
   }
   reconnect_.answered();

@@ -62,6 +62,7 @@ bool closer(std::span<const charge> charges, const decision& d, std::size_t a, s
   return share(a, b) < share(b, a);
 }
 
+/// A calendar month has no fixed length; its w is that of 30 days, and t tells when it really ends.
 /// A window that is no whole number of seconds is scaled up together with its quota: 10 per 1.5 s is 20 per 3
 /// s.
 void set_quota(item& it, const limiter::quota& quota) noexcept {
@@ -100,6 +101,8 @@ item_list collect(std::span<const charge> charges, const decision& d) noexcept {
   };
   for (std::size_t i = 0; i < decided(charges, d); ++i) {
     if (charges[i].matched->headers != header_visibility::visible) continue;
+    if (charges[i].matched->quota.algorithm == limiter::algorithm::concurrency)
+      continue;  // no units per window
     std::size_t at = size;
     while (at > 0 && before(i, order[at - 1])) --at;
     if (at == max_items) continue;

@@ -148,16 +148,24 @@ std::string_view algorithm_name(limiter::algorithm a) noexcept {
   switch (a) {
     case limiter::algorithm::token_bucket:
       return "token_bucket";
+    case limiter::algorithm::fixed_window:
+      return "fixed_window";
+    case limiter::algorithm::sliding_window_counter:
+      return "sliding_window_counter";
     case limiter::algorithm::sliding_window_log:
+      return "sliding_window_log";
+    case limiter::algorithm::concurrency:
       break;
   }
-  return "sliding_window_log";
+  return "concurrency";
 }
 
 /// As in a policy file: "100/minute", "10/1500ms".
 std::string limit_text(const limiter::quota& quota) {
   constexpr std::int64_t second = 1'000'000;
+  if (quota.algorithm == limiter::algorithm::concurrency) return std::to_string(quota.limit);  // slots
   std::string text = std::to_string(quota.limit) + "/";
+  if (quota.calendar == limiter::calendar_unit::month) return text + "month";
   if (quota.period_us == second) return text + "second";
   if (quota.period_us == 60 * second) return text + "minute";
   if (quota.period_us == 3600 * second) return text + "hour";

@@ -166,6 +166,7 @@ void server::make_workers(bound_listeners& bound, int count) {
   }
   limiter::memory_table::options table;
   table.max_keys = current_->store.max_keys;
+  table.when_full = current_->store.when_full;
   local_table_ = std::make_shared<limiter::memory_table>(table);
   shared_table_ = current_->store.kind == store_kind::memory ? local_table_ : nullptr;
   resolved_endpoints addresses = resolver_.resolve_all(*current_);

@@ -63,11 +63,11 @@ class redis_backend final : public backend {
 
   store_reply execute(operation op, std::span<const charge> charges, std::int64_t t) override {
     command_.clear();
-    limiter::redis::append_decide(command_, "EVALSHA", sha_, prefix_, op, charges, t);
+    limiter::redis::append_decide(command_, "EVALSHA", sha_, prefix_, op, charges, 1, t, t);
     remember_keys(charges);
     const auto integers = to_integers(*client_.exchange(command_));
     store_reply reply;
-    if (!limiter::redis::parse_decide(integers, charges.size(), reply)) {
+    if (!limiter::redis::parse_decide(integers, op, charges.size(), reply)) {
       throw std::runtime_error("reply of the wrong shape");
     }
     return reply;
@@ -88,6 +88,7 @@ class redis_backend final : public backend {
       const std::string subject = prefix_ + "1:{" + std::string(c.subject.view()) + "}";
       keys_.insert(subject);
       keys_.insert(subject + ":l" + std::string(c.matched->rid.text()));
+      keys_.insert(subject + ":c" + std::string(c.matched->rid.text()));
     }
   }
 

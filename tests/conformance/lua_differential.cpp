@@ -4,6 +4,7 @@
 // number of every answer. Exit 1 at the first difference.
 #include "limiter/redis/decide_call.hpp"
 #include "limiter/stores/memory_store.hpp"
+#include "limiter/time_zone.hpp"
 #include "tests/conformance/clock_argv.hpp"
 #include "tests/support/lua_host.hpp"
 
@@ -59,8 +60,62 @@ quota random_log(dice& d) {
   return {algorithm::sliding_window_log, limit, d.pick(windows), limit};
 }
 
+quota random_window(dice& d, algorithm a) {
+  constexpr std::int64_t windows[] = {1, 5, 1000, 333'333, 1'000'000, 60'000'000, 86'400'000'000};
+  const std::int64_t limit = d.chance(5) ? 2'147'483'648 : 1 + d.below(12);
+  const quota q{a, limit, d.pick(windows), limit};
+  return validate(q).problem == quota_problem::none ? q : random_window(d, a);
+}
+
+quota random_calendar(dice& d) {
+  constexpr std::string_view zones[] = {"UTC", "+05:45", "-09:30"};
+  const std::int64_t limit = 1 + d.below(12);
+  const bool month = d.chance(30);
+  return {algorithm::fixed_window,
+          limit,
+          (month ? 30 : 1) * 86'400'000'000,
+          limit,
+          month ? calendar_unit::month : calendar_unit::day,
+          find_time_zone(zones[d.below(3)])};
+}
+
+quota random_slots(dice& d) {
+  constexpr std::int64_t leases[] = {1, 1000, 333'333, 30'000'000};
+  const std::int64_t limit = 1 + d.below(5);
+  return {algorithm::concurrency, limit, d.pick(leases), limit};
+}
+
+/// Of the same algorithm as `like`, with other numbers.
+quota another_quota(dice& d, const quota& like) {
+  if (like.calendar != calendar_unit::none) return random_calendar(d);
+  switch (like.algorithm) {
+    case algorithm::token_bucket:
+      return random_bucket(d);
+    case algorithm::sliding_window_log:
+      return random_log(d);
+    case algorithm::concurrency:
+      return random_slots(d);
+    case algorithm::fixed_window:
+    case algorithm::sliding_window_counter:
+      break;
+  }
+  return random_window(d, like.algorithm);
+}
+
 quota random_quota(dice& d) {
-  return d.chance(60) ? random_bucket(d) : random_log(d);
+  if (d.chance(35)) return random_bucket(d);
+  switch (d.below(5)) {
+    case 0:
+      return random_log(d);
+    case 1:
+      return random_calendar(d);
+    case 2:
+      return random_slots(d);
+    case 3:
+      return random_window(d, algorithm::fixed_window);
+    default:
+      return random_window(d, algorithm::sliding_window_counter);
+  }
 }
 
 subject_key subject_named(std::size_t number) {
@@ -70,12 +125,14 @@ subject_key subject_named(std::size_t number) {
   return key;
 }
 
-/// One history on both sides. A trial either steps its clock back or lets the TTLs of the script's keys fire.
+/// One history on both sides. A trial steps its clock back, or lets the TTLs of the script's keys fire, or
+/// changes the periods of windows: each would make another one's outcome depend on when dead entries are
+/// dropped.
 class trial {
  public:
-  trial(dice& d, lua_host& host) : dice_(d), host_(host), steps_back_(d.chance(50)) {
+  trial(dice& d, lua_host& host) : dice_(d), host_(host), kind_(static_cast<kind>(d.below(3))) {
     host_.data.clear();
-    host_.expire = !steps_back_;
+    host_.expire = kind_ == kind::expires;
     const auto count = static_cast<std::size_t>(1 + (d.chance(40) ? 0 : d.below(most_rules)));
     rules_.resize(count);
     for (std::size_t i = 0; i < count; ++i) {
@@ -99,34 +156,39 @@ class trial {
 
  private:
   using place = std::pair<std::size_t, std::size_t>;  // rule, subject
+  enum class kind : std::uint8_t { steps_back, expires, changes_periods };
 
   // As another version of the configuration may have written it.
   void plant_foreign_entry() {
     foreign_ = "oth_=k" + std::to_string(now_us_ + (std::int64_t{1} << 51)) + ":7";
     foreign_key_ = "rl:1:{" + std::string(subject_named(0).view()) + "}";
-    host_.data[foreign_key_] = {foreign_, {}, false, (now_us_ + (std::int64_t{1} << 51)) / 1000 + 1};
+    host_.data[foreign_key_] = {foreign_, {}, false, (now_us_ + (std::int64_t{1} << 51)) / 1000 + 1, {}};
   }
 
   bool step() {
     if (dice_.chance(5)) reload();
     move_clock();
-    const auto op = dice_.chance(55) ? operation::take : static_cast<operation>(dice_.below(4));
-    const charge_list charges = random_charges();
+    const auto op = random_operation();
+    const charge_list charges = random_charges(op);
+    const std::int64_t k = op == operation::take && dice_.chance(15) ? 2 + dice_.below(5) : 1;
 
     store_reply twin;
-    table_.execute(op, charges, twin);
+    table_.execute(op, charges, twin, k);
     command_.clear();
-    redis::append_decide(command_, "EVALSHA", "sha", "rl:", op, charges, now_us_);
+    redis::append_decide(command_, "EVALSHA", "sha", "rl:", op, charges, k, now_us_ + estimate_error(),
+                         now_us_);
     host_.now_us = now_us_;
     const std::int64_t writes_before = host_.writes;
     const lua_host::result reply = host_.evaluate(command_);
     if (!reply.error.empty()) return report("script error: " + reply.error);
     store_reply script;
-    if (!redis::parse_decide(reply.integers, charges.size(), script)) return report("impossible reply");
-    if (!same(twin, script)) return report(describe(op, charges, twin, script));
+    if (!redis::parse_decide(reply.integers, op, charges.size(), script, k))
+      return report("impossible reply");
+    if (!same(twin, script)) return report(describe(op, k, charges, twin, script));
     const bool denied =
         std::any_of(twin.states.begin(), twin.states.end(), [](const auto& s) { return !s.allowed; });
-    const bool silent = op == operation::peek || (denied && !steps_back_ && !reloaded_);
+    const bool silent = op == operation::peek || (denied && twin.admitted == 0 && !by_itself(op) &&
+                                                  kind_ != kind::steps_back && !reloaded_);
     if (silent && host_.writes != writes_before) return report("a peek or a denied operation wrote");
     if (op != operation::peek) remember(charges, twin);
     last_retry_us_ = std::max<std::int64_t>(0, twin.states.front().retry_after_us);
@@ -136,12 +198,27 @@ class trial {
   void reload() {
     rule& r = rules_[static_cast<std::size_t>(dice_.below(static_cast<std::int64_t>(rules_.size())))];
     const std::int64_t window_us = r.quota.period_us;
-    r.quota = r.quota.algorithm == algorithm::token_bucket ? random_bucket(dice_) : random_log(dice_);
-    // A TTL was set for the window of its day: a longer one would find less in the script's store than in the
-    // twin.
-    if (r.quota.algorithm == algorithm::sliding_window_log && host_.expire) r.quota.period_us = window_us;
+    r.quota = another_quota(dice_, r.quota);
+    if (r.quota.algorithm != algorithm::token_bucket && kind_ != kind::changes_periods &&
+        r.quota.calendar == calendar_unit::none) {
+      r.quota.period_us = window_us;
+      if (validate(r.quota).problem != quota_problem::none) r.quota.limit = r.quota.burst = 1;
+    }
     reloaded_ = true;
   }
+
+  /// Only slots can be renewed.
+  operation random_operation() {
+    const bool slots = std::all_of(rules_.begin(), rules_.end(),
+                                   [](const rule& r) { return r.quota.algorithm == algorithm::concurrency; });
+    if (slots && dice_.chance(25)) return operation::renew;
+    return dice_.chance(55) ? operation::take : static_cast<operation>(dice_.below(4));
+  }
+
+  static bool by_itself(operation op) { return op == operation::refund || op == operation::renew; }
+
+  /// The caller may be wrong about the clock by less than a window: the script picks the next one by itself.
+  std::int64_t estimate_error() { return dice_.chance(20) ? -dice_.below(86'000'000'000) : 0; }
 
   void move_clock() {
     const quota& q = rules_.front().quota;
@@ -166,7 +243,7 @@ class trial {
         now_us_ += dice_.below(q.period_us / q.limit * 3 + 2);
         break;
       default:
-        if (steps_back_) step_back();
+        if (kind_ == kind::steps_back) step_back();
     }
     // Instants stay far below 2^53; a trial that ran away starts over from its clock.
     if (now_us_ > epoch_us * 2) now_us_ = from;
@@ -178,12 +255,12 @@ class trial {
     constexpr std::int64_t steps[] = {1, 50, 20'000, 1'000'000, 3'600'000'000, 86'400'000'000};
     std::int64_t target = now_us_ - 1 - dice_.below(dice_.pick(steps));
     for (const auto& [where, expires_at_us] : expiry_) {
-      if (expires_at_us <= now_us_ + 2) target = std::max(target, expires_at_us + 2);
+      if (expires_at_us.first <= now_us_ + 2) target = std::max(target, expires_at_us.second + 2);
     }
     now_us_ = std::min(now_us_, target);
   }
 
-  charge_list random_charges() {
+  charge_list random_charges(operation op) {
     charge_list charges;
     const auto who = static_cast<std::size_t>(dice_.below(subjects));
     for (std::size_t i = 0; i < rules_.size(); ++i) {
@@ -192,6 +269,13 @@ class trial {
           {&rules_[i], subject_named(who + (apart_ ? i * subjects : 0)), random_cost(rules_[i].quota)});
     }
     if (charges.empty()) charges.push_back({&rules_[0], subject_named(who), random_cost(rules_[0].quota)});
+    for (charge& c : charges) {
+      constexpr std::string_view holders[] = {"p-1", "p-2", "q.3", "Z_4", "p-5", "p-6"};
+      c.holder = holders[dice_.below(6)];
+      if (op == operation::refund && dice_.chance(30)) {
+        c.charged_at_us = std::max<std::int64_t>(1, now_us_ - dice_.below(c.matched->quota.period_us + 5));
+      }
+    }
     return charges;
   }
 
@@ -206,23 +290,28 @@ class trial {
     for (std::size_t i = 0; i < charges.size(); ++i) {
       const auto rule_number = static_cast<std::size_t>(charges[i].matched - rules_.data());
       const place where{rule_number, static_cast<std::size_t>(charges[i].subject.text[0])};
-      expiry_[where] = now_us_ + reply.states[i].reset_after_us;
+      // X of a counter whose current window is unused may lie a window after its reset.
+      const quota& q = charges[i].matched->quota;
+      const std::int64_t more = q.algorithm == algorithm::sliding_window_counter ? q.period_us : 0;
+      const std::int64_t reset_at_us = now_us_ + reply.states[i].reset_after_us;
+      expiry_[where] = {reset_at_us, reset_at_us + more};
     }
   }
 
   static bool same(const store_reply& a, const store_reply& b) {
-    return a.now_us == b.now_us && std::equal(a.states.begin(), a.states.end(), b.states.begin(),
-                                              b.states.end(), [](const rule_state& x, const rule_state& y) {
-                                                return x.allowed == y.allowed && x.remaining == y.remaining &&
-                                                       x.retry_after_us == y.retry_after_us &&
-                                                       x.reset_after_us == y.reset_after_us &&
-                                                       x.granted == y.granted;
-                                              });
+    return a.now_us == b.now_us && a.admitted == b.admitted &&
+           std::equal(a.states.begin(), a.states.end(), b.states.begin(), b.states.end(),
+                      [](const rule_state& x, const rule_state& y) {
+                        return x.allowed == y.allowed && x.remaining == y.remaining &&
+                               x.retry_after_us == y.retry_after_us && x.reset_after_us == y.reset_after_us &&
+                               x.granted == y.granted && x.used == y.used;
+                      });
   }
 
-  static std::string describe(operation op, const charge_list& charges, const store_reply& twin,
-                              const store_reply& script) {
-    std::string text = "operation " + std::to_string(static_cast<int>(op));
+  static std::string describe(operation op, std::int64_t k, const charge_list& charges,
+                              const store_reply& twin, const store_reply& script) {
+    std::string text = "operation " + std::to_string(static_cast<int>(op)) + " k " + std::to_string(k) +
+                       " admitted " + std::to_string(twin.admitted) + " / " + std::to_string(script.admitted);
     for (std::size_t i = 0; i < charges.size(); ++i) {
       const quota& q = charges[i].matched->quota;
       text += "\n  rule " + std::string(charges[i].matched->rid.text()) + " algorithm " +
@@ -234,7 +323,7 @@ class trial {
         text += std::string(r == &twin ? "\n    twin   " : "\n    script ") +
                 (s.allowed ? "allowed" : "denied") + " remaining " + std::to_string(s.remaining) + " retry " +
                 std::to_string(s.retry_after_us) + " reset " + std::to_string(s.reset_after_us) +
-                " granted " + std::to_string(s.granted);
+                " granted " + std::to_string(s.granted) + " used " + std::to_string(s.used);
       }
     }
     return text;
@@ -247,13 +336,13 @@ class trial {
 
   dice& dice_;
   lua_host& host_;
-  const bool steps_back_;
+  const kind kind_;
   bool apart_ = false;  // a subject per rule
   bool reloaded_ = false;
   std::vector<rule> rules_;
   std::int64_t now_us_ = epoch_us;
   std::int64_t last_retry_us_ = 0;
-  std::map<place, std::int64_t> expiry_;
+  std::map<place, std::pair<std::int64_t, std::int64_t>> expiry_;  // X lies between the two
   std::string foreign_;
   std::string foreign_key_;
   std::string command_;

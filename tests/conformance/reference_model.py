@@ -107,7 +107,127 @@ class SlidingWindowLog:
         return not self.live(t)
 
 
-MODELS = {"token_bucket": TokenBucket, "gcra": TokenBucket, "sliding_window_log": SlidingWindowLog}
+class FixedWindow:
+    """Units of the window that an instant lies in; windows tile time from the epoch on."""
+
+    def __init__(self, rule):
+        self.configure(rule)
+        self.start, self.used, self.until = None, 0, 0  # until: what was counted says nothing about later instants
+
+    def configure(self, rule):
+        self.capacity, self.window = rule["limit"], rule["period_us"]
+
+    def start_of(self, t):
+        return t // self.window * self.window
+
+    def count(self, t):
+        return self.used if self.start is not None and self.start >= self.start_of(t) and t <= self.until else 0
+
+    def store(self, used, t):
+        self.start, self.used = self.start_of(t), used
+        self.until = self.start + self.window
+
+    def repair(self, t):
+        if self.start is not None and self.start > self.start_of(t):
+            self.store(self.count(t), t)
+
+    def fits(self, n, t):
+        return self.count(t) + n <= self.capacity
+
+    def consume(self, n, t):
+        self.store(self.count(t) + n, t)
+
+    def give_back(self, n, t):
+        self.store(max(0, self.count(t) - n), t)
+
+    def as_new(self, t):
+        return self.count(t) == 0
+
+
+class SlidingWindowCounter:
+    """Units of a window and of the one before, which weighs as much as the window that slides still covers of it."""
+
+    def __init__(self, rule):
+        self.configure(rule)
+        self.start, self.units, self.until = None, (0, 0), 0  # this window, the one before
+
+    def configure(self, rule):
+        self.capacity, self.window = rule["limit"], rule["period_us"]
+
+    def start_of(self, t):
+        return t // self.window * self.window
+
+    def counts(self, t):
+        if self.start is None or t > self.until:
+            return 0, 0
+        gone = self.start_of(t) - self.start
+        if gone <= 0:
+            return self.units
+        return (0, self.units[0]) if gone == self.window else (0, 0)
+
+    def store(self, units, t):
+        self.start, self.units = self.start_of(t), units
+        self.until = self.start + 2 * self.window
+
+    def repair(self, t):
+        if self.start is not None and self.start > self.start_of(t):
+            self.store(self.counts(t), t)
+
+    def fits(self, n, t):
+        current, before = self.counts(t)
+        overlap = Fraction(self.window - (t - self.start_of(t)), self.window)
+        return before * overlap + current + n <= self.capacity
+
+    def consume(self, n, t):
+        current, before = self.counts(t)
+        self.store((current + n, before), t)
+
+    def give_back(self, n, t):
+        current, before = self.counts(t)
+        self.store((max(0, current - n), before), t)
+
+    def as_new(self, t):
+        return self.counts(t) == (0, 0)
+
+
+class Slots:
+    """Holders and the ends of their leases; one counts while its end lies ahead."""
+
+    def __init__(self, rule):
+        self.configure(rule)
+        self.ends = {}
+
+    def configure(self, rule):
+        self.capacity, self.lease = rule["limit"], rule["lease_us"]
+
+    def held(self, t):
+        return {who: end for who, end in self.ends.items() if end > t}
+
+    def repair(self, t):
+        self.ends = {who: min(end, t + self.lease) for who, end in self.ends.items()}
+
+    def fits(self, n, t):
+        return len(self.held(t)) + n <= self.capacity
+
+    def as_new(self, t):
+        return not self.held(t)
+
+    def decide(self, op, who, t):
+        self.repair(t)
+        mine = who in self.held(t)
+        allowed = mine or (op == "acquire" and self.fits(1, t))
+        if allowed:
+            self.ends = self.held(t)
+            if op == "release":
+                del self.ends[who]
+            else:
+                self.ends[who] = t + self.lease
+        want = answer(self, t, allowed or op != "acquire", 1)
+        return {**want, "allowed": allowed}
+
+
+MODELS = {"token_bucket": TokenBucket, "gcra": TokenBucket, "sliding_window_log": SlidingWindowLog,
+          "fixed_window": FixedWindow, "sliding_window_counter": SlidingWindowCounter, "concurrency": Slots}
 
 
 def allows(state, n, t):
@@ -196,6 +316,11 @@ class Trace:
         else:
             event["key"] = key
             event["want"] = decide_one(states[0], op, n, self.t)
+        self.events.append(event)
+        return event["want"]
+
+    def slot(self, op, who):
+        event = {"t": self.t, "op": op, "id": who, "want": self.states("k")[0].decide(op, who, self.t)}
         self.events.append(event)
         return event["want"]
 
@@ -321,6 +446,55 @@ def log(limit, period_us):
     return {"algorithm": "sliding_window_log", "limit": limit, "period_us": period_us}
 
 
+def slots(limit, lease_us):
+    return {"algorithm": "concurrency", "limit": limit, "lease_us": lease_us}
+
+
+def slot_traces():
+    source = random.Random("weir slots")
+    for name, rule in {"few": slots(2, 30_000_000), "odd": slots(5, 1_000_003), "one": slots(1, 7)}.items():
+        t = Trace(f"concurrency-{name}", ["concurrency"], rule)
+        for _ in range(120):
+            op = source.choice(("acquire", "acquire", "acquire", "renew", "release"))
+            want = t.slot(op, f"p{source.randrange(rule['limit'] + 3)}")
+            wait = want["retry_after_us"]
+            t.wait(source.choice((0, 1, source.randrange(rule["lease_us"]), wait, max(0, wait - 1))))
+        yield t
+    t = Trace("concurrency-reload", ["concurrency", "reload"], slots(5, 1_000_000))
+    for rule in (slots(2, 1_000_000), slots(4, 400_000), slots(1, 2_000_000), slots(3, 1_000_000)):
+        for _ in range(15):
+            t.slot(source.choice(("acquire", "acquire", "renew", "release")), f"p{source.randrange(6)}")
+            t.wait(source.randrange(200_000))
+        t.reload(rule)
+    for _ in range(10):
+        t.slot("acquire", f"p{source.randrange(6)}")
+        t.wait(source.randrange(400_000))
+    yield t
+    t = Trace("concurrency-clock_back", ["concurrency", "clock_back"], slots(3, 1_000_000))
+    for back in (1_000, 3_600_000_000, 60_000_000):
+        for who in "abcd":
+            t.slot("acquire", who)
+            t.wait(10_000)
+        t.wait(-back)
+        for op, who in (("renew", "z"), ("acquire", "d"), ("release", "a"), ("acquire", "d"), ("acquire", "e")):
+            want = t.slot(op, who)
+            t.wait(5_000)
+        t.wait(max(0, want["retry_after_us"] - 5_001))
+        t.slot("acquire", "e")
+        t.wait(1)
+        t.slot("acquire", "e")
+    yield t
+
+
+def window(algorithm, limit, period_us):
+    return {"algorithm": algorithm, "limit": limit, "period_us": period_us}
+
+
+def windows(algorithm):
+    return {"plain": window(algorithm, 5, 1_000_000), "odd": window(algorithm, 9, 1_000_003),
+            "fast": window(algorithm, 4, 5), "small": window(algorithm, 2, 700_000)}
+
+
 BUCKETS = {
     "plain": bucket(10, 1_000_000, 5),
     "odd": bucket(7, 1_000_003, 9),
@@ -339,6 +513,9 @@ def several():
         "three_buckets": [bucket(50, 1_000_000, 8), bucket(700_003, 1_000_000, 6), bucket(1, 250_000, 3)],
         "two_logs": [log(4, 500_000), log(7, 1_300_000)],
         "bucket_log": [bucket(7, 1_000_003, 5), log(6, 900_000)],
+        "fixed_counter": [window("fixed_window", 5, 400_000), window("sliding_window_counter", 7, 900_000)],
+        "counter_bucket_fixed_log": [window("sliding_window_counter", 6, 300_000), bucket(9, 1_000_000, 4),
+                                     window("fixed_window", 8, 1_000_000), log(7, 800_000)],
         "log_bucket_log_bucket": [log(5, 400_000), bucket(9, 1_000_000, 4), log(8, 1_000_000), bucket(2, 300_000, 6)],
     }
     for name, rules in mixes.items():
@@ -374,6 +551,10 @@ def main():
           [*scenarios(BUCKETS, "token_bucket"), fractions_over_reloads("reload_fraction", FINE),
            fractions_over_reloads("reload_few_credits", COARSE)])
     write(directory, "sliding_window_log", "exact log", scenarios(LOGS, "sliding_window_log"))
+    for algorithm, description in (("fixed_window", "windows aligned to the epoch"),
+                                   ("sliding_window_counter", "two weighted windows")):
+        write(directory, algorithm, description, scenarios(windows(algorithm), algorithm))
+    write(directory, "concurrency", "slots with leases", slot_traces())
     write(directory, "several_rules", "all or nothing over several rules", several())
 
 

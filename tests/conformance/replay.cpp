@@ -45,10 +45,11 @@ limiter::subject_key subject_named(std::size_t number) {
 }
 
 std::optional<operation> to_operation(std::string_view op) {
-  if (op == "take") return operation::take;
+  if (op == "take" || op == "acquire") return operation::take;
   if (op == "peek") return operation::peek;
-  if (op == "refund") return operation::refund;
+  if (op == "refund" || op == "release") return operation::refund;
   if (op == "take_upto") return operation::take_upto;
+  if (op == "renew") return operation::renew;
   return std::nullopt;
 }
 
@@ -129,7 +130,7 @@ class player {
     limiter::charge_list charges;
     for (std::size_t i = 0; i < rules_.size(); ++i) {
       const std::size_t number = layout_ == layout::one_subject ? key : key * rules_.size() + i;
-      charges.push_back({&rules_[i], subject_named(number), event.costs[i]});
+      charges.push_back({&rules_[i], subject_named(number), event.costs[i], 0, event.holder});
     }
     return charges;
   }

@@ -17,6 +17,9 @@ using words = std::vector<std::string>;
 constexpr std::int64_t now_us = 1'800'000'000'000'000;
 const std::string key = "rl:1:{s}";
 const std::string log_key = "rl:1:{s}:lcccc";
+const std::string slot_key = "rl:1:{s}:cssss";
+constexpr std::int64_t day = 86'400'000'000;
+constexpr std::int64_t today = now_us - now_us % day;  // UTC
 
 std::string text(std::int64_t n) {
   return std::to_string(n);
@@ -33,17 +36,35 @@ words rule_log(std::int64_t cost) {
   return {"l", "2", "cccc003", text(cost), "3", "1000000"};
 }
 
+words rule_window(std::int64_t cost) {
+  return {"f", "1", "ffff004", text(cost), "5", "1000000"};
+}
+words rule_counter(std::int64_t cost) {
+  return {"c", "1", "vvvv005", text(cost), "5", "1000000"};
+}
+words rule_day(std::int64_t cost, std::int64_t from = today) {
+  return {"k", "1", "dddd006", text(cost), "5", text(from), text(from + day), text(from + 2 * day)};
+}
+words rule_slots(const std::string& holder, std::int64_t limit = 2) {
+  return {"s", "3", "ssss007", "1", text(limit), "30000000", holder};
+}
+
 struct script {
   lua_host host{weir::tests::script_with_argument_clock()};
 
-  lua_host::result run(const std::string& op, const std::vector<words>& rules, std::int64_t at_us = now_us) {
-    words arguments{op};
-    for (const words& rule : rules) arguments.insert(arguments.end(), rule.begin(), rule.end());
+  lua_host::result run(const std::string& op, const std::vector<words>& rules, std::int64_t at_us = now_us,
+                       const std::string& k = "1", const std::string& charged_at = "0") {
+    words arguments{op, k};
+    for (const words& rule : rules) {
+      arguments.insert(arguments.end(), rule.begin(), rule.end());
+      if (op == "refund" && rule.size() > 4)
+        arguments.insert(arguments.end() - static_cast<std::ptrdiff_t>(rule.size() - 4), charged_at);
+    }
     arguments.push_back(text(at_us));
-    return host.evaluate({key, log_key}, arguments);
+    return host.evaluate({key, log_key, slot_key}, arguments);
   }
   std::string value() { return host.data.contains(key) ? host.data.at(key).text : "(none)"; }
-  void put(const std::string& stored) { host.data[key] = {stored, {}, false, 1}; }
+  void put(const std::string& stored) { host.data[key] = {stored, {}, false, 1, {}}; }
   words list() {
     const auto found = host.data.find(log_key);
     return found == host.data.end() ? words{} : words{found->second.list.begin(), found->second.list.end()};
@@ -269,7 +290,7 @@ TEST_CASE("script: an invalid argument is an error before anything is read") {
   }
   const std::vector<words> bad_rules{
       {"x", "1", "aaaa001", "1", "1", "100000", "500000"},  // no such algorithm
-      {"t", "3", "aaaa001", "1", "1", "100000", "500000"},  // no such key
+      {"t", "4", "aaaa001", "1", "1", "100000", "500000"},  // no such key
       {"t", "0", "aaaa001", "1", "1", "100000", "500000"},
       {"t", "1", "aaaa01", "1", "1", "100000", "500000"},  // not a rule's name
       {"t", "1", "aa=a001", "1", "1", "100000", "500000"},
@@ -287,4 +308,220 @@ TEST_CASE("script: an invalid argument is an error before anything is read") {
   CHECK_FALSE(s.run("take", {}).error.empty());
   CHECK(s.host.reads == 0);
   CHECK(s.host.writes == 0);
+}
+
+TEST_CASE("script: windows are stored with their end and die with it") {
+  script s;
+  s.run("take", {rule_window(2)}, now_us + 7);
+  CHECK(s.value() == "ffff=f" + text(now_us + 1'000'000) + ":1000000:2");
+  CHECK(s.host.data.at(key).expires_at_ms == (now_us + 1'000'000) / 1000 + 1);
+  s.run("refund", {rule_window(2)}, now_us + 8);
+  CHECK(s.host.data.empty());
+}
+
+TEST_CASE("script: a counter lives for two windows and keeps the one before") {
+  script s;
+  s.run("take", {rule_counter(3)});
+  s.run("take", {rule_counter(1)}, now_us + 1'500'000);
+  CHECK(s.value() == "vvvv=c" + text(now_us + 3'000'000) + ":1000000:1:3");
+  CHECK(s.host.data.at(key).expires_at_ms == (now_us + 3'000'000) / 1000 + 1);
+  s.run("refund", {rule_counter(1)}, now_us + 1'500'000);
+  CHECK(s.value() == "vvvv=c" + text(now_us + 3'000'000) + ":1000000:0:3");
+}
+
+TEST_CASE("script: a calendar window is picked by the clock, to the microsecond") {
+  script s;
+  CHECK(s.run("take", {rule_day(5)}, today + day - 1).integers.at(1) == 1);
+  CHECK(s.value() == "dddd=k" + text(today + day) + ":5");
+  CHECK(s.run("take", {rule_day(1)}, today + day - 1).integers.at(4) == 1);
+  CHECK(s.run("take", {rule_day(1)}, today + day).integers.at(3) ==
+        4);  // the caller still believed in yesterday
+  CHECK(s.value() == "dddd=k" + text(today + 2 * day) + ":1");
+}
+
+TEST_CASE("script: a clock in neither window is told, and nothing is read or written") {
+  script s;
+  s.run("take", {rule_day(1)});
+  const auto before = s.host.data;
+  const auto reads = s.host.reads;
+  const std::int64_t hour = 3'600'000'000;
+  const std::vector<std::int64_t> far{today - 1, today + 2 * day, today - hour, today + 40 * day,
+                                      today - 40 * day};
+  for (const std::int64_t at_us : far) {
+    CHECK(s.run("take", {rule_a(1), rule_day(1)}, at_us).error == "WINDOW " + text(at_us));
+  }
+  CHECK(s.host.data == before);
+  CHECK(s.host.reads == reads);
+  for (const std::int64_t at_us : {today, today + day - 1, today + day, today + 2 * day - 1}) {
+    CHECK(s.run("peek", {rule_day(1)}, at_us).error.empty());
+  }
+}
+
+TEST_CASE("script: two callers whose zone data differ share the window that is stored") {
+  script s;
+  s.run("take", {rule_day(5)});
+  const auto other = s.run("take", {rule_day(1, today - 3'600'000'000)});  // its day ends an hour earlier
+  CHECK(other.integers.at(2) == 0);
+  CHECK(other.integers.at(4) == today + day - 3'600'000'000 - now_us);
+  CHECK(s.value() ==
+        "dddd=k" + text(today + day - 3'600'000'000) + ":5");  // repaired: it lay beyond the caller's
+}
+
+TEST_CASE("script: the stored end of a calendar window stands when the caller's is later") {
+  script s;
+  s.run("take", {rule_day(5)});
+  CHECK(s.run("take", {rule_day(1, today + 3'600'000'000)}).integers.at(4) == today + day - now_us);
+  CHECK(s.run("take", {rule_day(5, today + 3'600'000'000)}, today + day).integers.at(1) == 1);
+}
+
+TEST_CASE("script: a lowered limit leaves nothing, never less") {
+  script s;
+  s.run("take", {rule_window(5), rule_counter(5)});
+  const auto reply =
+      s.run("peek", {{"f", "1", "ffff004", "1", "2", "1000000"}, {"c", "1", "vvvv005", "1", "2", "1000000"}});
+  CHECK(reply.integers.at(3) == 0);
+  CHECK(reply.integers.at(8) == 0);
+}
+
+TEST_CASE("script: windows ahead of the clock are repaired by a denied take and then end as usual") {
+  script s;
+  const std::int64_t earlier = now_us - 3'600'000'000;
+  s.run("take", {rule_window(5)});
+  s.run("take", {rule_window(1)}, earlier);
+  CHECK(s.value() == "ffff=f" + text(earlier + 1'000'000) + ":1000000:5");
+  script counted;
+  counted.run("take", {rule_counter(5)});
+  counted.run("take", {rule_counter(1)}, earlier);
+  CHECK(counted.value() == "vvvv=c" + text(earlier + 2'000'000) + ":1000000:5:0");
+}
+
+TEST_CASE("script: slots are a sorted set that dies with its last lease") {
+  script s;
+  s.run("take", {rule_slots("a")});
+  s.run("take", {rule_slots("b")}, now_us + 10);
+  CHECK(s.host.data.at(slot_key).scores.size() == 2);
+  CHECK(s.host.data.at(slot_key).expires_at_ms == (now_us + 30'000'010) / 1000 + 1);
+  const auto before = s.host.data;
+  CHECK(s.run("take", {rule_slots("c")}, now_us + 20).integers.at(4) == 29'999'980);
+  CHECK(s.run("renew", {rule_slots("c")}, now_us + 20).integers.at(2) == 0);
+  CHECK(s.run("peek", {rule_slots("a")}, now_us + 20).integers.at(1) == 1);
+  CHECK(s.host.data == before);
+  s.run("take", {rule_slots("c")}, now_us + 40'000'000);
+  CHECK(s.host.data.at(slot_key).scores.size() == 1);  // ended leases go with a commit
+  s.run("refund", {rule_slots("c")}, now_us + 40'000'001);
+  CHECK(s.host.data.empty());
+}
+
+TEST_CASE("script: a slot that is not held does not keep another one from being released") {
+  script s;
+  s.run("take", {rule_slots("a")});
+  auto elsewhere = rule_slots("a");
+  elsewhere[1] = "2";
+  const auto reply = s.run("refund", {elsewhere, rule_slots("a")});
+  CHECK(reply.integers.at(1) == 0);
+  CHECK(reply.integers.at(2) == 0);
+  CHECK(reply.integers.at(7) == 1);
+  CHECK(s.host.data.empty());
+}
+
+TEST_CASE("script: of k equal requests the first that fit are charged at once") {
+  script s;
+  const auto reply = s.run("take", {rule_a(2), rule_window(1)}, now_us, "4");
+  CHECK(reply.integers ==
+        std::vector<std::int64_t>{now_us, 2, 0, 1, 100'000, 400'000, 400'000, 1, 3, 0, 1'000'000, 2});
+  CHECK(s.run("take", {rule_a(1)}, now_us, "1").integers.at(1) == 1);
+  const auto before = s.host.data;
+  CHECK(s.run("take", {rule_a(1)}, now_us, "3").integers.at(1) == 0);
+  CHECK(s.host.data == before);
+}
+
+TEST_CASE("script: a refund knows the window of its charge") {
+  script s;
+  s.run("take", {rule_window(2), rule_counter(2), rule_log(2), rule_a(2)});
+  const std::int64_t later = now_us + 1'000'000;
+  s.run("take", {rule_window(3), rule_counter(1), rule_log(1)}, later);
+  const auto late =
+      s.run("refund", {rule_window(2), rule_counter(2), rule_log(2), rule_a(2)}, later, "1", text(now_us));
+  CHECK(late.integers.at(3) == 2);
+  CHECK(late.integers.at(6) == 3);
+  CHECK(late.integers.at(11) == 1);
+  CHECK(late.integers.at(16) == 1);
+  CHECK(s.run("refund", {rule_window(2)}, later, "1", text(later)).integers.at(6) == 1);
+  CHECK(s.run("refund", {rule_window(1)}, later, "1", "0").integers.at(6) == 0);
+}
+
+TEST_CASE("script: arguments of windows, slots, k and refunds are checked before anything is read") {
+  script s;
+  const words bad_numbers{"0", "-1", "0.5", "nan", "inf", "", "abc", "9007199254740992", "99999999999999999"};
+  for (const std::string& bad : bad_numbers) {
+    CAPTURE(bad);
+    for (const words& good : {rule_window(1), rule_counter(1), rule_day(1), rule_slots("a")}) {
+      for (std::size_t position = 4; position < good.size() - (good[0] == "s" ? 1 : 0); ++position) {
+        words rule = good;
+        rule[position] = bad;
+        CHECK_FALSE(s.run("take", {rule_a(1), rule}).error.empty());
+      }
+    }
+    CHECK_FALSE(s.run("take", {rule_a(1)}, now_us, bad).error.empty());
+    if (bad != "0") CHECK_FALSE(s.run("refund", {rule_a(1)}, now_us, "1", bad).error.empty());
+  }
+  for (const std::string& holder :
+       {std::string(), std::string("a b"), std::string("a\n"), std::string(41, 'h')}) {
+    CHECK_FALSE(s.run("take", {rule_slots(holder)}).error.empty());
+  }
+  for (const char* op : {"peek", "refund", "take_upto", "renew"}) {
+    CHECK_FALSE(s.run(op, {rule_slots("a")}, now_us, "2").error.empty());
+  }
+  CHECK_FALSE(s.run("renew", {rule_a(1)}).error.empty());
+  CHECK_FALSE(s.run("take", {rule_day(1, today - 33 * day)}).error.empty());
+  auto long_day = rule_day(1);
+  long_day[7] = text(today + day + 33 * day);
+  CHECK_FALSE(s.run("take", {long_day}).error.empty());
+  CHECK_FALSE(
+      s.run("take", {{"c", "1", "vvvv005", "1", "2147483648", "4194304"}}).error.empty());  // L * W = 2^53
+  CHECK(s.host.reads == 0);
+  CHECK(s.host.writes == 0);
+  CHECK(s.run("take", {{"c", "1", "vvvv005", "1", "2147483648", "4194303"}}).error.empty());
+}
+
+TEST_CASE("script: old and new configurations share a key and neither loses what was counted") {
+  script s;
+  s.run("take", {rule_a(1)});
+  for (int i = 0; i < 2; ++i) {
+    s.run("take", {rule_b(1), rule_window(1)});               // new: a rule less, two more
+    s.run("take", {rule_a(1), rule_counter(1)});              // old
+    s.run("take", {rule_window(1), rule_day(1), rule_b(1)});  // newest: reordered, one more
+  }
+  CHECK(s.run("peek", {rule_a(1)}).integers.at(3) == 2);
+  CHECK(s.run("peek", {rule_b(1)}).integers.at(3) == 1);
+  CHECK(s.run("peek", {rule_window(1)}).integers.at(3) == 1);
+  CHECK(s.run("peek", {rule_counter(1)}).integers.at(3) == 3);
+  CHECK(s.run("peek", {rule_day(1)}).integers.at(3) == 3);
+  // a changed limit and period read the same entries
+  CHECK(s.run("peek", {{"f", "1", "ffff004", "1", "7", "1000000"}}).integers.at(3) == 3);
+  CHECK(s.run("peek", {{"t", "1", "aaaa001", "1", "1", "50000", "500000"}}).integers.at(5) == 300'000);
+}
+
+TEST_CASE("script: an entry of another algorithm counts as absent under each of them") {
+  const std::int64_t X = now_us + 1'000'000;
+  const words texts{text(X),
+                    "f" + text(X) + ":1000000:5",
+                    "k" + text(X) + ":5",
+                    "c" + text(X + 1'000'000) + ":1000000:5:0",
+                    "p" + text(X),
+                    "f" + text(X) + ":1000000:99999999999",
+                    "k" + text(X),
+                    "c1:2",
+                    "f::",
+                    "?"};
+  const std::vector<words> rules{rule_window(1), rule_counter(1), rule_day(1)};
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    CAPTURE(texts[i]);
+    for (std::size_t j = 0; j < rules.size(); ++j) {
+      script s;
+      s.put(rules[j][2].substr(0, 4) + "=" + texts[i]);
+      const bool own = (i == 1 && j == 0) || (i == 3 && j == 1) || (i == 2 && j == 2);
+      CHECK(s.run("take", {rules[j]}).integers.at(3) == (own ? 0 : 4));
+    }
+  }
 }

@@ -29,7 +29,8 @@ trace_rule to_rule(const json::object& o) {
   const std::string name = rule.algorithm == "gcra" ? "token_bucket" : rule.algorithm;
   if (const auto algorithm = limiter::parse_algorithm(name)) {
     const std::int64_t limit = o.at("limit").to_number<std::int64_t>();
-    rule.quota = limiter::quota{*algorithm, limit, o.at("period_us").to_number<std::int64_t>(),
+    const auto* const period = *algorithm == limiter::algorithm::concurrency ? "lease_us" : "period_us";
+    rule.quota = limiter::quota{*algorithm, limit, o.at(period).to_number<std::int64_t>(),
                                 number_or(o, "burst", limit)};
   }
   return rule;
@@ -89,7 +90,9 @@ trace_event to_event(const json::object& o, bool replayable) {
   }
   if (!replayable) return event;
   if (const json::value* key = o.if_contains("key")) event.key = text(*key);
-  event.costs = to_costs(o.at("n"));
+  if (const json::value* id = o.if_contains("id")) event.holder = text(*id);
+  const json::value* n = o.if_contains("n");
+  event.costs = n ? to_costs(*n) : std::vector<std::int64_t>{1};
   event.want = to_expectation(o.at("want").as_object());
   return event;
 }

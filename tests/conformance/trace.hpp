@@ -38,6 +38,7 @@ struct trace_event {
   std::int64_t t = 0;
   std::string key;
   std::string op;
+  std::string holder;               ///< concurrency: `id`
   std::vector<std::int64_t> costs;  ///< one per rule
   std::vector<trace_rule> reload;   ///< not empty: an event of its own kind, without `want`
   expectation want;

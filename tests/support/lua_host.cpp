@@ -2,10 +2,13 @@
 #include "tests/support/lua_host.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <lua.hpp>
 #include <stdexcept>
+#include <utility>
 
 namespace weir::tests {
 namespace {
@@ -129,11 +132,14 @@ const char* lua_host::dispatch(lua_State* state, int& results) {
   const std::string command = text_at(state, 1);
   const std::string key = text_at(state, 2);
   if (!declared_.contains(key)) return "key is not declared";
-  const bool read = command == "GET" || command == "LLEN" || command == "LINDEX";
+  constexpr std::array<std::string_view, 7> reading{"GET",    "LLEN",   "LINDEX",       "ZRANGE",
+                                                    "ZSCORE", "ZCOUNT", "ZRANGEBYSCORE"};
+  const bool read = std::find(reading.begin(), reading.end(), command) != reading.end();
   ++(read ? reads : writes);
   if (command == "GET") return get(state, key);
   if (command == "LLEN") return list_length(state, key);
   if (command == "LINDEX") return list_index(state, key);
+  if (command.starts_with('Z')) return sorted_set(state, command, key, results);
   results = 0;
   if (command == "SET") return set(state, key);
   if (command == "LTRIM") return list_trim(state, key);
@@ -190,7 +196,7 @@ const char* lua_host::set(lua_State* state, const std::string& key) {
   if (text_at(state, 4) != "PXAT") return "SET without PXAT";
   const std::int64_t at_ms = integer_at(state, 5);
   if (at_ms <= 0) return "bad PXAT";
-  data[key] = {text_at(state, 3), {}, false, at_ms};
+  data[key] = {text_at(state, 3), {}, false, at_ms, {}};
   return nullptr;
 }
 
@@ -225,6 +231,96 @@ const char* lua_host::list_push(lua_State* state, const std::string& key) {
 const char* lua_host::expire_at(lua_State* state, const std::string& key) {
   value* v = find(key);
   if (v) v->expires_at_ms = integer_at(state, 3);
+  return nullptr;
+}
+
+namespace {
+
+/// An end of a range of scores: `(5`, `5`, `-inf`, `+inf`.
+struct bound {
+  double score = 0;
+  bool open = false;
+};
+
+bound bound_at(lua_State* state, int index) {
+  std::string text = text_at(state, index);
+  bound b;
+  b.open = text.starts_with('(');
+  if (b.open) text.erase(0, 1);
+  b.score = std::strtod(text.c_str(), nullptr);  // reads inf too
+  return b;
+}
+
+using member = std::pair<double, std::string>;
+
+void push_members(lua_State* state, const std::vector<member>& members, bool with_scores) {
+  lua_createtable(state, 0, 0);
+  int i = 0;
+  for (const auto& [score, name] : members) {
+    lua_pushlstring(state, name.data(), name.size());
+    lua_rawseti(state, -2, ++i);
+    if (!with_scores) continue;
+    lua_pushstring(state, std::to_string(static_cast<std::int64_t>(score)).c_str());
+    lua_rawseti(state, -2, ++i);
+  }
+}
+
+}  // namespace
+
+const char* lua_host::sorted_set(lua_State* state, const std::string& command, const std::string& key,
+                                 int& results) {
+  value* v = find(key);
+  if (v && v->scores.empty()) return wrong_type;
+  std::vector<member> members;  // in the order of their scores
+  if (v) {
+    for (const auto& [name, score] : v->scores) members.emplace_back(score, name);
+  }
+  std::sort(members.begin(), members.end());
+  const auto keep_range = [&members, state] {
+    const bound low = bound_at(state, 3);
+    const bound high = bound_at(state, 4);
+    std::erase_if(members, [&](const member& m) {
+      return m.first < low.score || (low.open && m.first == low.score) || m.first > high.score ||
+             (high.open && m.first == high.score);
+    });
+  };
+  if (command == "ZRANGE") {  // only the last one, with its score
+    if (members.size() > 1) members.erase(members.begin(), members.end() - 1);
+    push_members(state, members, true);
+  } else if (command == "ZSCORE") {
+    const std::string name = text_at(state, 3);
+    if (v && v->scores.contains(name)) {
+      lua_pushstring(state, std::to_string(static_cast<std::int64_t>(v->scores.at(name))).c_str());
+    } else {
+      lua_pushboolean(state, 0);
+    }
+  } else if (command == "ZCOUNT") {
+    keep_range();
+    lua_pushnumber(state, static_cast<double>(members.size()));
+  } else if (command == "ZRANGEBYSCORE") {
+    keep_range();
+    const bool with_scores = lua_gettop(state) > 4;
+    if (with_scores) {  // WITHSCORES LIMIT offset count
+      const auto offset =
+          std::min<std::size_t>(members.size(), static_cast<std::size_t>(integer_at(state, 7)));
+      members.erase(members.begin(), members.begin() + static_cast<std::ptrdiff_t>(offset));
+      members.resize(std::min<std::size_t>(members.size(), static_cast<std::size_t>(integer_at(state, 8))));
+    }
+    push_members(state, members, with_scores);
+  } else {
+    results = 0;
+    if (command == "ZADD") {
+      data[key].scores[text_at(state, 4)] = std::strtod(text_at(state, 3).c_str(), nullptr);
+    } else if (command == "ZREM") {
+      if (v) v->scores.erase(text_at(state, 3));
+    } else if (command == "ZREMRANGEBYSCORE") {
+      keep_range();
+      for (const member& m : members) v->scores.erase(m.second);
+    } else {
+      return "unknown command";
+    }
+    if (v && v->scores.empty()) data.erase(key);
+  }
   return nullptr;
 }
 

@@ -22,7 +22,8 @@ class lua_host {
     std::string text;
     std::deque<std::string> list;  ///< used when is_list
     bool is_list = false;
-    std::int64_t expires_at_ms = 0;  ///< 0 = never
+    std::int64_t expires_at_ms = 0;        ///< 0 = never
+    std::map<std::string, double> scores;  ///< a sorted set when not empty
     friend bool operator==(const value&, const value&) = default;
   };
   struct result {
@@ -56,6 +57,7 @@ class lua_host {
   const char* list_trim(lua_State* state, const std::string& key);
   const char* list_push(lua_State* state, const std::string& key);
   const char* expire_at(lua_State* state, const std::string& key);
+  const char* sorted_set(lua_State* state, const std::string& command, const std::string& key, int& results);
   value* find(const std::string& key);
 
   struct closer {

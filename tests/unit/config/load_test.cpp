@@ -3,6 +3,7 @@
 #include "config/load.hpp"
 
 #include "config/codes.hpp"
+#include "limiter/time_zone.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -158,7 +159,8 @@ TEST_CASE("every key of the store reaches the settings") {
   const auto s = settings_of(
                      "store: {url: \"redis://u:p@h:1/2\", pool: {connect_timeout: 1ms, command_timeout: 2ms, "
                      "max_in_flight: 3},\n"
-                     "  failure_mode: deny, key_prefix: \"x:\", replicas: 4, memory: {max_keys: 5000}}\n")
+                     "  failure_mode: deny, key_prefix: \"x:\", replicas: 4, memory: {max_keys: 5000, "
+                     "when_full: deny_new}}\n")
                      .store;
   CHECK(s.kind == proxy::store_kind::redis);
   CHECK(s.host == "h");
@@ -173,6 +175,7 @@ TEST_CASE("every key of the store reaches the settings") {
   CHECK(s.key_prefix == "x:");
   CHECK(s.replicas == 4);
   CHECK(s.max_keys == 5000);
+  CHECK(s.when_full == limiter::when_full::deny_new);
 }
 
 TEST_CASE("client_ip and identity reach the settings") {
@@ -287,6 +290,15 @@ TEST_CASE("a rule takes burst, failure_mode and fallback from where the referenc
   const auto log =
       rule_of("rules: [{name: r, key: [client_ip], limit: 5/15m, algorithm: sliding_window_log}]\n");
   CHECK(log.quota == limiter::quota{limiter::algorithm::sliding_window_log, 5, 900'000'000, 5});
+  const auto window =
+      rule_of("rules: [{name: r, key: [client_ip], limit: 5/day, algorithm: fixed_window}]\n");
+  CHECK(window.quota == limiter::quota{limiter::algorithm::fixed_window, 5, 86'400'000'000, 5});
+  const auto month = rule_of(
+      "rules: [{name: r, key: [client_ip], limit: 5/month, algorithm: fixed_window, timezone: "
+      "Asia/Kathmandu}]\n");
+  CHECK(month.quota == limiter::quota{limiter::algorithm::fixed_window, 5, 30 * 86'400'000'000, 5,
+                                      limiter::calendar_unit::month,
+                                      limiter::find_time_zone("Asia/Kathmandu")});
 }
 
 TEST_CASE("deny reaches the settings and ratelimit-11 is what ratelimit means now") {
@@ -337,7 +349,8 @@ TEST_CASE("an unknown key is shown with its caret, a suggestion and the keys the
         "  |\n"
         "7 |     brust: 100\n"
         "  |     ^^^^^ did you mean `burst`?\n"
-        "  = help: keys of a rule: name match key missing fallback limit burst algorithm cost failure_mode "
+        "  = help: keys of a rule: name match key missing fallback limit burst algorithm timezone cost "
+        "failure_mode "
         "headers\n");
   CHECK(loaded.problems[0].path == "rules[0].brust");
 }
@@ -453,6 +466,16 @@ const std::vector<provocation>& provocations() {
       {"E0304", "version: 1\nupstreams: {web: {url: \"http://h\", endpoints: [{url: \"http://h\"}]}}\n"},
       {"E0304", r + ", algorithm: sliding_window_log, burst: 5}]\n"},
       {"E0304", r + ", fallback: [client_ip]}]\n"},
+      {"E0304", r + ", timezone: UTC}]\n"},
+      {"E0304", h + "rules: [{name: r, key: [client_ip], limit: 5/month}]\n"},
+      {"E0304",
+       h + "rules: [{name: r, key: [client_ip], limit: 5/hour, algorithm: fixed_window, timezone: UTC}]\n"},
+      {"E0207", h + "rules: [{name: r, key: [client_ip], limit: 2000000000/day, algorithm: "
+                    "sliding_window_counter}]\n"},
+      {"E0215", h + "rules: [{name: r, key: [client_ip], limit: 5/day, algorithm: fixed_window, timezone: "
+                    "Mars/Base}]\n"},
+      {"E0215",
+       h + "rules: [{name: r, key: [client_ip], limit: 5/day, algorithm: fixed_window, timezone: ../UTC}]\n"},
       {"E0304", h + "store: {url: \"redis://u:p@h\", username: v}\n"},
       {"E0305", h + "rules: [{name: r, key: [user], limit: 10/minute}]\n"},
       {"E0305", h + "rules: [{name: r, key: [user], missing: fallback, fallback: [\"header:x\"], limit: "

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/rule_words.hpp"
 
+#include "limiter/time_zone.hpp"
+
 #include <doctest/doctest.h>
 
 using namespace weir::config;
@@ -22,6 +24,23 @@ TEST_CASE("a log never lets more than its limit through") {
   CHECK(quota_in_words({algorithm::sliding_window_log, 5, 900'000'000, 5}) ==
         "sliding window log: never more than 5 in any 15m");
   CHECK(worst_case_per_period({algorithm::sliding_window_log, 5, 900'000'000, 5}) == 5);
+}
+
+TEST_CASE("windows are told with what an edge lets through") {
+  CHECK(quota_in_words({algorithm::fixed_window, 100, 60'000'000, 100}) ==
+        "fixed window: 100 in each 60s since the epoch; at most 200 in any 60s");
+  quota day{algorithm::fixed_window, 5, 86'400'000'000, 5};
+  day.calendar = weir::limiter::calendar_unit::day;
+  day.zone = weir::limiter::find_time_zone("+02:00");
+  CHECK(quota_in_words(day) ==
+        "fixed window: 5 in each day of +02:00; at most 10 around the midnight between two");
+  CHECK(quota_in_words({algorithm::sliding_window_counter, 100, 60'000'000, 100}) ==
+        "sliding window counter: 100 in any 60s of steady traffic; at most 199 in any 60s");
+}
+
+TEST_CASE("slots are told with how long a crash blocks them") {
+  CHECK(quota_in_words({algorithm::concurrency, 5, 30'000'000, 5}) ==
+        "concurrency: at most 5 at once; a slot of a crashed process is free after 30s");
 }
 
 TEST_CASE("the lines of several rules are aligned") {

@@ -23,10 +23,11 @@ class single_rule {
   void reload(const limiter::quota& q) { quota_ = q; }
 
   rule_state apply(operation op, std::int64_t cost, std::int64_t now_us) {
-    const auto& functions = limiter::functions_of(quota_.algorithm);
-    const auto parameters = functions.to_parameters(quota_);
+    const auto& functions = limiter::functions_of(quota_);
+    const auto parameters = functions.to_parameters(quota_, now_us);
     const auto outcome = functions.evaluate(state_, parameters, op, cost, now_us);
-    return functions.conclude(state_, parameters, outcome, outcome.allowed && op != operation::peek, now_us);
+    const bool commit = op != operation::peek && (outcome.allowed || op == operation::refund);
+    return functions.conclude(state_, parameters, outcome, commit, now_us);
   }
 
   rule_state take(std::int64_t cost, std::int64_t now_us) { return apply(operation::take, cost, now_us); }

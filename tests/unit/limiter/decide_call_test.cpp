@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/redis/decide_call.hpp"
 
+#include "limiter/time_zone.hpp"
 #include "lua/scripts.hpp"
 
 #include <algorithm>
@@ -58,9 +59,10 @@ std::vector<std::string> arguments_of(std::string_view resp) {
   return resp.empty() ? arguments : std::vector<std::string>{};
 }
 
-std::vector<std::string> command(operation op, std::vector<charge> charges, std::int64_t clock_us = -1) {
+std::vector<std::string> command(operation op, std::vector<charge> charges, std::int64_t clock_us = -1,
+                                 std::int64_t k = 1) {
   std::string out;
-  redis::append_decide(out, "EVALSHA", "sha", "rl:", op, charges, clock_us);
+  redis::append_decide(out, "EVALSHA", "sha", "rl:", op, charges, k, 0, clock_us);
   return arguments_of(out);
 }
 
@@ -70,8 +72,8 @@ using words = std::vector<std::string>;
 
 TEST_CASE("one token bucket: key, name, cost and credits") {
   CHECK(command(operation::take, {charge_of(first, subject_a, 3)}) ==
-        words{"EVALSHA", "sha", "1", "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}", "take", "t", "1", "Ab-d042", "3", "1",
-              "10000", "500000"});
+        words{"EVALSHA", "sha", "1", "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}", "take", "1", "t", "1", "Ab-d042", "3",
+              "1", "10000", "500000"});
 }
 
 TEST_CASE("rules of one subject share its key; a log has its own with the same hash tag") {
@@ -84,6 +86,7 @@ TEST_CASE("rules of one subject share its key; a log has its own with the same h
               "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}:llog0",
               "rl:1:{BBBBBBBBBBBBBBBBBBBBBB}",
               "take_upto",
+              "1",
               "t",
               "1",
               "Ab-d042",
@@ -122,6 +125,62 @@ TEST_CASE("operations have their names; the clock comes last and only when given
   CHECK(command(operation::take, {c}, 4'102'444'800'000'000).back() == "4102444800000000");
 }
 
+TEST_CASE("the number of equal requests follows the operation") {
+  CHECK(command(operation::take, {charge_of(first, subject_a, 1)}, -1, 7).at(5) == "7");
+}
+
+TEST_CASE("a refund tells when it was charged") {
+  auto c = charge_of(first, subject_a, 2);
+  c.charged_at_us = 1'800'000'000'000'000;
+  CHECK(command(operation::refund, {c}) == words{"EVALSHA", "sha", "1", "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}",
+                                                 "refund", "1", "t", "1", "Ab-d042", "2", "1800000000000000",
+                                                 "1", "10000", "500000"});
+}
+
+TEST_CASE("slots have a key of their own and name their holder, at most 40 characters of it") {
+  const rule slots = rule_of("slot", "001", {algorithm::concurrency, 5, 30'000'000, 5});
+  auto c = charge_of(slots, subject_a, 1);
+  c.holder = "proxy-1";
+  CHECK(command(operation::renew, {c}) == words{"EVALSHA", "sha", "1", "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}:cslot",
+                                                "renew", "1", "s", "1", "slot001", "1", "5", "30000000",
+                                                "proxy-1"});
+  const std::string longest(50, 'h');
+  c.holder = longest;
+  CHECK(command(operation::take, {c}).back() == std::string(40, 'h'));
+}
+
+TEST_CASE("calendar windows are told by three instants around the estimate of the store's clock") {
+  rule daily = rule_of("day0", "001", {algorithm::fixed_window, 5, 86'400'000'000, 5});
+  CHECK(command(operation::take, {charge_of(daily, subject_a, 1)}).at(6) == "f");
+  daily.quota.calendar = calendar_unit::day;
+  daily.quota.zone = find_time_zone("UTC");
+  const auto c = charge_of(daily, subject_a, 1);
+  std::string out;
+  redis::append_decide(out, "EVALSHA", "sha", "rl:", operation::take, {&c, 1}, 1, 1'800'000'000'000'000);
+  CHECK(arguments_of(out) == words{"EVALSHA", "sha", "1", "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}", "take", "1", "k",
+                                   "1", "day0001", "1", "5", "1799971200000000", "1800057600000000",
+                                   "1800144000000000"});
+}
+
+TEST_CASE("of merged requests a part may be admitted") {
+  store_reply reply;
+  const std::array<std::int64_t, 7> some{5, 2, 0, 0, 40, 100, 9};
+  REQUIRE(redis::parse_decide(some, operation::take, 1, reply, 5));
+  CHECK(reply.admitted == 2);
+  CHECK_FALSE(reply.states[0].allowed);
+  CHECK(reply.states[0].used == 9);
+  CHECK_FALSE(redis::parse_decide(some, operation::take, 1, reply, 2));  // all would be allowed
+  CHECK_FALSE(redis::parse_decide(some, operation::take, 1, reply, 1));
+}
+
+TEST_CASE("only slots that are not held are refused without a wait") {
+  store_reply reply;
+  const std::array<std::int64_t, 7> refused{5, 0, 0, 2, 0, 100, 0};
+  CHECK(redis::parse_decide(refused, operation::refund, 1, reply));
+  CHECK(redis::parse_decide(refused, operation::renew, 1, reply));
+  CHECK_FALSE(redis::parse_decide(refused, operation::take, 1, reply));
+}
+
 TEST_CASE("commands are appended") {
   const auto c = charge_of(first, subject_a, 1);
   std::string once;
@@ -140,7 +199,7 @@ TEST_CASE("a reply has two integers and five per charge") {
 TEST_CASE("an allowed take is read") {
   const std::array<std::int64_t, 12> integers{1'800'000'000'000'000, 1, 1, 9, 0, 100, 5, 1, 3, 0, 200, 7};
   store_reply reply;
-  REQUIRE(redis::parse_decide(integers, 2, reply));
+  REQUIRE(redis::parse_decide(integers, operation::take, 2, reply));
   CHECK(reply.now_us == 1'800'000'000'000'000);
   REQUIRE(reply.states.size() == 2);
   CHECK(reply.states[1].allowed);
@@ -153,12 +212,12 @@ TEST_CASE("an allowed take is read") {
 TEST_CASE("a denial and a grant are read") {
   store_reply reply;
   const std::array<std::int64_t, 12> denied{5, 0, 1, 9, 0, 100, 5, 0, 0, -1, 200, 7};
-  REQUIRE(redis::parse_decide(denied, 2, reply));
+  REQUIRE(redis::parse_decide(denied, operation::take, 2, reply));
   CHECK(reply.states[0].allowed);
   CHECK_FALSE(reply.states[1].allowed);
   CHECK(reply.states[1].retry_after_us == -1);
   const std::array<std::int64_t, 7> granted{5, 1, 4, 0, 0, 100, 5};
-  REQUIRE(redis::parse_decide(granted, 1, reply));
+  REQUIRE(redis::parse_decide(granted, operation::take, 1, reply));
   CHECK(reply.states[0].granted == 3);
 }
 
@@ -166,10 +225,10 @@ TEST_CASE("impossible replies are refused") {
   constexpr std::int64_t two53 = std::int64_t{1} << 53;
   const std::array<std::int64_t, 7> good{5, 1, 1, 9, 0, 100, 5};
   store_reply reply;
-  REQUIRE(redis::parse_decide(good, 1, reply));
-  CHECK_FALSE(redis::parse_decide(good, 2, reply));
-  CHECK_FALSE(redis::parse_decide(good, 0, reply));
-  CHECK_FALSE(redis::parse_decide(std::span(good).first(6), 1, reply));
+  REQUIRE(redis::parse_decide(good, operation::take, 1, reply));
+  CHECK_FALSE(redis::parse_decide(good, operation::take, 2, reply));
+  CHECK_FALSE(redis::parse_decide(good, operation::take, 0, reply));
+  CHECK_FALSE(redis::parse_decide(std::span(good).first(6), operation::take, 1, reply));
   const std::vector<std::pair<std::size_t, std::int64_t>> faults{
       {0, 0},  {0, -1}, {0, two53}, {1, 2},
       {1, -1}, {1, 0},  // clock, m, m against the verdicts
@@ -182,7 +241,7 @@ TEST_CASE("impossible replies are refused") {
     CAPTURE(value);
     auto bad = good;
     bad[index] = value;
-    CHECK_FALSE(redis::parse_decide(bad, 1, reply));
+    CHECK_FALSE(redis::parse_decide(bad, operation::take, 1, reply));
   }
 }
 

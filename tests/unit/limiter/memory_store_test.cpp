@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/stores/memory_store.hpp"
 
+#include "limiter/time_zone.hpp"
+
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdio>
 #include <doctest/doctest.h>
 #include <optional>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -43,8 +46,8 @@ subject_key subject(std::size_t number) {
 /// A table on a clock the test sets.
 class table {
  public:
-  explicit table(std::int64_t max_keys = 1'000'000)
-      : table_({.max_keys = max_keys, .clock = [this] { return now; }}) {}
+  explicit table(std::int64_t max_keys = 1'000'000, when_full full = when_full::evict)
+      : table_({.max_keys = max_keys, .when_full = full, .clock = [this] { return now; }}) {}
 
   store_reply execute(operation op, std::vector<charge> charges) {
     store_reply reply;
@@ -56,6 +59,11 @@ class table {
   }
   rule_state peek(const rule& r, std::size_t who) {
     return execute(operation::peek, {{&r, subject(who), 1}}).states[0];
+  }
+  store_reply take_equals(std::vector<charge> charges, std::int64_t k) {
+    store_reply reply;
+    table_.execute(operation::take, charges, reply, k);
+    return reply;
   }
   [[nodiscard]] const memory_table& data() const { return table_; }
 
@@ -113,6 +121,80 @@ TEST_CASE("a denied take_upto grants nothing in any rule") {
   CHECK(reply.states[0].granted == 0);
   CHECK_FALSE(reply.states[1].allowed);
   CHECK(t.peek(wide, 1).remaining == 10);
+}
+
+TEST_CASE("k equal requests at once are k requests one after the other, under every algorithm") {
+  std::mt19937_64 random(7);
+  const std::vector<rule> kinds{
+      bucket('a', 700'003, second, 9), rule_of('b', {algorithm::fixed_window, 9, second, 9}),
+      rule_of('c', {algorithm::sliding_window_counter, 9, second, 9}), log_of('d', 9, second),
+      rule_of('e', {algorithm::fixed_window, 9, 86'400 * second, 9, calendar_unit::day,
+                    find_time_zone("Asia/Kathmandu")})};
+  for (int trial = 0; trial < 500; ++trial) {
+    table merged;
+    table single;
+    const rule& first = kinds[random() % kinds.size()];
+    rule second_rule = kinds[random() % kinds.size()];
+    second_rule.rid.id[0] = 'x';
+    for (int step = 0; step < 8; ++step) {
+      std::vector<charge> charges{{&first, subject(1), static_cast<std::int64_t>(random() % 4)}};
+      if (trial % 2 != 0)
+        charges.push_back({&second_rule, subject(2), static_cast<std::int64_t>(random() % 3)});
+      const auto k = static_cast<std::int64_t>(2 + random() % 5);
+      const store_reply together = merged.take_equals(charges, k);
+      std::int64_t admitted = 0;
+      store_reply last;
+      for (std::int64_t j = 1; j <= k; ++j) {
+        last = single.execute(operation::take, charges);
+        if (last.admitted == 0) break;
+        ++admitted;
+        for (std::size_t i = 0; i < charges.size() && j <= together.admitted; ++i) {
+          CHECK(last.states[i].remaining ==
+                together.states[i].remaining + (together.admitted - j) * charges[i].cost);
+        }
+      }
+      CHECK(together.admitted == admitted);
+      for (std::size_t i = 0; i < charges.size(); ++i) {
+        CHECK(together.states[i].allowed == last.states[i].allowed);
+        CHECK(together.states[i].retry_after_us == last.states[i].retry_after_us);
+        CHECK(together.states[i].remaining == last.states[i].remaining);
+        CHECK(together.states[i].reset_after_us == last.states[i].reset_after_us);
+        CHECK(together.states[i].used == last.states[i].used);
+      }
+      merged.now += static_cast<std::int64_t>(random() % 900'000);
+      single.now = merged.now;
+    }
+  }
+}
+
+TEST_CASE("a refund gives nothing back to a window that has closed since the charge") {
+  table t;
+  const rule window = rule_of('a', {algorithm::fixed_window, 5, second, 5});
+  const rule always = bucket('b', 1, 3600 * second, 5);
+  const std::int64_t charged = t.now;
+  t.execute(operation::take, {{&window, subject(1), 2}, {&always, subject(1), 2}});
+  t.now += second;
+  t.take(window, 1, 3);
+  const auto late =
+      t.execute(operation::refund, {{&window, subject(1), 2, charged}, {&always, subject(1), 2, charged}});
+  CHECK(late.states[0].allowed);
+  CHECK(late.states[0].remaining == 2);
+  CHECK(late.states[1].remaining == 5);
+  CHECK(t.execute(operation::refund, {{&window, subject(1), 2, t.now}}).states[0].remaining == 4);
+  CHECK(t.execute(operation::refund, {{&window, subject(1), 1, 0}}).states[0].remaining == 5);
+}
+
+TEST_CASE("no algorithm's blocked key is freed by spraying others") {
+  for (const quota& q : {quota{algorithm::fixed_window, 1, 3600 * second, 1},
+                         quota{algorithm::sliding_window_counter, 1, 3600 * second, 1},
+                         quota{algorithm::sliding_window_log, 1, 3600 * second, 1}}) {
+    table t(256);
+    const rule r = rule_of('a', q);
+    const rule open = rule_of('b', {q.algorithm, 5, q.period_us, 5});
+    CHECK(t.take(r, 0).allowed);
+    for (std::size_t i = 1; i <= 5000; ++i) t.take(open, i);
+    CHECK_FALSE(t.take(r, 0).allowed);
+  }
 }
 
 TEST_CASE("the reply carries the clock of the store") {
@@ -183,6 +265,37 @@ TEST_CASE("when every key denies, new keys share one bucket per rule") {
   CHECK(t.take(other, 102).remaining == 4);
   CHECK(t.take(other, 103).remaining == 3);
   CHECK_FALSE(t.take(r, 5).allowed);  // nobody was evicted
+  CHECK(t.data().evictions() == 0);
+}
+
+TEST_CASE("deny_new refuses new keys until one expires, and the known ones go on") {
+  table t(64, when_full::deny_new);
+  const rule r = bucket('a', 1, 100'000, 5);
+  const rule slow = bucket('b', 1, 3600 * second, 5);
+  for (std::size_t i = 0; i < 63; ++i) REQUIRE(t.take(slow, i).allowed);
+  REQUIRE(t.take(r, 100).allowed);
+  const auto refused = t.take(r, 101);
+  CHECK_FALSE(refused.allowed);
+  CHECK(refused.remaining == 0);
+  CHECK(refused.retry_after_us >= 1);
+  CHECK(refused.retry_after_us <= second + 1);
+  CHECK_FALSE(t.execute(operation::take, {{&slow, subject(3), 1}, {&r, subject(101), 1}}).states[1].allowed);
+  CHECK(t.peek(slow, 3).remaining == 4);
+  CHECK(t.execute(operation::refund, {{&r, subject(101), 1}}).states[0].allowed);
+  t.now += 100'001;  // the key of r has expired; a sample finds it sooner or later
+  bool admitted = false;
+  for (int i = 0; i < 64 && !admitted; ++i) admitted = t.take(r, 101).allowed;
+  CHECK(admitted);
+  CHECK(t.data().evictions() == 0);
+}
+
+TEST_CASE("share_overflow lets new keys share one bucket and evicts nobody") {
+  table t(64, when_full::share_overflow);
+  const rule r = bucket('a', 1, 3600 * second, 3);
+  for (std::size_t i = 0; i < 64; ++i) REQUIRE(t.take(r, i).allowed);
+  CHECK(t.take(r, 100).remaining == 2);
+  CHECK(t.take(r, 101).remaining == 1);
+  CHECK(t.take(r, 5).remaining == 1);
   CHECK(t.data().evictions() == 0);
 }
 

@@ -87,3 +87,28 @@ TEST_CASE("a log is at most ten thousand units long") {
   CHECK(check.problem == quota_problem::log_too_long);
   CHECK(check.nearest_legal == 10'000);
 }
+
+TEST_CASE("a sliding counter multiplies its limit and its window below 2^53") {
+  const quota edge{algorithm::sliding_window_counter, 104'249'991, 86'400'000,
+                   104'249'991};  // L * W < 2^53 < (L + 1) * W
+  CHECK(validate(edge).problem == quota_problem::none);
+  quota over = edge;
+  over.limit = over.burst = edge.limit + 1;
+  CHECK(validate(over).problem == quota_problem::window_too_large);
+  CHECK(validate(over).nearest_legal == edge.limit);
+}
+
+TEST_CASE("windows and leases are short enough for instants to stay below 2^53") {
+  CHECK(validate({algorithm::fixed_window, 1, two52 - 1, 1}).problem == quota_problem::none);
+  CHECK(validate({algorithm::fixed_window, 1, two52, 1}).problem == quota_problem::window_too_long);
+  CHECK(validate({algorithm::fixed_window, 1, two52, 1}).nearest_legal == two52 - 1);
+  CHECK(validate({algorithm::sliding_window_counter, 1, two52 / 2, 1}).problem ==
+        quota_problem::window_too_long);
+  CHECK(validate({algorithm::concurrency, 1, two52, 1}).problem == quota_problem::window_too_long);
+  CHECK(validate({algorithm::sliding_window_log, 1, two52, 1}).problem == quota_problem::window_too_long);
+}
+
+TEST_CASE("slots are at most a hundred thousand") {
+  CHECK(validate({algorithm::concurrency, 100'000, second, 100'000}).problem == quota_problem::none);
+  CHECK(validate({algorithm::concurrency, 100'001, second, 100'001}).nearest_legal == 100'000);
+}

@@ -2,6 +2,7 @@
 #include "limiter/algorithms/sliding_window_log.hpp"
 
 #include "algorithm_checks.hpp"
+#include "limiter/algorithms/stamp_ring.hpp"
 
 using weir::limiter::algorithm;
 using weir::limiter::quota;
@@ -79,5 +80,6 @@ TEST_CASE("sliding window log: the longest log fills and empties") {
   CHECK(rule.take(1, epoch_us + 1).retry_after_us == second - 1);
   CHECK(rule.take(10'001, epoch_us).retry_after_us == -1);
   CHECK(rule.take(10'000, epoch_us + second).allowed);
-  CHECK(rule.state().stamps->size() == 10'000);  // what left the window is gone
+  CHECK(rule.state().extra.object<weir::limiter::stamp_ring>()->size() ==
+        10'000);  // what left the window is gone
 }

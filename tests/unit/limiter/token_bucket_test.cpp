@@ -76,13 +76,13 @@ TEST_CASE("token bucket: a reload keeps the instant at which the bucket is full"
 TEST_CASE("token bucket: a fraction is rescaled to the new rate, rounded up") {
   single_rule rule(bucket(700'000, second, 10));  // r = 7, q = 10
   rule.take(1, epoch_us);                         // full at +1 us and 3/7
-  CHECK(rule.state().fraction == 3);
-  CHECK(rule.state().fraction_base == 7);
+  CHECK(rule.state().count == 3);
+  CHECK(rule.state().base == 7);
   rule.reload(bucket(300'000, second, 10));  // r = 3: 3/7 us becomes 2/3 us, so D = 5 of q = 10
   CHECK(rule.look(epoch_us).remaining == 9);
   rule.take(1, epoch_us);
   CHECK(rule.state().expires_at_us == epoch_us + 5);
-  CHECK(rule.state().fraction == 0);
+  CHECK(rule.state().count == 0);
 }
 
 TEST_CASE("token bucket: a clock that went back empties the bucket and heals within its time to full") {

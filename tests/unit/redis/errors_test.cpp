@@ -55,3 +55,14 @@ TEST_CASE("an error code is the first word, bounded") {
   CHECK(error_code("") == "");
   CHECK(error_code(std::string(100, 'x')).size() == 32);
 }
+
+TEST_CASE("a call for another calendar window carries the store's clock") {
+  using weir::limiter::redis::window_error_now;
+  CHECK(weir::limiter::redis::classify_error("WINDOW 1800000000000000") == weir::limiter::errc::window);
+  CHECK(window_error_now("WINDOW 1800000000000000") == 1'800'000'000'000'000);
+  for (const char* text : {"WINDOW", "WINDOW ", "WINDOW x", "WINDOW -5", "WINDOW 0", "WINDOW 18 ",
+                           "WINDOW 9007199254740992", "OOM 1800000000000000"}) {
+    CAPTURE(text);
+    CHECK_FALSE(window_error_now(text));
+  }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// One word of a state: a number, or an object that the state owns. Keeps an entry of the memory store in one
+// cache line although only some algorithms need more than counters.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+namespace weir::limiter {
+
+/// Base of what a state can own; who stored it knows its type.
+class owned_state {
+ public:
+  virtual ~owned_state() = default;
+};
+
+class state_word {
+ public:
+  state_word() noexcept = default;
+  state_word(state_word&& other) noexcept : word_(std::exchange(other.word_, 0)) {}
+  state_word& operator=(state_word&& other) noexcept {
+    if (this != &other) {
+      clear();
+      word_ = std::exchange(other.word_, 0);
+    }
+    return *this;
+  }
+  state_word(const state_word&) = delete;
+  state_word& operator=(const state_word&) = delete;
+  ~state_word() { clear(); }
+
+  /// 0 <= n < 2^63; 0 when there is no number.
+  [[nodiscard]] std::int64_t number() const noexcept {
+    return (word_ & number_bit) != 0 ? static_cast<std::int64_t>(word_ >> 1) : 0;
+  }
+  void set_number(std::int64_t n) noexcept {
+    clear();
+    word_ = static_cast<std::uint64_t>(n) << 1 | number_bit;
+  }
+
+  /// Null when there is no object. T is the type that was stored.
+  template <class T>
+  [[nodiscard]] T* object() const noexcept {
+    return static_cast<T*>(owned());
+  }
+  /// The object, made when there is none.
+  template <class T>
+  [[nodiscard]] T& made() {
+    if (owned() == nullptr) {
+      auto fresh = std::make_unique<T>();
+      clear();
+      word_ = reinterpret_cast<std::uintptr_t>(static_cast<owned_state*>(fresh.release()));
+    }
+    return *static_cast<T*>(owned());
+  }
+
+ private:
+  static constexpr std::uint64_t number_bit = 1;  // objects are aligned, so theirs is 0
+
+  [[nodiscard]] owned_state* owned() const noexcept {
+    return (word_ & number_bit) != 0 ? nullptr : reinterpret_cast<owned_state*>(word_);
+  }
+  void clear() noexcept {
+    delete owned();
+    word_ = 0;
+  }
+
+  std::uintptr_t word_ = 0;
+};
+
+}  // namespace weir::limiter

@@ -249,7 +249,7 @@ def an_abuser_takes_nothing_from_the_others(t):
         assert 0.97 * fewest - 1 <= abuser.counts()[200] <= most + 1, (abuser.counts(), fewest, most)
 
 
-WRITES = {"set", "del", "rpush", "ltrim", "rpop", "zadd", "zrem", "zremrangebyscore", "pexpireat", "expire", "incr",
+WRITES = {"set", "del", "rpush", "ltrim", "rpop", "zadd", "zrem", "zremrangebyscore", "expire", "incr",
           "pexpire", "incrby", "hset", "lpush", "getset", "unlink"}
 
 

@@ -6,8 +6,9 @@ import time
 
 from support import client
 from support import fault_relay as play
-from support.bounds import algorithms, surely_inside
+from support.bounds import accepts, algorithms, surely_inside
 from support.check import equal
+from support.context import Skip
 from support.fault_relay import subject_key
 from support.load import Load
 from support.weir import wait_until
@@ -112,11 +113,22 @@ def no_decision_is_sent_twice_whatever_becomes_of_its_reply(t):
 def four_processes_bridge_an_outage_within_the_limit(t):
     """T12: Redis is gone for 10 s, N = 4 is known, mode local: no 5xx, admitted <= B + rate T in every window, also
     when Redis is back."""
+    _bridge_an_outage(t, 4)
+
+
+def four_processes_that_count_each_other_bridge_an_outage(t):
+    """T12 with N found by the heartbeat instead of the policy."""
+    if not accepts(t, {"rules": [{"name": "r", "key": ["client_ip"], "limit": "5/minute", "sharing": "strict"}]}):
+        raise Skip("this build does not count its replicas")
+    _bridge_an_outage(t, "auto")
+
+
+def _bridge_an_outage(t, replicas):
     u, redis = t.upstream(), t.redis()
     relay = t.fault_relay(redis)
     rate, burst = 20, 40
     rule = _rule("token_bucket", f"{rate}/second", burst=burst)
-    weirs = [t.weir(_policy(u, relay.url, [rule], "local", timeout="300ms", replicas=4)) for _ in range(4)]
+    weirs = [t.weir(_policy(u, relay.url, [rule], "local", timeout="300ms", replicas=replicas)) for _ in range(4)]
     load = Load([w.port for w in weirs], rate=100, connections=16, request=lambda i: _ask("token_bucket", "k")).start()
     time.sleep(3.0)
     relay.play(door="shut", cut="reset")

@@ -128,7 +128,10 @@ def _bridge_an_outage(t, replicas):
     relay = t.fault_relay(redis)
     rate, burst = 20, 40
     rule = _rule("token_bucket", f"{rate}/second", burst=burst)
-    weirs = [t.weir(_policy(u, relay.url, [rule], "local", timeout="300ms", replicas=replicas)) for _ in range(4)]
+    # a cut is refused at once; a busy machine must not look like one process alone losing Redis
+    weirs = [t.weir(_policy(u, relay.url, [rule], "local", timeout="5s", replicas=replicas)) for _ in range(4)]
+    if replicas == "auto":
+        wait_until("everybody counts four", lambda: all(w.metrics().sum("weir_members") == 4 for w in weirs), 20)
     load = Load([w.port for w in weirs], rate=100, connections=16, request=lambda i: _ask("token_bucket", "k")).start()
     time.sleep(3.0)
     relay.play(door="shut", cut="reset")
@@ -150,7 +153,9 @@ def _bridge_an_outage(t, replicas):
     for sample in load.samples:
         if sample.status == 200:
             per_second[int(sample.at - load.started)] = per_second.get(int(sample.at - load.started), 0) + 1
-    assert excess <= burst + 1, f"per second {per_second}, cut at {cut - load.started:.1f}, back at " \
+    assert counts[200] <= burst + rate * load.elapsed + 1, f"{counts} in {load.elapsed:.2f} s"
+    # processes lose and find Redis within a second of each other, and each share holds as long as its process is alone
+    assert excess <= burst + rate, f"per second {per_second}, cut at {cut - load.started:.1f}, back at " \
                                 f"{back - load.started:.1f}: a window admitted {excess:.1f} above its rate, burst {burst}"
 
 

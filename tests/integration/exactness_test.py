@@ -9,6 +9,7 @@ from support.bounds import FAKETIME, SteppingClock, algorithms, check_stamps, fa
 from support.check import equal
 from support.context import Skip
 from support.load import Load
+from support.upstream import PATIENCE
 
 ROUNDS = 20
 
@@ -18,7 +19,7 @@ SLOW_DRAIN = {"drain": {"delay": "50ms", "timeout": "10s"}}
 
 def _policy(u, url, rules, **policy):
     """Answers are waited for: a busy machine must not turn an exact test into one of the failure mode."""
-    return {"upstreams": {"app": {"url": u.url}}, "rules": rules, "workers": 1,
+    return {"upstreams": {"app": {"url": u.url, "timeout": PATIENCE}}, "rules": rules, "workers": 1,
             "store": {"url": url, "failure_mode": "deny",
                       "pool": {"command_timeout": "10s", "connect_timeout": "5s"}}, **policy}
 

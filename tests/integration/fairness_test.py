@@ -10,13 +10,14 @@ from support import client
 from support.bounds import accepts, algorithms, ideal
 from support.check import equal
 from support.load import Load
+from support.upstream import PATIENCE
 from support.weir import wait_until
 
 
 def _policy(u, url, rules, **policy):
     store = {} if url is None else {"store": {"url": url, "failure_mode": "deny",
                                               "pool": {"command_timeout": "10s", "connect_timeout": "5s"}}}
-    return {"upstreams": {"app": {"url": u.url}}, "rules": rules, **store, **policy}
+    return {"upstreams": {"app": {"url": u.url, "timeout": PATIENCE}}, "rules": rules, **store, **policy}
 
 
 def _rule(name, key="header:X-Id", **more):

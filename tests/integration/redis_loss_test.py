@@ -11,11 +11,12 @@ from support.check import equal
 from support.context import Skip
 from support.fault_relay import subject_key
 from support.load import Load
+from support.upstream import PATIENCE
 from support.weir import wait_until
 
 
 def _policy(u, url, rules, mode, timeout="2s", **store):
-    return {"upstreams": {"app": {"url": u.url}}, "rules": rules, "workers": 1,
+    return {"upstreams": {"app": {"url": u.url, "timeout": PATIENCE}}, "rules": rules, "workers": 1,
             "store": {"url": url, "failure_mode": mode,
                       "pool": {"command_timeout": timeout, "connect_timeout": "1s"}, **store}}
 

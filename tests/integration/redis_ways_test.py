@@ -11,6 +11,7 @@ from support.check import equal
 from support.context import Skip
 from support.fault_bench import MODES
 from support.load import Load
+from support.upstream import PATIENCE
 from support.weir import wait_until
 
 PATIENT = {"failure_mode": "deny", "pool": {"command_timeout": "10s", "connect_timeout": "5s"}}
@@ -24,7 +25,8 @@ def _rules(names):
 def _exactly_100(t, store):
     """Two processes, 64 connections, one key: 100."""
     u, names = t.upstream(), algorithms(t)
-    weirs = [t.weir({"upstreams": {"app": {"url": u.url}}, "rules": _rules(names), "store": {**PATIENT, **store}})
+    upstreams = {"app": {"url": u.url, "timeout": PATIENCE}}
+    weirs = [t.weir({"upstreams": upstreams, "rules": _rules(names), "store": {**PATIENT, **store}})
              for _ in range(2)]
     for name in names:
         for number in range(max(3, t.rounds)):
@@ -96,7 +98,7 @@ def tls_failures_are_answered_by_the_failure_mode(t):
     for name, (port, options) in cases.items():
         for mode in MODES:
             rules = [{"name": "per-ip", "key": ["client_ip"], "limit": "2/day"}]
-            weir = t.weir({"upstreams": {"app": {"url": u.url}}, "rules": rules, "workers": 1,
+            weir = t.weir({"upstreams": {"app": {"url": u.url, "timeout": PATIENCE}}, "rules": rules, "workers": 1,
                            "store": {"url": f"rediss://127.0.0.1:{port}", "tls": options, "failure_mode": mode,
                                      "pool": {"command_timeout": "1s", "connect_timeout": "1s"}}}, start=False)
             weir.spawn()
@@ -125,7 +127,7 @@ def sentinels_that_are_gone_are_answered_by_the_failure_mode(t):
     if not accepts(t, {"store": store, "rules": rules}):
         raise Skip("this build knows no sentinels")
     u = t.upstream()
-    weirs = {mode: t.weir({"upstreams": {"app": {"url": u.url}}, "rules": rules, "workers": 1,
+    weirs = {mode: t.weir({"upstreams": {"app": {"url": u.url, "timeout": PATIENCE}}, "rules": rules, "workers": 1,
                            "store": {**store, "failure_mode": mode}}) for mode in MODES}
     for sentinel in group.sentinels:
         sentinel.kill()

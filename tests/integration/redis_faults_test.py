@@ -10,6 +10,7 @@ from support.check import equal
 from support.fault_bench import TIMEOUT, Fault, run_all
 from support.load import Load
 from support.redis import RespError
+from support.upstream import PATIENCE
 
 
 def _relay(name, script=None, door="open", cut=None, **kwargs):
@@ -220,7 +221,7 @@ def a_full_redis_still_denies_who_is_denied(t):
     """Denials write nothing, so they need no memory."""
     redis = t.redis()
     rules = [{"name": "per-id", "key": ["header:X-Id"], "missing": "skip", "limit": "2/day"}]
-    weir = t.weir({"upstreams": {"app": {"url": t.upstream().url}}, "rules": rules,
+    weir = t.weir({"upstreams": {"app": {"url": t.upstream().url, "timeout": PATIENCE}}, "rules": rules,
                    "store": {"url": redis.url, "failure_mode": "allow", "pool": {"command_timeout": "2s"}}})
     equal([weir.get("/", {"X-Id": "a"}).status for _ in range(3)], [200, 200, 429])
     redis.call("CONFIG", "SET", "maxmemory-policy", "noeviction")
@@ -233,7 +234,7 @@ def a_full_redis_still_denies_who_is_denied(t):
 def scripts_flushed_every_100_ms_under_load_reach_no_client(t):
     u, redis = t.upstream(), t.redis()
     rules = [{"name": "per-ip", "key": ["client_ip"], "limit": "5000/day"}]
-    weir = t.weir({"upstreams": {"app": {"url": u.url}}, "rules": rules,
+    weir = t.weir({"upstreams": {"app": {"url": u.url, "timeout": PATIENCE}}, "rules": rules,
                    "store": {"url": redis.url, "failure_mode": "deny", "pool": {"command_timeout": "5s"}}})
     load = Load(weir.port, rate=300, connections=16).start()
     for _ in range(40):

@@ -11,6 +11,7 @@ import traceback
 
 from . import client
 from .fault_relay import subject_key
+from .upstream import PATIENCE
 from .weir import wait_until
 
 MODES = ("allow", "deny", "local")
@@ -39,7 +40,8 @@ class Bench:
         self.asked = {}     # id -> number of requests
         self.count = 0
         rules = [{"name": "per-id", "key": ["header:X-Id"], "missing": "skip", "limit": f"{LIMIT}/day"}]
-        self.weir = t.weir({"upstreams": {"app": {"url": t.upstream().url}}, "rules": rules, "workers": 1,
+        upstreams = {"app": {"url": t.upstream().url, "timeout": PATIENCE}}
+        self.weir = t.weir({"upstreams": upstreams, "rules": rules, "workers": 1,
                             "store": {"url": self.relay.url, "failure_mode": mode,
                                       "pool": {"command_timeout": f"{int(TIMEOUT * 1000)}ms",
                                                "connect_timeout": f"{int(TIMEOUT * 1000)}ms"}}}, start=False)

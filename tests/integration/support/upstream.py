@@ -33,6 +33,9 @@ class Request:
         return f"<{self.method} {self.target} {list(self.fields)} body={self.body and len(self.body)}>"
 
 
+PATIENCE = {"connect": "10s", "first_byte": "30s", "total": "60s"}   # where a test is not about the upstream
+
+
 class UpstreamConnection:
     """What is known of one accepted connection."""
 

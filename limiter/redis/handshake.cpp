@@ -19,6 +19,11 @@ struct version {
 /// Oldest server with everything the script needs (SET PXAT, replication by effects).
 constexpr version oldest{6, 2};
 
+/// The script writes instants with `%d`, which needs 64 bits.
+bool is_narrow(std::string_view info) noexcept {
+  return info.find("arch_bits:32") != std::string_view::npos;
+}
+
 /// "redis_version:7.0.15\r\n" somewhere in the reply to INFO server.
 version parse_version(std::string_view info) noexcept {
   constexpr std::string_view field = "redis_version:";
@@ -115,6 +120,7 @@ bool handshake::refused(std::string_view error_text) {
 
 bool handshake::judge_info(const reply& answer) {
   if (answer.type != reply::kind::bulk) return unexpected();
+  if (is_narrow(answer.text)) return fail(errc::refused, "the server is a 32-bit build: 64 bits are needed");
   const version found = parse_version(answer.text);
   if (std::tie(found.major, found.minor) >= std::tie(oldest.major, oldest.minor)) return true;
   return fail(errc::refused, "server version " + std::to_string(found.major) + "." +

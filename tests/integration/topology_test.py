@@ -49,7 +49,7 @@ def a_cluster_counts_every_subject_on_its_node(t):
         answers = [_ask(weir, f"10.1.0.{i}").status for _ in range(4)]
         equal(answers, [200, 200, 200, 429])
     assert len(cluster.keys()) == 30
-    owners = [node for node in cluster.nodes[:3] if node.call("DBSIZE") > 0]
+    owners = [node for node in cluster.nodes[:3] if any(b"{members}" not in key for key in node.call("KEYS", "*"))]
     equal(len(owners), 3)
 
 
@@ -196,7 +196,7 @@ def a_redis_behind_tls_is_reached_with_a_client_certificate(t):
                      "pool": {"command_timeout": "5s", "connect_timeout": "2s"}},
                  [{"name": "per-ip", "key": ["client_ip"], "limit": "2/hour"}])
     equal([_ask(weir).status for _ in range(3)], [200, 200, 429])
-    assert redis.call("DBSIZE") == 1
+    equal(len(redis.state_keys()), 1)
 
 
 def a_rotated_password_is_taken_over_by_a_reload(t):

@@ -90,8 +90,9 @@ class Monitor:
         self.thread.join(5)
 
     def commands(self, name):
-        """Lines whose command is `name`, without those issued inside scripts."""
-        return [line for line in self.lines if f'] "{name.lower()}"' in line.lower() and " lua] " not in line]
+        """Lines whose command is `name`, without those issued inside scripts and without heartbeats."""
+        return [line for line in self.lines if f'] "{name.lower()}"' in line.lower() and " lua] " not in line
+                and "{members}" not in line]
 
 
 class RedisServer:
@@ -152,6 +153,10 @@ class RedisServer:
         finally:
             client.close()
 
+    def state_keys(self):
+        """Every key that holds a decision's state; the heartbeat of the processes has keys of its own."""
+        return [key for key in self.call("KEYS", "*") if b"{members}" not in key]
+
     def monitor(self):
         return Monitor(self.port, self.password)
 
@@ -162,10 +167,10 @@ class RedisServer:
                 for line in text.splitlines() if line.startswith("cmdstat_")}
 
     def snapshot(self):
-        """Every key with its serialised value and absolute expiry: equal snapshots = no byte changed."""
+        """Every key of state with its serialised value and absolute expiry: equal snapshots = no byte changed."""
         client = self.client()
         try:
-            keys = sorted(client.call("KEYS", "*"))
+            keys = sorted(self.state_keys())
             return {k: (client.call("DUMP", k), client.call("PEXPIRETIME", k)) for k in keys}
         finally:
             client.close()

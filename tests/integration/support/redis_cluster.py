@@ -119,8 +119,9 @@ class RedisCluster:
         return self.owner(key_slot(key))
 
     def keys(self):
-        """Every key of every living master."""
-        return sorted(key for n in self.living() if n.role() == "master" for key in n.call("KEYS", "*"))
+        """Every key of every living master that holds a decision's state, not the heartbeat's."""
+        return sorted(key for n in self.living() if n.role() == "master" for key in n.call("KEYS", "*")
+                      if b"{members}" not in key)
 
     # ---- moving slots --------------------------------------------------------------------------------------------
     def begin_move(self, slot, target):

@@ -81,6 +81,16 @@ TEST_CASE("a password alone logs in the default user and the database may stay")
   CHECK(talk.on_reply(info("8.0")) == progress::more);
 }
 
+TEST_CASE("servers of 32 bits are refused: the script's integers are longer") {
+  for (const bool narrow : {true, false}) {
+    std::string out;
+    handshake talk({}, "s", "sha", out);
+    const std::string bits = narrow ? "32" : "64";
+    CHECK(talk.on_reply(info("7.0.15\r\narch_bits:" + bits)) == (narrow ? progress::failed : progress::more));
+    if (narrow) CHECK(talk.cause().find("64 bits") != std::string::npos);
+  }
+}
+
 TEST_CASE("servers older than 6.2 are refused with their version") {
   for (const std::string version : {"6.0.16", "5.0.3", "2.8", "x"}) {
     CAPTURE(version);

@@ -63,6 +63,7 @@ struct permit::debts {
     order.cost = cost;
     if (!d.by_share) return limiter.settlements_.send(*d.where, op, order, *d.decided, keep);
     const auto share = limiter.degraded_.share_of(order);
+    if (!d.decided->slots) limiter.degraded_.correct_usage(order, op == operation::refund ? -cost : cost);
     limiter.settlements_.send(*d.where, op, share.what, *d.decided, keep, share.units);
   }
 

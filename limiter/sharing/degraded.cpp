@@ -150,6 +150,14 @@ void degraded_mode::note_usage(const charge& c) {
   known->units = std::min(known->units + c.cost, c.matched->quota.burst);
 }
 
+void degraded_mode::correct_usage(const charge& c, std::int64_t units) {
+  const entry_key key = key_of(c);
+  usage* const known = usage_.find(key);
+  if (known == nullptr) return;
+  known->units = std::min(known->units + units, c.matched->quota.burst);
+  if (known->units <= 0) usage_.erase(key);
+}
+
 void degraded_mode::report_usage(std::span<const charge> charges) {
   if (!shared_.available()) return;
   for (const charge& c : charges) {

@@ -41,6 +41,10 @@ class degraded_mode {
   /// What a charge that was decided here by `failure_mode: local` is called in the local store.
   [[nodiscard]] local_share::share_of_charge share_of(const charge& c) { return shares_.scaled(c, members_); }
 
+  /// What was charged here by `failure_mode: local` turned out to be `units` more (or, negative, less): the
+  /// store will be told so, unless it has been told already.
+  void correct_usage(const charge& c, std::int64_t units);
+
   /// The shared store answered.
   void answered() noexcept {
     if (failing_since_us_ >= 0) note_answer();

@@ -83,7 +83,7 @@ def of_a_hundred_parallel_requests_that_reserve_80_of_100_units_one_is_admitted(
             x.respond(200, _tokens(7))
         weir = _weir(t, {"response_cost": {"reserve": 80, "actual": {"json_pointer": "/usage/total_tokens"}}}, answer,
                      redis)
-        results = []
+        results, answers = [], []
 
         def ask():
             results.append(weir.get(timeout=40).status)
@@ -97,7 +97,9 @@ def of_a_hundred_parallel_requests_that_reserve_80_of_100_units_one_is_admitted(
             thread.join()
         equal(sorted(results), [200] + [429] * 99)
         _settled(weir, "refund", 73)
-        equal(_left(weir.get()), 13)
+        # a worker remembers for 100 ms that there was nothing left
+        wait_until("a request passes", lambda: answers.append(weir.get()) or answers[-1].status == 200)
+        equal(_left(answers[-1]), 13)
 
 
 def event_streams_and_gzip_are_read_as_they_pass_wherever_they_are_cut(t):
@@ -224,7 +226,7 @@ def a_settlement_is_sent_once_and_goes_where_the_decision_was_made(t):
     redis.start()
     wait_until("the store is back", lambda: weir.metrics().sum("weir_store_up") == 1)
     wait_until("decisions come from the store", lambda: weir.metrics().sum("weir_failure_mode_decisions_total") >= 1)
-    equal(_left(weir.get()), 80)            # a fresh Redis; nothing of the outage reaches it
+    equal(_left(weir.get()), 75)            # a fresh Redis, told of the 5 that the outage used and nothing else
 
 
 def _delayed(seconds):

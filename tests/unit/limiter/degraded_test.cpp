@@ -274,3 +274,16 @@ TEST_CASE("a rule that fails and is denied by its share gives back, too") {
   CHECK(h.pending.result.limiting == 1);
   CHECK(h.level() == 3);
 }
+
+TEST_CASE("a subject used all through a long outage is told in full") {
+  const rule steady = make_rule(0, {.limit = 1, .period_us = second, .burst = 10});
+  house h(1);
+  h.p.shared.down = errc::closed;
+  for (int i = 0; i < 30; ++i) {
+    CHECK(h.allows(steady, 10));
+    h.time.now_us += second;
+  }
+  h.p.shared.down = errc::ok;
+  h.allows(steady, 10);
+  CHECK(h.p.shared.grants == 1);
+}

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <deque>
+#include <memory>
 #include <vector>
 
 namespace weir::limiter {
@@ -40,24 +40,24 @@ class bounded_lru {
     const std::uint32_t i = locate(key);
     if (i == none) return nullptr;
     touch(i);
-    return &nodes_[i].value;
+    return &at(i).value;
   }
 
   /// The entry that was not used for the longest time; the table must not be empty.
-  [[nodiscard]] const entry_key& oldest_key() const noexcept { return nodes_[oldest_].key; }
-  [[nodiscard]] Value& oldest() noexcept { return nodes_[oldest_].value; }
+  [[nodiscard]] const entry_key& oldest_key() const noexcept { return at(oldest_).key; }
+  [[nodiscard]] Value& oldest() noexcept { return at(oldest_).value; }
 
   /// A fresh value for a key that is absent, in a table that is not full.
   Value& insert(const entry_key& key) {
     if (size_ + 1 > buckets_.size()) grow();
     std::uint32_t i = free_;
     if (i == none) {
-      i = static_cast<std::uint32_t>(nodes_.size());
-      nodes_.emplace_back();
+      i = made_++;
+      if (i / chunk_size == chunks_.size()) chunks_.push_back(std::make_unique<chunk>());
     } else {
-      free_ = nodes_[i].chain;
+      free_ = at(i).chain;
     }
-    node& n = nodes_[i];
+    node& n = at(i);
     n.key = key;
     n.value = Value{};
     std::uint32_t& bucket = buckets_[bucket_of(key)];
@@ -71,18 +71,19 @@ class bounded_lru {
   void erase(const entry_key& key) noexcept {
     if (buckets_.empty()) return;
     std::uint32_t* link = &buckets_[bucket_of(key)];
-    while (*link != none && !(nodes_[*link].key == key)) link = &nodes_[*link].chain;
+    while (*link != none && !(at(*link).key == key)) link = &at(*link).chain;
     if (*link == none) return;
     const std::uint32_t i = *link;
-    *link = nodes_[i].chain;
+    *link = at(i).chain;
     unlink(i);
-    nodes_[i].chain = free_;
+    at(i).chain = free_;
     free_ = i;
     --size_;
   }
 
   void clear() noexcept {
-    nodes_.clear();
+    chunks_.clear();
+    made_ = 0;
     buckets_.clear();
     newest_ = oldest_ = free_ = none;
     size_ = 0;
@@ -91,7 +92,7 @@ class bounded_lru {
   /// Every value, newest first. `visit` must not change the table.
   template <class Visitor>
   void for_each(Visitor visit) {
-    for (std::uint32_t i = newest_; i != none; i = nodes_[i].older) visit(nodes_[i].key, nodes_[i].value);
+    for (std::uint32_t i = newest_; i != none; i = at(i).older) visit(at(i).key, at(i).value);
   }
 
  private:
@@ -102,6 +103,12 @@ class bounded_lru {
     std::uint32_t newer = none, older = none;
     Value value{};
   };
+  static constexpr std::uint32_t chunk_size = 256;  // a power of two: finding a node costs a shift
+  using chunk = std::array<node, chunk_size>;
+
+  [[nodiscard]] node& at(std::uint32_t i) const noexcept {
+    return (*chunks_[i / chunk_size])[i % chunk_size];
+  }
 
   [[nodiscard]] std::size_t bucket_of(const entry_key& key) const noexcept {
     std::array<std::uint64_t, 3> words{};
@@ -119,31 +126,31 @@ class bounded_lru {
   [[nodiscard]] std::uint32_t locate(const entry_key& key) const noexcept {
     if (buckets_.empty()) return none;
     std::uint32_t i = buckets_[bucket_of(key)];
-    while (i != none && !(nodes_[i].key == key)) i = nodes_[i].chain;
+    while (i != none && !(at(i).key == key)) i = at(i).chain;
     return i;
   }
 
   void grow() {
     constexpr std::size_t smallest = 16;
     buckets_.assign(buckets_.empty() ? smallest : buckets_.size() * 2, none);
-    for (std::uint32_t i = newest_; i != none; i = nodes_[i].older) {
-      std::uint32_t& bucket = buckets_[bucket_of(nodes_[i].key)];
-      nodes_[i].chain = bucket;
+    for (std::uint32_t i = newest_; i != none; i = at(i).older) {
+      std::uint32_t& bucket = buckets_[bucket_of(at(i).key)];
+      at(i).chain = bucket;
       bucket = i;
     }
   }
 
   void link_newest(std::uint32_t i) noexcept {
-    nodes_[i].newer = none;
-    nodes_[i].older = newest_;
-    if (newest_ != none) nodes_[newest_].newer = i;
+    at(i).newer = none;
+    at(i).older = newest_;
+    if (newest_ != none) at(newest_).newer = i;
     newest_ = i;
     if (oldest_ == none) oldest_ = i;
   }
   void unlink(std::uint32_t i) noexcept {
-    const node& n = nodes_[i];
-    (n.newer == none ? newest_ : nodes_[n.newer].older) = n.older;
-    (n.older == none ? oldest_ : nodes_[n.older].newer) = n.newer;
+    const node& n = at(i);
+    (n.newer == none ? newest_ : at(n.newer).older) = n.older;
+    (n.older == none ? oldest_ : at(n.older).newer) = n.newer;
   }
   void touch(std::uint32_t i) noexcept {
     if (i == newest_) return;
@@ -153,7 +160,8 @@ class bounded_lru {
 
   std::size_t capacity_;
   std::uint64_t secret_;
-  std::deque<node> nodes_;
+  std::vector<std::unique_ptr<chunk>> chunks_;
+  std::uint32_t made_ = 0;  // nodes in use or free
   std::vector<std::uint32_t> buckets_;
   std::uint32_t newest_ = none, oldest_ = none, free_ = none;
   std::size_t size_ = 0;

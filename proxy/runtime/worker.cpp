@@ -78,6 +78,7 @@ void worker::make_store(const worker_setup& setup) {
   if (redis_ != nullptr) {
     share_ = std::make_unique<limiter::local_share>(*local_store_, random_.next());
     limiter::sharing_store::options options;
+    options.several_slots = s.redis.topology == limiter::redis_topology::cluster;
     options.seed = random_.next();
     sharing_ = std::make_unique<limiter::sharing_store>(*store_, *share_, steady_now_us, options);
     sharing_->set_observer(&sharing_metrics_);

@@ -9,7 +9,7 @@ cd "$root" || exit 1
 . deploy/packages.sh
 
 readonly logs=$root/build/logs
-readonly suite_timeout_s=900      # a suite that hangs is a failure, not a night without an answer
+readonly suite_timeout_s=1800     # a suite that hangs is a failure, not a night without an answer
 readonly fuzz_seconds=${FUZZ_SECONDS:-20}
 readonly seed=1
 readonly all_parts=(release asan conformance integration tsan fuzz tidy deploy)

@@ -20,7 +20,8 @@ Usage: tests/run.sh [PART...]      without PART: all but `unit`, in this order
 
   release      builds the release preset
   asan         unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
-  conformance  every store against the decision vectors: memory, Redis, Valkey
+  conformance  every store against the decision vectors: memory, Redis, Valkey; the script against its twins and
+               mutants; sharing, simulated and on a real Redis
   integration  the real program (asan) between a scripted upstream and a real Redis
   tsan         unit tests and a reload and drain under load, under ThreadSanitizer
   fuzz         each fuzz target for FUZZ_SECONDS (20), from its corpus
@@ -105,7 +106,7 @@ run_unit_programs() { # run_unit_programs PRESET
   done
 }
 
-part_release() { build release weir limiter_conformance lua_differential; }
+part_release() { build release weir limiter_conformance; }
 
 part_unit() { build dev && run_unit_programs dev; }
 
@@ -141,8 +142,11 @@ part_integration() {
 
 part_conformance() {
   local program=build/release/limiter_conformance vectors=tests/conformance/vectors valkey
-  build release limiter_conformance limiter_simulation balanced_driver || return
+  build release limiter_conformance limiter_simulation balanced_driver lua_differential lua_script_tests || return
+  single 'the vectors are those of the model' tests/conformance/vectors_are_the_models.sh
   suite 'memory store' "$program" --vectors "$vectors"
+  single 'the script against its twins, a million operations' build/release/lua_differential
+  suite 'mutants of the script' python3 tests/conformance/mutants.py --build build/release
   suite 'sharing (simulation)' build/release/limiter_simulation
   suite 'sharing (Redis)' tests/conformance/run_with_redis.sh build/release/balanced_driver
   conformance_on redis-server

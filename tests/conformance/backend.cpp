@@ -46,7 +46,7 @@ class memory_backend final : public backend, private limiter::store_waiter {
 
 class redis_backend final : public backend {
  public:
-  explicit redis_backend(std::string_view address) : client_(address) {
+  redis_backend(std::string_view address, const tls_files& files) : client_(address, files) {
     const std::string script = script_with_argument_clock();
     const redis_reply loaded = client_.command({"SCRIPT", "LOAD", script});
     if (loaded->type == REDIS_REPLY_ERROR) throw std::runtime_error(std::string(loaded->str, loaded->len));
@@ -80,7 +80,7 @@ class redis_backend final : public backend {
 
  private:
   void begin_trace() {
-    prefix_ = "conformance:" + std::to_string(::getpid()) + ":" + std::to_string(++traces_) + ":";
+    prefix_ = "rl:conformance:" + std::to_string(::getpid()) + ":" + std::to_string(++traces_) + ":";
   }
 
   void remember_keys(std::span<const charge> charges) {
@@ -107,9 +107,9 @@ class redis_backend final : public backend {
 
 }  // namespace
 
-std::unique_ptr<backend> open_backend(std::string_view store) {
+std::unique_ptr<backend> open_backend(std::string_view store, const tls_files& files) {
   if (store == "memory") return std::make_unique<memory_backend>();
-  return std::make_unique<redis_backend>(store);
+  return std::make_unique<redis_backend>(store, files);
 }
 
 }  // namespace weir::tests

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "limiter/decision.hpp"
+#include "tests/support/redis_client.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -22,7 +23,7 @@ class backend {
   virtual void reset() = 0;
 };
 
-/// `memory`, `redis://HOST:PORT` or `unix:PATH`. Throws std::runtime_error.
-std::unique_ptr<backend> open_backend(std::string_view store);
+/// `memory`, or what redis_client takes. Throws std::runtime_error.
+std::unique_ptr<backend> open_backend(std::string_view store, const tls_files& files = {});
 
 }  // namespace weir::tests

@@ -23,6 +23,7 @@ constexpr int exit_not_run = 2;
 struct options {
   std::string vectors;
   std::string store = "memory";
+  weir::tests::tls_files tls;               // of rediss://
   std::set<std::string, std::less<>> only;  // empty = all
 };
 
@@ -45,6 +46,12 @@ bool parse(int argc, char** argv, options& o) {
       o.vectors = value;
     } else if (name == "--store") {
       o.store = value;
+    } else if (name == "--ca") {
+      o.tls.ca = value;
+    } else if (name == "--certificate") {
+      o.tls.certificate = value;
+    } else if (name == "--key") {
+      o.tls.key = value;
     } else if (name == "--only") {
       o.only = split(value);
     } else {
@@ -76,7 +83,7 @@ void print(const report& result) {
 
 int run(const options& o) {
   const auto traces = weir::tests::read_traces(o.vectors);
-  const auto store = weir::tests::open_backend(o.store);
+  const auto store = weir::tests::open_backend(o.store, o.tls);
   report result;
   for (const trace& t : traces) {
     if (selected(t, o)) weir::tests::replay(t, *store, result);
@@ -92,8 +99,9 @@ int main(int argc, char** argv) {
   options o;
   if (!parse(argc, argv, o)) {
     std::fputs(
-        "usage: limiter_conformance --vectors DIR [--store memory|redis://HOST:PORT|unix:PATH] "
-        "[--only ALGORITHM,...]\n",
+        "usage: limiter_conformance --vectors DIR [--only ALGORITHM,...]\n"
+        "         [--store memory|redis[s]://[USER:PASSWORD@]HOST:PORT|unix:PATH]\n"
+        "         [--ca FILE [--certificate FILE --key FILE]]\n",
         stderr);
     return exit_not_run;
   }

@@ -147,14 +147,29 @@ def sentinels_that_are_gone_are_answered_by_the_failure_mode(t):
                                                                   for n in (1, 1, 1)][:2] == [200, 200], 10)
 
 
-def the_vectors_pass_over_a_unix_socket(t):
-    """T1 again, by another way."""
+def _vectors_pass(t, *store):
     program = os.path.join(os.path.dirname(t.build.path), "limiter_conformance")
     if not os.access(program, os.X_OK):
         raise Skip("limiter_conformance is not built beside weir")
-    redis = t.redis()
     vectors = os.path.join(os.path.dirname(__file__), "..", "conformance", "vectors")
-    done = subprocess.run([program, "--vectors", vectors, "--store", f"unix:{redis.socket_path}"],
+    done = subprocess.run([program, "--vectors", vectors, "--store", *store],
                           capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0 and done.stdout.rstrip().endswith(" 0 failed"), done.stdout[-2000:] + done.stderr[-500:]
     t.note(done.stdout.rstrip().splitlines()[-1])
+
+
+def the_vectors_pass_over_a_unix_socket(t):
+    """T1 again, by other ways."""
+    _vectors_pass(t, f"unix:{t.redis().socket_path}")
+
+
+def the_vectors_pass_over_tls_with_a_client_certificate(t):
+    authority, tls = _need_tls(t)
+    redis = t.redis_with_tls(authority)
+    _vectors_pass(t, redis.tls_url, "--ca", tls["ca_file"], "--certificate", tls["certificate"], "--key", tls["key"])
+
+
+def the_vectors_pass_as_the_user_whose_rights_are_printed(t):
+    redis = t.redis()
+    redis.call("ACL", "SETUSER", "weir", "on", ">secret", *_printed_rights(t, redis.url))
+    _vectors_pass(t, f"redis://weir:secret@127.0.0.1:{redis.port}")

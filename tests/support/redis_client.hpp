@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <hiredis/hiredis.h>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,10 +17,16 @@ struct reply_deleter {
 };
 using redis_reply = std::unique_ptr<redisReply, reply_deleter>;
 
+/// PEM files of a connection with TLS; the certificate and its key may be empty.
+struct tls_files {
+  std::string ca, certificate, key;
+};
+
 class redis_client {
  public:
-  /// `redis://HOST:PORT` (an IPv4 address or localhost) or `unix:PATH`. Throws std::runtime_error.
-  explicit redis_client(std::string_view address);
+  /// `redis[s]://[USER:PASSWORD@]HOST:PORT` (an IPv4 address or localhost) or `unix:PATH`. Throws
+  /// std::runtime_error.
+  explicit redis_client(std::string_view address, const tls_files& files = {});
   ~redis_client();
   redis_client(const redis_client&) = delete;
   redis_client& operator=(const redis_client&) = delete;
@@ -34,7 +41,12 @@ class redis_client {
     void operator()(redisReader* reader) const noexcept { redisReaderFree(reader); }
   };
 
+  void send_all(std::string_view bytes);
+  [[nodiscard]] std::size_t receive(std::span<char> into);
+
+  struct tls_session;
   int socket_ = -1;
+  std::unique_ptr<tls_session> tls_;  // null: plain
   std::unique_ptr<redisReader, reader_deleter> reader_;
 };
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <exception>
 #include <vector>
 
 namespace weir::limiter {
@@ -67,6 +68,16 @@ struct permit::debts {
     limiter.settlements_.send(*d.where, op, share.what, *d.decided, keep, share.units);
   }
 
+  /// Without memory an order is lost: units return with time, a slot with its lease.
+  template <class Order>
+  void attempt(const debt& d, Order order) const noexcept {
+    try {
+      order();
+    } catch (const std::exception&) {
+      limiter.settlements_.lost(*d.decided, d.what.subject);
+    }
+  }
+
   void settle(const debt& d, const outcome& how) const {
     const std::int64_t cost = final_cost(*d.decided, d.what.cost, how);
     if (cost < d.what.cost) {
@@ -98,11 +109,7 @@ void permit::settle(const outcome& how) noexcept {
   const std::unique_ptr<debts> owed = std::move(debts_);
   if (!owed) return;
   for (const debts::debt& d : owed->list) {
-    try {
-      owed->settle(d, how);
-    } catch (...) {
-      // No memory to say it: the units return with time.
-    }
+    owed->attempt(d, [&] { owed->settle(d, how); });
   }
 }
 
@@ -110,11 +117,7 @@ void permit::release_slots() noexcept {
   if (!debts_) return;
   std::erase_if(debts_->list, [this](const debts::debt& d) {
     if (!d.decided->slots) return false;
-    try {
-      debts_->send(operation::refund, d, 1);
-    } catch (...) {
-      // No memory to say it: the slot returns with its lease.
-    }
+    debts_->attempt(d, [&] { debts_->send(operation::refund, d, 1); });
     return true;
   });
   if (debts_->list.empty()) debts_.reset();
@@ -124,11 +127,7 @@ void permit::renew() noexcept {
   if (!debts_) return;
   for (const debts::debt& d : debts_->list) {
     if (!d.decided->slots) continue;
-    try {
-      debts_->send(operation::renew, d, 1);
-    } catch (...) {
-      // The next operation::renew comes before the lease ends.
-    }
+    debts_->attempt(d, [&] { debts_->send(operation::renew, d, 1); });
   }
 }
 

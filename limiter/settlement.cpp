@@ -78,6 +78,10 @@ void settler::exact(const rule& reported, const subject_key& subject, std::int64
   report({.matched = &reported, .subject = subject, .exact = units});
 }
 
+void settler::lost(const rule& reported, const subject_key& subject) noexcept {
+  report({.matched = &reported, .subject = subject, .failure = errc::overloaded});
+}
+
 void settler::finished(order& o, errc failure, const store_reply& reply) noexcept {
   settled what{.matched = o.rule_decided, .subject = o.what().subject, .failure = failure};
   const std::int64_t cost = o.what().cost / o.units;

@@ -55,6 +55,9 @@ class settler {
   /// Nothing changes: only told to the observer.
   void exact(const rule& reported, const subject_key& subject, std::int64_t units) noexcept;
 
+  /// An order could not even be made: only told to the observer.
+  void lost(const rule& reported, const subject_key& subject) noexcept;
+
   [[nodiscard]] std::size_t outstanding() const noexcept { return outstanding_; }
   void observe(settlement_observer* observer) noexcept { observer_ = observer; }
 

@@ -59,7 +59,8 @@ class state_word {
   static constexpr std::uint64_t number_bit = 1;  // objects are aligned, so theirs is 0
 
   [[nodiscard]] owned_state* owned() const noexcept {
-    return (word_ & number_bit) != 0 ? nullptr : reinterpret_cast<owned_state*>(word_);
+    if ((word_ & number_bit) != 0) return nullptr;
+    return reinterpret_cast<owned_state*>(word_);  // NOLINT(performance-no-int-to-ptr): it was one
   }
   void clear() noexcept {
     delete owned();

@@ -185,12 +185,11 @@ struct change {
 /// The changes of the years around an instant, in order.
 std::array<change, 6> changes_around(const yearly_rule& rule, std::int64_t at_s) noexcept {
   std::array<change, 6> all;
-  const int year = year_of(at_s);
-  for (int i = 0; i < 3; ++i) {
-    all[static_cast<std::size_t>(2 * i)] = {local_time_of(rule.begins, year - 1 + i) - rule.standard_s,
-                                            rule.summer_s};
-    all[static_cast<std::size_t>(2 * i + 1)] = {local_time_of(rule.ends, year - 1 + i) - rule.summer_s,
-                                                rule.standard_s};
+  auto next = all.begin();
+  const int first = year_of(at_s) - 1;
+  for (int year = first; year < first + 3; ++year) {
+    *next++ = {local_time_of(rule.begins, year) - rule.standard_s, rule.summer_s};
+    *next++ = {local_time_of(rule.ends, year) - rule.summer_s, rule.standard_s};
   }
   std::stable_sort(all.begin(), all.end(), [](const change& a, const change& b) { return a.at_s < b.at_s; });
   return all;

@@ -40,7 +40,7 @@ struct worker_setup {
   std::function<void()> on_stopped;             ///< called on the worker's thread as it ends
 };
 
-class worker : private limiter::settlement_observer {
+class worker final : private limiter::settlement_observer {
  public:
   worker(worker_setup setup, metrics_registry& metrics);
   ~worker();

@@ -270,10 +270,12 @@ def denied_traffic_writes_nothing(t):
         counts = load.counts()
         equal(set(counts), {200, 429})
         commits = calls.get("rpush" if name == "sliding_window_log" else "set", 0)
-        equal(commits, counts[200], f"{name}: commits")
+        # equal requests that wait together are one call; those under way at the end were admitted and not counted
+        admitted = counts[200] + load.connections
+        assert counts[200] / 2 <= commits <= admitted, f"{name}: {commits} commits for {counts}"
         # a heartbeat of the members is no decision
-        writes = sum(calls.get(w, 0) for w in WRITES - {"zadd", "zremrangebyscore"}) / counts[200]
-        assert writes <= (3 if name == "sliding_window_log" else 1), f"{name}: {calls}"
+        writes = sum(calls.get(w, 0) for w in WRITES - {"zadd", "zremrangebyscore"})
+        assert writes <= admitted * (3 if name == "sliding_window_log" else 1), f"{name}: {calls}"
         if name == "token_bucket":
             fewest, most = ideal(load.samples, 10, 10)
             assert fewest - 1 <= counts[200] <= most + 1, f"{counts}, a perfect bucket {fewest} to {most}"

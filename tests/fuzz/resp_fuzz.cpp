@@ -28,7 +28,11 @@ void check_value(const reply& value, std::size_t elements) {
   }
   weir::limiter::store_reply decision;
   const std::size_t charges = elements / 5;
-  if (parse_decide(value.integers, charges, decision)) require(decision.states.size() == charges);
+  constexpr std::int64_t requests = 3;
+  if (parse_decide(value.integers, weir::limiter::operation::take, charges, decision, requests)) {
+    require(decision.states.size() == charges);
+    require(decision.admitted >= 0 && decision.admitted <= requests);
+  }
 }
 
 }  // namespace

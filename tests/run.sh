@@ -10,7 +10,7 @@ cd "$root" || exit 1
 
 readonly logs=$root/build/logs
 readonly suite_timeout_s=1800     # a suite that hangs is a failure, not a night without an answer
-readonly fuzz_seconds=${FUZZ_SECONDS:-20}
+readonly fuzz_seconds=${FUZZ_SECONDS:-10}
 readonly seed=1
 readonly all_parts=(release asan conformance integration tsan fuzz tidy deploy)
 
@@ -24,7 +24,7 @@ Usage: tests/run.sh [PART...]      without PART: all but `unit`, in this order
                mutants; sharing, simulated and on a real Redis
   integration  the real program (asan) between a scripted upstream and a real Redis
   tsan         unit tests and a reload and drain under load, under ThreadSanitizer
-  fuzz         each fuzz target for FUZZ_SECONDS (20), from its corpus
+  fuzz         each fuzz target for FUZZ_SECONDS (10), from its corpus
   tidy         layering, coroutine forms, licences, formatting, clang-tidy
   deploy       the validators of everything under deploy/
   unit         the unit tests alone, plain and quick (`asan` runs the same ones)
@@ -110,7 +110,10 @@ part_release() { build release weir limiter_conformance; }
 
 part_unit() { build dev && run_unit_programs dev; }
 
-part_asan() { build asan && run_unit_programs asan; }
+part_asan() {
+  build asan weir limiter_conformance limiter_core_tests redis_tests proxy_core_tests proxy_tests config_tests \
+    lua_script_tests && run_unit_programs asan
+}
 
 part_tsan() {
   # what runs on several threads: workers, stores, log ring and writer

@@ -30,7 +30,10 @@ void group_by_slot(std::span<const charge> charges, charge_groups& out) {
     const std::uint16_t slot =
         repeated ? out.back().slot : hash_slot(charges[i].subject.view());  // the subject is the hash tag
     auto group = std::find_if(out.begin(), out.end(), [slot](const auto& g) { return g.slot == slot; });
-    if (group == out.end()) group = out.insert(out.end(), {.slot = slot, .places = {}});
+    if (group == out.end()) {
+      out.emplace_back().slot = slot;
+      group = out.end() - 1;
+    }
     group->places.push_back(i);
     // keep the newest group last, so that a repeated subject finds it
     if (group + 1 != out.end()) std::rotate(group, group + 1, out.end());

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/limiter.hpp"
 
+#include "limiter/answers.hpp"
+
 #include <cassert>
 #include <cstddef>
 #include <utility>
@@ -8,11 +10,6 @@
 namespace weir::limiter {
 
 namespace {
-
-/// -1 = never, longer than any wait.
-bool longer_wait(std::int64_t a, std::int64_t b) noexcept {
-  return b != -1 && (a == -1 || a > b);
-}
 
 /// Verdict, limiting rule, wait and reason from what each rule says. The first of equal waits is limiting.
 void judge(decision& result) noexcept {

@@ -3,6 +3,7 @@
 #include "limiter/permit.hpp"
 
 #include "limiter/algorithms/integer.hpp"
+#include "limiter/answers.hpp"
 #include "limiter/limiter.hpp"
 
 #include <algorithm>
@@ -13,23 +14,7 @@
 
 namespace weir::limiter {
 
-namespace {
-
-/// The answer of a store that answers inside execute().
-struct answer_here final : store_waiter {
-  void on_store_reply(errc error, const store_reply& reply) override {
-    failure = error;
-    states = reply.states;
-  }
-  errc failure = errc::closed;
-  decltype(store_reply::states) states;
-};
-
-bool longer_wait(std::int64_t a, std::int64_t b) noexcept {
-  return b != -1 && (a == -1 || a > b);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 std::int64_t final_cost(const rule& matched, std::int64_t reserved, const outcome& how) {
   if (!matched.response_cost) {
@@ -198,11 +183,11 @@ void pending_decision::prefer_rules() noexcept {
 /// False: there is no slot, and the decision says so.
 bool rate_limiter::take_here(pending_decision& pending) {
   if (pending.here.empty()) return true;
-  answer_here answer;
+  immediate_answer answer;
   local_.execute(operation::take, pending.here, answer);
   decision& result = pending.result;
-  for (std::size_t i = 0; i < answer.states.size(); ++i) {
-    const rule_state& state = answer.states[i];
+  for (std::size_t i = 0; i < answer.reply.states.size(); ++i) {
+    const rule_state& state = answer.reply.states[i];
     if (state.allowed || (result.no_slot != nullptr && state.retry_after_us <= result.retry_after_us))
       continue;
     result.no_slot = pending.here[i].matched;

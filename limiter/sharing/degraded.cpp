@@ -2,6 +2,7 @@
 #include "limiter/sharing/degraded.hpp"
 
 #include "limiter/algorithms/integer.hpp"
+#include "limiter/answers.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -11,13 +12,6 @@ namespace {
 
 bool is_failed(std::uint32_t failed, std::size_t i) noexcept {
   return (failed >> i & 1) != 0;
-}
-
-/// What a rule that lets a request pass without counting it looks like: never used.
-rule_state untouched(const rule& r) noexcept {
-  rule_state state;
-  state.remaining = r.quota.burst;
-  return state;
 }
 
 std::int64_t steady_us() {

@@ -2,6 +2,7 @@
 #include "limiter/sharing/local_share.hpp"
 
 #include "limiter/algorithms/integer.hpp"
+#include "limiter/answers.hpp"
 
 #include <algorithm>
 
@@ -9,16 +10,6 @@ namespace weir::limiter {
 namespace {
 
 constexpr std::int64_t largest_cost = std::int64_t{1} << 31;
-
-/// The answer of a store that answers inside execute().
-struct immediate_answer final : store_waiter {
-  void on_store_reply(errc error, const store_reply& answer) override {
-    failure = error;
-    reply = answer;
-  }
-  errc failure = errc::closed;
-  store_reply reply;
-};
 
 bool full(const rule_state& state, const quota& q) noexcept {
   return state.remaining >= q.burst && state.reset_after_us == 0;

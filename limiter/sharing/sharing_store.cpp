@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/sharing/sharing_store.hpp"
 
+#include "limiter/answers.hpp"
 #include "limiter/sharing/local_share.hpp"
 
 #include <algorithm>
@@ -11,12 +12,6 @@ namespace {
 
 /// Returns under way at once. Units of one beyond it are not returned; they come back as time passes.
 constexpr std::size_t most_returns = 4096;
-
-rule_state untouched(const rule& r) noexcept {
-  rule_state state;
-  state.remaining = r.quota.burst;
-  return state;
-}
 
 }  // namespace
 

@@ -14,8 +14,6 @@
 
 namespace weir::limiter {
 
-namespace {}  // namespace
-
 std::int64_t final_cost(const rule& matched, std::int64_t reserved, const outcome& how) {
   if (!matched.response_cost) {
     if (matched.count.empty() || how.status == 0) return reserved;

@@ -21,8 +21,7 @@ std::optional<proxy::socket_address> read_address(const node& n, context& ctx) {
   return read_unit(n, ctx, "E0209", parse_bind_address);
 }
 
-// ---- listen
-// --------------------------------------------------------------------------------------------------------
+// ---- listen ----
 
 struct listener_draft {
   proxy::listener_settings value;
@@ -71,8 +70,7 @@ void read_listeners(file_draft& out, const node& n, context& ctx) {
   });
 }
 
-// ---- admin
-// ---------------------------------------------------------------------------------------------------------
+// ---- admin ----
 
 void read_admin_address(proxy::admin_settings& out, const node& n, context& ctx) {
   auto address = read_address(n, ctx);
@@ -115,8 +113,7 @@ void read_admin(file_draft& out, const node& n, context& ctx) {
   }
 }
 
-// ---- drain
-// ---------------------------------------------------------------------------------------------------------
+// ---- drain ----
 
 const table<proxy::drain_settings>& drain_table() {
   using s = proxy::drain_settings;
@@ -135,8 +132,7 @@ void read_drain(file_draft& out, const node& n, context& ctx) {
   read_map(n, drain_table(), out.settings.drain, ctx, "`drain`");
 }
 
-// ---- via, hash_key_file
-// --------------------------------------------------------------------------------------------
+// ---- via, hash_key_file ----
 
 void read_via(file_draft& out, const node& n, context& ctx) {
   const auto text = read_text(n, ctx);

@@ -23,8 +23,7 @@ std::optional<proxy::endpoint_settings> read_endpoint_url(const node& n, context
   return read_unit(n, ctx, "E0210", parse_endpoint_url);
 }
 
-// ---- endpoints
-// -----------------------------------------------------------------------------------------------------
+// ---- endpoints ----
 
 const table<proxy::endpoint_settings>& endpoint_table() {
   using s = proxy::endpoint_settings;
@@ -57,8 +56,7 @@ void read_endpoints(upstream_draft& out, const node& n, context& ctx) {
   });
 }
 
-// ---- retry
-// ---------------------------------------------------------------------------------------------------------
+// ---- retry ----
 
 constexpr std::array<std::string_view, 3> outcome_words{"connect_error", "reset_before_headers", "timeout"};
 
@@ -144,8 +142,7 @@ const table<retry_settings>& retry_table() {
   return all;
 }
 
-// ---- pool, timeout, resolve
-// ----------------------------------------------------------------------------------------
+// ---- pool, timeout, resolve ----
 
 const table<pool_settings>& pool_table() {
   using s = pool_settings;
@@ -189,8 +186,7 @@ const table<upstream_settings>& resolve_table() {
   return all;
 }
 
-// ---- one upstream
-// --------------------------------------------------------------------------------------------------
+// ---- one upstream ----
 
 value_type<upstream_draft> in_value(value_type<upstream_settings> inner) {
   return {inner.type, inner.range,

@@ -46,8 +46,7 @@ std::string_view view(beast::string_view text) noexcept {
   return {text.data(), text.size()};
 }
 
-// ---- Answers
-// --------------------------------------------------------------------------------------------------
+// ---- Answers ----
 
 response answer(http::status status, std::string_view content_type, std::string body) {
   response r{status, 11};
@@ -91,8 +90,7 @@ response readiness(const readiness_report& report, bool verbose) {
   return plain(report.ready ? http::status::ok : http::status::service_unavailable, std::move(body));
 }
 
-// ---- Requests
-// -------------------------------------------------------------------------------------------------
+// ---- Requests ----
 
 /// `host[:port]` of this machine's own loopback names: a page of another site that has its name resolved to
 /// 127.0.0.1 sends that other name.
@@ -163,8 +161,7 @@ bool is_malformed(error_code cause) noexcept {
          cause != http::error::partial_message;
 }
 
-// ---- Sockets
-// --------------------------------------------------------------------------------------------------
+// ---- Sockets ----
 
 tcp::endpoint resolve(asio::io_context& io, const socket_address& address) {
   error_code failed;

@@ -246,8 +246,7 @@ using concurrency_totals = slot_totals<concurrency_counters>;
 using listener_totals = slot_totals<listener_counters>;
 using names_list = std::vector<slot_name>;
 
-// ---- Requests
-// -------------------------------------------------------------------------------------------------
+// ---- Requests ----
 
 void render_requests(exposition& to, const shard_list& shards, const names_list& routes) {
   using label_set = std::tuple<std::string_view, std::string_view, int>;  // route, method, status
@@ -276,8 +275,7 @@ void render_requests(exposition& to, const shard_list& shards, const names_list&
   if (overflow.count() > 0) sample(overflow_name, overflow_name, overflow_name, overflow);
 }
 
-// ---- Rules
-// ----------------------------------------------------------------------------------------------------
+// ---- Rules ----
 
 void render_rules(exposition& to, const rule_totals& sums, const names_list& rules) {
   to.family("weir_decisions_total", "counter", "Decisions of each rule.");
@@ -347,8 +345,7 @@ void render_rule_info(exposition& to, const limiter::policy_set& policy) {
   }
 }
 
-// ---- Concurrency
-// -------------------------------------------------------------------------------------------------
+// ---- Concurrency ----
 
 constexpr std::array<std::string_view, concurrency_counters::reject_reason_count> queue_reason_names{
     "full", "timeout", "client_gone"};
@@ -374,8 +371,7 @@ void render_concurrency(exposition& to, const concurrency_totals& sums, const na
   }
 }
 
-// ---- Store
-// ----------------------------------------------------------------------------------------------------
+// ---- Store ----
 
 constexpr std::array<std::string_view, limiter::redis_counters::close_reason_count> close_reason_names{
     "lost", "timeout", "recycled", "replaced", "refused", "shutdown"};
@@ -465,8 +461,7 @@ void render_store(exposition& to, const shard_list& shards, const scrape_inputs&
   to.sample({{"reason", "full"}}, in.store_evictions);
 }
 
-// ---- Upstreams
-// ------------------------------------------------------------------------------------------------
+// ---- Upstreams ----
 
 constexpr std::array<std::string_view, upstream_counters::retry_reason_count> retry_reason_names{
     "connect_error", "reset", "timeout", "status"};
@@ -525,8 +520,7 @@ void render_upstream_pools(exposition& to, const upstream_totals& sums, const na
   }
 }
 
-// ---- Connections
-// ----------------------------------------------------------------------------------------------
+// ---- Connections ----
 
 constexpr std::array<std::string_view, listener_counters::reject_reason_count> reject_reason_names{
     "connection_limit", "descriptor_limit"};
@@ -554,8 +548,7 @@ void render_connections(exposition& to, const shard_list& shards, const listener
   }
 }
 
-// ---- The process
-// ----------------------------------------------------------------------------------------------
+// ---- The process ----
 
 void render_config(exposition& to, const scrape_inputs& in) {
   to.family("weir_config_reloads_total", "counter", "Reloads by result.");
@@ -607,8 +600,7 @@ void render_process(exposition& to, const process_stats& stats) {
 
 }  // namespace
 
-// ---- Names
-// ------------------------------------------------------------------------------------------------------
+// ---- Names ----
 
 std::uint32_t metric_names::rule_slot(std::string_view name) {
   const std::scoped_lock lock(mutex_);
@@ -635,8 +627,7 @@ std::uint32_t metric_names::concurrency_slot(std::string_view name) {
   return slot_of(concurrency_, name);
 }
 
-// ---- Shard
-// ------------------------------------------------------------------------------------------------------
+// ---- Shard ----
 
 request_series& metric_shard::find_series(std::uint32_t key, std::uint32_t route_slot, http::method_id method,
                                           int status) {
@@ -656,8 +647,7 @@ request_series& metric_shard::find_series(std::uint32_t key, std::uint32_t route
   return series_.put(at, std::move(series));
 }
 
-// ---- Registry
-// ---------------------------------------------------------------------------------------------------
+// ---- Registry ----
 
 metric_shard& metrics_registry::add_shard() {
   const std::scoped_lock lock(mutex_);

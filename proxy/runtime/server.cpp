@@ -214,8 +214,7 @@ void server::announce(int workers) const {
              {"config_hash", current_->hash}});
 }
 
-// ---- signals
-// ----------------------------------------------------------------------------------------------------
+// ---- signals ----
 
 void server::wait_for_signal() {
   signals_.async_wait([this](const boost::system::error_code& error, int signal) {
@@ -272,8 +271,7 @@ void server::on_worker_stopped() {
   admin_->stop();
 }
 
-// ---- reload
-// -----------------------------------------------------------------------------------------------------
+// ---- reload ----
 
 void server::reload() {
   const reload_outcome outcome = reload_(*current_);
@@ -301,8 +299,7 @@ void server::reload() {
   resolver_.watch(current_, std::move(addresses));
 }
 
-// ---- what the admin port shows
-// ----------------------------------------------------------------------------------
+// ---- what the admin port shows ----
 
 bool server::store_up() const {
   return std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->store_available(); });

@@ -137,8 +137,7 @@ void worker::run() {
   on_stopped_();
 }
 
-// ---- one loop turn
-// ----------------------------------------------------------------------------------------------
+// ---- one loop turn ----
 
 void worker::begin_turn() {
   services_.now_us = steady_now_us();
@@ -182,8 +181,7 @@ void worker::arm_wheel() {
   });
 }
 
-// ---- orders from other threads
-// ----------------------------------------------------------------------------------
+// ---- orders from other threads ----
 
 void worker::reload(std::shared_ptr<const settings> config, resolved_endpoints addresses) {
   boost::asio::post(io_, [this, config = std::move(config), addresses = std::move(addresses)]() mutable {

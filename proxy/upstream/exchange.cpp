@@ -30,8 +30,7 @@ exchange::progress exchange::resume() {
   return accepted_ ? relay() : receive_head();
 }
 
-// ---- towards the upstream
-// -------------------------------------------------------------------------------------
+// ---- towards the upstream ----
 
 exchange::progress exchange::upload() {
   outgoing& out = request_->to_upstream;
@@ -118,8 +117,7 @@ void exchange::queue_upload(std::string_view data) {
   out.body = data;
 }
 
-// ---- from the upstream
-// ----------------------------------------------------------------------------------------
+// ---- from the upstream ----
 
 exchange::progress exchange::receive_head() {
   io_buffer& in = lease_->in;

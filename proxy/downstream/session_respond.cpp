@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers of weir's own, and the end of every response.
+#include "proxy/downstream/identify.hpp"
+#include "proxy/downstream/session.hpp"
+#include "proxy/http/error_response.hpp"
+#include "proxy/http/rate_limit_fields.hpp"
+
+#include <algorithm>
+
+namespace weir::proxy {
+
+bool session::answer_denied() {
+  const limiter::decision& decision = request_->result;
+  request_->verdict = record_decision::deny;
+  if (decision.reason == limiter::decision_reason::store_failed) {
+    request_->rate_fields.assign("Retry-After: 1\r\n");
+    return answer(http::local_error::store_unavailable, request_->reason, false);
+  }
+  if (decision.reason == limiter::decision_reason::unauthenticated) {
+    return answer(http::local_error::unauthenticated, "unauthenticated", false);
+  }
+  if (decision.reason == limiter::decision_reason::cost_exceeds_capacity) {
+    return answer(http::local_error::cost_exceeds_limit, "cost_exceeds_limit", false);
+  }
+  return answer(http::local_error::rate_limited, request_->reason.empty() ? "over_limit" : request_->reason,
+                false);
+}
+
+/// Queues an answer of weir's own. `close`: the connection cannot be kept, whatever the error's table says.
+bool session::answer(http::local_error error, std::string_view reason, bool close) {
+  const http::error_text& text = http::describe(error);
+  const http::request_head& head = request_->head;
+  // A client that waits for 100 may or may not send its body after this answer: only a new connection is
+  // certain.
+  const bool uncertain_body =
+      head.expect_continue && !request_->body.complete() && request_->body.received() == 0;
+  close_after_ =
+      close_after_ || close || text.close || uncertain_body || worker_.leaving || head.version_minor == 0;
+  if (request_->request_id.empty()) append_random_id(request_->request_id, worker_.random);
+  request_->reason = reason;
+  leave_line();
+  request_->release_slots();
+  request_->meter.reset();  // what the upstream may have begun to say is not what the client gets
+
+  const limiter::decision& decision = request_->result;
+  http::denial_details details;
+  http::error_context context;
+  context.request_id = request_->request_id;
+  context.date = worker_.date;
+  context.extra_fields = request_->rate_fields;
+  context.head_request = head.method_id == http::method_id::head;
+  context.close = close_after_;
+  const bool denied =
+      error == http::local_error::rate_limited || error == http::local_error::cost_exceeds_limit;
+  if (error == http::local_error::concurrency_limited) {
+    context.denial = &details;
+    details.rule = request_->no_slot->name;
+    details.limit = request_->no_slot->quota.limit;
+    details.retry_after_s = std::max<std::int64_t>(1, http::whole_seconds(decision.retry_after_us));
+  } else if (denied) {
+    context.status = config().deny.status;
+    context.denial = &details;
+    const auto limiting = static_cast<std::size_t>(decision.limiting);
+    const limiter::charge& charge = request_->charges[limiting];
+    details.retry_after_s = http::retry_after_seconds(request_->charges, decision);
+    if (charge.matched->headers == limiter::header_visibility::visible) {
+      details.rule = charge.matched->name;
+      details.limit = charge.matched->quota.limit;
+      details.remaining = decision.states[limiting].remaining;
+    }
+  } else if (error == http::local_error::method_not_allowed) {
+    request_->rate_fields.assign("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
+    context.extra_fields = request_->rate_fields;
+  } else if (text.status == 503 && request_->rate_fields.find("Retry-After:") == std::string::npos) {
+    request_->rate_fields.append("Retry-After: 1\r\n");
+    context.extra_fields = request_->rate_fields;
+  }
+  request_->status = context.status != 0 ? context.status : text.status;
+  outgoing& out = request_->to_client;
+  out.reset();
+  const std::size_t before = out.text.size();
+  http::append_error_response(out.text, error, context);
+  const std::size_t body_at = out.text.find("\r\n\r\n", before) + 4;
+  request_->bytes_out = out.text.size() - body_at;
+  stage_ = stage::answering;
+  since_us_ = worker_.now_us;
+  return true;
+}
+
+bool session::send_answer() {
+  const std::uint64_t before = request_->to_client.total();
+  const io_status sent = request_->to_client.flush(channel_.socket);
+  if (request_->to_client.total() != before) since_us_ = worker_.now_us;
+  if (sent == io_status::would_block) {
+    if (worker_.now_us >= deadline_us()) abandon(499, "client_write_timeout");
+    return false;
+  }
+  if (sent == io_status::failed) {
+    abandon(499, "client_gone");
+    return false;
+  }
+  return finish_request();
+}
+
+/// The response is complete: record it and decide what becomes of the connection.
+bool session::finish_request() {
+  settle(true);
+  record();
+  since_us_ = worker_.now_us;
+  dropped_bytes_ = 0;
+  if (close_after_) {
+    const bool unread_input = channel_.in.unread_size() > 0 || !request_->body.complete() ||
+                              request_->verdict == record_decision::rejected || channel_.socket.readable();
+    if (!unread_input) {
+      close();
+      return false;
+    }
+    end_request();
+    channel_.socket.shutdown_send();
+    stage_ = stage::lingering;
+    return true;
+  }
+  if (!request_->body.complete()) {
+    stage_ = stage::draining_body;
+    return true;
+  }
+  end_request();
+  stage_ = stage::idle;
+  if (channel_.in.unread_size() == 0) channel_.in.release();
+  return true;
+}
+
+/// The rest of a body nobody will forward is read and dropped, if it is short and prompt.
+bool session::drain_body() {
+  for (;;) {
+    const body_reader::slice slice = request_->body.next(channel_.in);
+    dropped_bytes_ += slice.data.size();
+    if (slice.status == body_reader::status::complete || request_->body.complete()) break;
+    const bool broken =
+        slice.status == body_reader::status::malformed || slice.status == body_reader::status::too_large;
+    const bool too_much =
+        dropped_bytes_ > drain_limit ||
+        (request_->body.framing() == http::framing::content_length && request_->body.left() > drain_limit);
+    if (broken || too_much || worker_.now_us >= deadline_us()) {
+      end_request();
+      channel_.socket.shutdown_send();
+      stage_ = stage::lingering;
+      since_us_ = worker_.now_us;
+      return true;
+    }
+    if (slice.status == body_reader::status::data) continue;
+    if (!channel_.socket.readable()) return false;
+    const io_result got = channel_.read_body();
+    if (got.status == io_status::would_block) return false;
+    if (got.status != io_status::ok) {
+      close();
+      return false;
+    }
+  }
+  end_request();
+  stage_ = stage::idle;
+  since_us_ = worker_.now_us;
+  if (channel_.in.unread_size() == 0) channel_.in.release();
+  return true;
+}
+
+/// After an error answer: the client's unread bytes are discarded for a while, since closing over them would
+/// send a reset that destroys the answer (RFC 9112 9.6).
+bool session::linger() {
+  channel_.in.clear();
+  channel_.in.ensure(worker_.buffers, buffer_pool::small_block);
+  for (int turn = 0; turn < 16; ++turn) {
+    if (worker_.now_us >= deadline_us() || dropped_bytes_ >= linger_limit) break;
+    if (!channel_.socket.readable()) return false;
+    const io_result got = channel_.socket.read(channel_.in.data(), channel_.in.capacity());
+    if (got.status == io_status::would_block) return false;
+    if (got.status != io_status::ok) break;
+    dropped_bytes_ += got.bytes;
+    if (turn == 15) {
+      if (!yielded_) worker_.turns.add(*this);
+      yielded_ = true;
+      return false;
+    }
+  }
+  close();
+  return false;
+}
+
+}  // namespace weir::proxy

@@ -21,6 +21,7 @@ struct options {
   std::string color = "auto";
   std::string format = "text";
   std::string help_topic;
+  proxy_options proxy;
   health_options health;
   bool json = false;
   echo_options echo;
@@ -37,6 +38,24 @@ void add_run(CLI::App& app, options& o) {
   auto* verb =
       add_verb(app, "run", "serve until SIGTERM; SIGHUP reads the file again", "weir run -c weir.yaml");
   verb->add_option("-c,--config", o.config, "policy file (default ./weir.yaml)")->type_name("FILE");
+}
+
+void add_proxy(CLI::App& app, options& o) {
+  auto* verb = add_verb(app, "proxy", "serve without a file: one upstream, one limit for each client",
+                        "weir proxy --from :8080 --to :3000 --limit 100/minute");
+  verb->add_option("--from", o.proxy.from, "where clients connect")
+      ->type_name("[HOST]:PORT")
+      ->capture_default_str();
+  verb->add_option("--to", o.proxy.to, "the service, also a URL or unix:PATH")
+      ->required()
+      ->type_name("[HOST]:PORT");
+  verb->add_option("--limit", o.proxy.limit, "for each client address, such as 100/minute; without: none")
+      ->type_name("RATE");
+  verb->add_option("--store", o.proxy.store, "such as redis://127.0.0.1; without: counted in this process")
+      ->type_name("URL");
+  verb->add_option("--admin", o.proxy.admin, "probes and metrics")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
 }
 
 void add_check(CLI::App& app, options& o) {
@@ -178,6 +197,7 @@ int dispatch(CLI::App& app, options& o) {
                                            : check_format::text;
     return check_command(o.check);
   }
+  if (app.got_subcommand("proxy")) return proxy_command(o.proxy);
   if (app.got_subcommand("help")) return help_about(app, o.help_topic);
   if (app.got_subcommand("health")) return health_command(o.health);
   if (app.got_subcommand("version")) return version_command(o.json);
@@ -192,6 +212,7 @@ int run_cli(int argc, char** argv) {
   CLI::App app{"weir, a rate-limiting reverse proxy", "weir"};
   options o;
   add_run(app, o);
+  add_proxy(app, o);
   add_check(app, o);
   add_help(app, o);
   add_health(app, o);

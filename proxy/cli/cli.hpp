@@ -21,6 +21,16 @@ inline constexpr int exit_bad_config = 78;   ///< the policy file has errors or 
 /// `weir run`: serves until a signal ends it.
 [[nodiscard]] int run_command(const std::string& config_path);
 
+struct proxy_options {
+  std::string from = ":8080";  ///< `[HOST]:PORT` or `unix:PATH`
+  std::string to;              ///< `[HOST]:PORT`, a URL, or `unix:PATH`
+  std::string limit;           ///< a rate per client; empty: none
+  std::string store;           ///< as `store.url`; empty: memory
+  std::string admin = "127.0.0.1:9901";
+};
+/// `weir proxy`: serves a policy made from its options. Exit 64 when an option has no meaning.
+[[nodiscard]] int proxy_command(const proxy_options& options);
+
 enum class check_format : std::uint8_t { text, json, sarif };
 
 struct check_options {

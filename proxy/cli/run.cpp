@@ -2,8 +2,8 @@
 // `weir run`: the only place where the file format and the running process meet.
 #include "config/load.hpp"
 #include "proxy/cli/cli.hpp"
+#include "proxy/cli/serve.hpp"
 #include "proxy/observe/own_log.hpp"
-#include "proxy/runtime/server.hpp"
 
 #include <cstdio>
 #include <unistd.h>
@@ -42,20 +42,28 @@ proxy::reload_outcome load_again(const std::string& path, const proxy::settings&
 
 }  // namespace
 
-int run_command(const std::string& config_path) {
-  const config::load_result loaded = config::load_file(config_path, config::process_environment());
+void report_problems(const config::load_result& loaded) {
   if (loaded.settings && loaded.settings->log.json) {
     log_problems(loaded);
   } else {
     std::fputs(render_all(loaded, ::isatty(STDERR_FILENO) == 1).c_str(), stderr);
   }
+}
+
+int serve_policy(const config::load_result& loaded,
+                 std::function<proxy::reload_outcome(const proxy::settings&)> load_again) {
+  return proxy::serve(loaded.settings, std::move(load_again), WEIR_VERSION, WEIR_COMPILER);
+}
+
+int run_command(const std::string& config_path) {
+  const config::load_result loaded = config::load_file(config_path, config::process_environment());
+  report_problems(loaded);
   if (!loaded.settings) {
     std::fputs((config::summary(loaded.problems, config_path) + "\n").c_str(), stderr);
     return exit_bad_config;
   }
-  return proxy::serve(
-      loaded.settings, [&](const proxy::settings& current) { return load_again(config_path, current); },
-      WEIR_VERSION, WEIR_COMPILER);
+  return serve_policy(loaded,
+                      [&](const proxy::settings& current) { return load_again(config_path, current); });
 }
 
 }  // namespace weir::cli

@@ -3,9 +3,13 @@
 
 import json
 import os
+import signal
 import subprocess
 
+from support import client
 from support.check import equal
+from support.ports import free_port
+from support.weir import listening, wait_until
 
 BROKEN = """version: 1
 upstreams: {web: {url: "http://127.0.0.1:3000"}}
@@ -74,3 +78,31 @@ def a_code_and_a_verb_are_explained(t):
     code, text, errors = _weir(t, "help", "E031")
     equal((code, text), (64, ""))
     assert "did you mean" in errors, errors
+
+
+def proxy_serves_without_a_file(t):
+    u = t.upstream()
+    port, admin = free_port(), free_port()
+    process = subprocess.Popen(
+        [t.build.path, "proxy", "--from", f"127.0.0.1:{port}", "--to", f":{u.port}", "--limit", "2/minute",
+         "--admin", f"127.0.0.1:{admin}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until("it serves", lambda: listening(f"127.0.0.1:{port}"))
+        equal([client.get(port).status for _ in range(3)], [200, 200, 429])
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    equal(process.returncode, 0)
+    shown = errors[errors.index("version: 1"):errors.index("2/minute") + 10]
+    equal(_weir(t, "check", "-", stdin=shown)[0], 0)    # what it prints is a policy file
+
+
+def proxy_names_what_is_wrong_with_an_option(t):
+    code, _, errors = _weir(t, "proxy", "--to", ":3000", "--limit", "5")
+    equal(code, 64)
+    assert "error[E0203]" in errors and "such as `5/minute`" in errors, errors
+    code, _, errors = _weir(t, "proxy", "--to", 'a"} \\ ${HOME}', "--limit", "5/minute")
+    equal(code, 64)
+    assert "error[E0210]" in errors and "E02" not in errors.replace("E0210", ""), errors

@@ -294,13 +294,14 @@ void session::drain() {
 }
 
 bool session::cut() {
-  const bool busy = request_ != nullptr;
-  if (busy && stage_ != stage::lingering && stage_ != stage::draining_body) {
+  const bool tunnelled = tunnel_ != nullptr;
+  const bool busy = request_ != nullptr && !tunnelled;
+  if (request_ && stage_ != stage::lingering && stage_ != stage::draining_body) {
     request_->reason = "drain_timeout";
-    if (tunnel_) note_tunnel();
+    if (tunnelled) note_tunnel();
     settle(false);
     record();
-    reset_after_ = tunnel_ == nullptr;  // a protocol of its own tells its ends apart
+    reset_after_ = !tunnelled;  // a protocol of its own tells its ends apart
   }
   close();
   return busy;

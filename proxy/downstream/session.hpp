@@ -60,7 +60,8 @@ class session final : public ready_handler,
 
   /// The process drains: an idle connection leaves now, a busy one after its response.
   void drain();
-  /// The drain deadline: whatever is in flight is cut. True: a request was.
+  /// The drain deadline: whatever is in flight is cut. True: a request was that should have ended by itself,
+  /// as a tunnel need not.
   bool cut();
 
   void on_ready(std::uint32_t events) override;

@@ -57,8 +57,9 @@ struct limit_settings {
   std::uint64_t body_size = 64ull * 1024 * 1024;  ///< `unlimited` = no bound
   std::uint32_t connections = 0;                  ///< 0 = auto: descriptor limit - 64, at least 16
   std::uint32_t requests_per_connection = 10000;
-  milliseconds header_timeout{10000};     ///< absolute, from the first byte of a head
-  milliseconds keepalive_timeout{60000};  ///< idle between requests
+  milliseconds header_timeout{10000};         ///< absolute, from the first byte of a head
+  milliseconds keepalive_timeout{60000};      ///< idle between requests
+  milliseconds upgraded_idle_timeout{60000};  ///< no byte in either direction after a 101
   milliseconds body_idle_timeout{10000};
   milliseconds write_idle_timeout{30000};
   std::uint64_t body_min_rate = 500;  ///< bytes per second after the first 10 s; 0 = off
@@ -131,11 +132,12 @@ struct upstream_settings {
 
 struct route_settings {
   std::string name;
-  limiter::request_match match;   ///< methods, paths, hosts
-  std::uint32_t upstream = 0;     ///< index into settings::upstreams
-  std::uint64_t body_size = 0;    ///< 0 = limits.body_size
-  milliseconds timeout_total{0};  ///< 0 = the upstream's
-  bool stream = false;            ///< no total deadline
+  limiter::request_match match;                   ///< methods, paths, hosts
+  std::uint32_t upstream = 0;                     ///< index into settings::upstreams
+  std::uint64_t body_size = 0;                    ///< 0 = limits.body_size
+  milliseconds timeout_total{0};                  ///< 0 = the upstream's
+  bool stream = false;                            ///< no total deadline
+  std::vector<std::string> upgrade{"websocket"};  ///< protocols a client may switch to; lower case
 };
 
 /// Emitters of rate-limit fields, in the order of the policy file.

@@ -26,6 +26,8 @@ const table<proxy::limit_settings>& limits_table() {
               "for the whole head, never prolonged by bytes, else 408"),
           row("keepalive_timeout", "60s", duration(&s::keepalive_timeout, 100ms, 1h),
               "idle between two requests"),
+          row("upgraded_idle_timeout", "60s", duration(&s::upgraded_idle_timeout, 100ms, 1h),
+              "no byte in either direction after a switch of protocols"),
           row("body_idle_timeout", "10s", duration(&s::body_idle_timeout, 100ms, 1h),
               "no byte of the request body"),
           row("body_min_rate", "500B/second",

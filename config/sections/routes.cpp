@@ -53,6 +53,25 @@ void read_routes_of_match(match_draft& out, const node& n, context& ctx) {
   });
 }
 
+void read_upgrade(route_draft& out, const node& n, context& ctx) {
+  constexpr std::size_t protocols_max = 8;
+  out.value.upgrade.clear();
+  read_list(n, ctx, 0, protocols_max, single::accepted, [&](const node& item) {
+    const auto text = read_text(item, ctx);
+    if (!text) return;
+    std::string protocol = lower_case(*text);
+    if (!is_token(*text)) {
+      ctx.report.error("E0213", item.at, fmt::format("{} is no protocol", shown(item)),
+                       {"a name as in the field Upgrade, e.g. websocket", ""});
+    } else if (protocol == "h2c") {
+      ctx.report.error("E0206", item.at, "`h2c` is never passed on",
+                       {"weir speaks HTTP/1.1 to its upstreams", ""});
+    } else {
+      out.value.upgrade.push_back(std::move(protocol));
+    }
+  });
+}
+
 std::vector<key_row<match_draft>> common_match_rows() {
   using d = match_draft;
   return {
@@ -103,6 +122,9 @@ const table<route_draft>& route_table() {
             row("timeout", "the upstream's `timeout.total`", in_value(duration(&s::timeout_total, 1ms, 1h))),
             row("stream", "false", in_value(boolean(&s::stream)),
                 "no total deadline: event streams, long downloads"),
+            row("upgrade", "[websocket]",
+                value_type<d>{"protocol or list", "up to 8, not `h2c`", read_upgrade},
+                "protocols a client may switch to; `[]` = none"),
         }};
   }();
   return all;

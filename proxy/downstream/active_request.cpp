@@ -28,9 +28,9 @@ void active_request::begin(decision_listener& listener, std::shared_ptr<const co
   route.reset();
   peer_trusted = false;
   verdict = record_decision::rejected;
-  reason = upstream_addr = {};
+  reason = upstream_addr = upgrade = {};
   status = attempts = 0;
-  bytes_out = 0;
+  raw_bytes_in = bytes_out = 0;
   started_us = now_us;
   limiter_us = upstream_us = queue_us = -1;
   holder.clear();

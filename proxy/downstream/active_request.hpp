@@ -85,6 +85,7 @@ class active_request final : public limiter::pending_decision, public limiter::h
   std::vector<std::uint32_t> route_scratch;
   std::vector<std::string_view> identity_values;  ///< by config->identity_headers; empty = absent
   std::optional<std::uint32_t> route;             ///< none: "_none"
+  std::string_view upgrade;                       ///< the protocol it may switch to; empty: none
   bool peer_trusted = false;
 
   // for the record
@@ -93,11 +94,14 @@ class active_request final : public limiter::pending_decision, public limiter::h
   std::string_view upstream_addr;
   int status = 0;
   int attempts = 0;
+  std::uint64_t raw_bytes_in = 0;  ///< from the client after a 101
   std::uint64_t bytes_out = 0;
   std::int64_t started_us = 0;  ///< first byte of the head
   std::int64_t limiter_us = -1;
   std::int64_t upstream_us = -1;
   std::int64_t queue_us = -1;  ///< all waits for slots
+
+  [[nodiscard]] std::uint64_t bytes_in() const noexcept { return body.received() + raw_bytes_in; }
 
   [[nodiscard]] std::optional<std::string_view> header(std::string_view lower_case_name) const override;
 

@@ -88,6 +88,7 @@ void session::close() noexcept {
 void session::end_request() noexcept {
   if (!request_) return;
   if (stage_ == stage::deciding) worker_.limiter->cancel(*request_);
+  tunnel_.reset();
   if (forward_) forward_->cancel();
   leave_line();
   release_slots();
@@ -157,6 +158,8 @@ bool session::step() {
       return wait_for_slot();
     case stage::forwarding:
       return drive_forward();
+    case stage::tunnelling:
+      return drive_tunnel();
     case stage::answering:
       return send_answer();
     case stage::draining_body:
@@ -182,6 +185,8 @@ std::int64_t session::deadline_us() const noexcept {
       return std::min(request_->queue_deadline_us, request_->try_again_us);
     case stage::forwarding:
       return forward_->deadline_us();
+    case stage::tunnelling:
+      return tunnel_deadline_us();
     case stage::answering:
       return since_us_ + to_us(limits.write_idle_timeout);
     case stage::draining_body:
@@ -289,12 +294,14 @@ void session::drain() {
 }
 
 bool session::cut() {
-  const bool busy = request_ != nullptr;
-  if (busy && stage_ != stage::lingering && stage_ != stage::draining_body) {
+  const bool tunnelled = tunnel_ != nullptr;
+  const bool busy = request_ != nullptr && !tunnelled;
+  if (request_ && stage_ != stage::lingering && stage_ != stage::draining_body) {
     request_->reason = "drain_timeout";
+    if (tunnelled) note_tunnel();
     settle(false);
     record();
-    reset_after_ = true;
+    reset_after_ = !tunnelled;  // a protocol of its own tells its ends apart
   }
   close();
   return busy;

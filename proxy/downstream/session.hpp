@@ -5,6 +5,7 @@
 
 #include "proxy/downstream/active_request.hpp"
 #include "proxy/downstream/client_channel.hpp"
+#include "proxy/downstream/tunnel.hpp"
 #include "proxy/identity/address.hpp"
 #include "proxy/retry/forward.hpp"
 
@@ -59,7 +60,8 @@ class session final : public ready_handler,
 
   /// The process drains: an idle connection leaves now, a busy one after its response.
   void drain();
-  /// The drain deadline: whatever is in flight is cut. True: a request was.
+  /// The drain deadline: whatever is in flight is cut. True: a request was that should have ended by itself,
+  /// as a tunnel need not.
   bool cut();
 
   void on_ready(std::uint32_t events) override;
@@ -72,6 +74,7 @@ class session final : public ready_handler,
     deciding,
     waiting,  // for a slot
     forwarding,
+    tunnelling,
     answering,
     draining_body,
     lingering,
@@ -119,6 +122,13 @@ class session final : public ready_handler,
   void count_decision();
   void settle(bool complete);
 
+  // after a 101 (session_tunnel.cpp)
+  [[nodiscard]] bool start_tunnel();
+  [[nodiscard]] bool drive_tunnel();
+  [[nodiscard]] bool end_tunnel(tunnel::progress how);
+  void note_tunnel();
+  [[nodiscard]] std::int64_t tunnel_deadline_us() const noexcept;
+
   // limits on requests at the same time (session_slots.cpp)
   void add_slot_charges();
   [[nodiscard]] const limiter::charge* line_in_front() const;
@@ -149,6 +159,7 @@ class session final : public ready_handler,
   std::string peer_text_;
   std::unique_ptr<active_request> request_;
   std::unique_ptr<forward> forward_;  // made for the first forwarded request, then reused
+  std::unique_ptr<tunnel> tunnel_;    // after a 101
   std::int64_t since_us_ = 0;         // when the stage began, or last progress
   std::size_t dropped_bytes_ = 0;     // in draining_body and lingering
   std::uint32_t requests_ = 0;

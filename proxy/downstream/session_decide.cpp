@@ -4,6 +4,7 @@
 #include "proxy/downstream/identify.hpp"
 #include "proxy/downstream/session.hpp"
 #include "proxy/http/rate_limit_fields.hpp"
+#include "proxy/http/upgrade.hpp"
 #include "proxy/observe/metrics.hpp"
 
 #include <array>
@@ -124,6 +125,9 @@ bool session::after_decision() {
   if (!request_->route) return answer(http::local_error::no_route, "no_route", false);
   const route_settings& route = config().routes[*request_->route];
   const upstream_settings& target = config().upstreams[route.upstream];
+  if (request_->head.nominates) {
+    request_->upgrade = http::requested_upgrade(request_->head, buffer(), route.upgrade);
+  }
   const std::int64_t total =
       route.stream ? 0 : to_us(route.timeout_total.count() > 0 ? route.timeout_total : target.timeout_total);
   if (!forward_) forward_ = std::make_unique<forward>(worker_, channel_, static_cast<forward_owner&>(*this));

@@ -23,6 +23,8 @@ bool session::drive_forward() {
       if (!yielded_) worker_.turns.add(*this);
       yielded_ = true;
       return false;
+    case forward::progress::switched:
+      return start_tunnel();
     case forward::progress::complete:
       return finish_request();
     case forward::progress::failed: {
@@ -62,6 +64,7 @@ void session::write_request_head(const endpoint_settings& target) {
   context.listener_port = listener_.port;
   context.request_id = request_->request_id;
   context.via = config().via;
+  context.upgrade = request_->upgrade;
   context.protected_headers = request_->config->identity_headers;
   http::append_request_head(request_->to_upstream.text, request_->head, buffer(), context);
 }
@@ -77,7 +80,9 @@ http::framing session::write_response_head() {
   request_->status = response.status;
   http::response_context context;
   context.client_version_minor = minor;
-  context.close = close_after_;
+  const bool switches = response.status == 101;
+  context.close = close_after_ && !switches;
+  if (switches) context.upgrade = request_->upgrade;
   context.framing = towards_client;
   context.request_id = request_->request_id;
   context.via = config().via;

@@ -14,7 +14,7 @@ void session::settle(bool complete) {
   release_slots();
   if (!request_->permit) return;
   if (request_->permit->owes()) {
-    request_->meter.end(complete, request_->body.received(), request_->bytes_out);
+    request_->meter.end(complete, request_->bytes_in(), request_->bytes_out);
     const auto actual = [this](const limiter::rule& matched) { return request_->meter.actual(matched); };
     request_->permit->settle({request_->status, complete, actual});
   }
@@ -79,7 +79,7 @@ void session::record() {
   if (r.verdict != record_decision::rejected && !r.charges.empty()) line.limiter_us = r.limiter_us;
   line.queue_us = r.queue_us;
   line.attempts = r.attempts;
-  line.bytes_in = r.body.received();
+  line.bytes_in = r.bytes_in();
   line.bytes_out = r.bytes_out;
   r.scratch.clear();
   append_json(r.scratch, line);

@@ -172,8 +172,9 @@ class request_head {
 /// A scanned response head from an upstream.
 class response_head {
  public:
-  /// `head_request`: the request was HEAD (no body whatever the fields say).
-  void begin(bool head_request) noexcept;
+  /// `head_request`: the request was HEAD (no body whatever the fields say). `may_switch`: an Upgrade was
+  /// forwarded; else a 101 is refused.
+  void begin(bool head_request, bool may_switch = false) noexcept;
   /// As request_head::scan; `refused` means 502 (refusal().message is for the log only).
   [[nodiscard]] scan_status scan(std::string_view buffer) noexcept;
 
@@ -203,6 +204,7 @@ class response_head {
   http::refusal refusal_;
   std::size_t size_ = 0;
   bool head_request_ = false;
+  bool may_switch_ = false;
   std::uint64_t seen_ = 0;  // one bit per header_id
   std::uint32_t cursor_ = 0;
   std::uint8_t phase_ = 0;

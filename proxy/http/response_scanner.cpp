@@ -115,8 +115,7 @@ class response_scanner {
     if (head_.cursor_ == size_) return scan_status::need_more;
     if (data_[head_.cursor_] != '\n') return refuse(message_of(field_fault::line_end));
     ++head_.cursor_;
-    // weir forwards no Upgrade, so that nobody asked for a switch of protocols
-    if (head_.status == 101) return refuse("101 without a forwarded Upgrade");
+    if (head_.status == 101 && !head_.may_switch_) return refuse("101 without a forwarded Upgrade");
     head_.phase_ = field_lines;
     return scan_status::complete;
   }
@@ -205,11 +204,12 @@ class response_scanner {
   std::uint32_t size_;
 };
 
-void response_head::begin(bool head_request) noexcept {
+void response_head::begin(bool head_request, bool may_switch) noexcept {
   // `fields` is left as it is: 4 KiB that nobody reads beyond field_count
   refusal_ = {};
   size_ = 0;
   head_request_ = head_request;
+  may_switch_ = may_switch;
   seen_ = 0;
   cursor_ = 0;
   phase_ = status_line;

@@ -167,6 +167,10 @@ void append_request_framing(text_writer& out, const request_head& head) {
   }
 }
 
+void append_upgrade(text_writer& out, std::string_view protocol) {
+  if (!protocol.empty()) out.line("Connection: Upgrade\r\nUpgrade: ", protocol);
+}
+
 void append_via(text_writer& out, int version_minor, std::string_view pseudonym) {
   out.line(version_minor == 0 ? "Via: 1.0 " : "Via: 1.1 ", pseudonym);
 }
@@ -243,6 +247,7 @@ void append_request_head(std::string& text, const request_head& head, std::strin
   const header_set copied = copy_fields(out, head, buffer, removed, nominated, is_protected);
 
   append_request_framing(out, head);
+  append_upgrade(out, c.upgrade);
   constexpr std::string_view forwarded_for = "x-forwarded-for";
   const bool keep_received = c.peer_trusted && (nominated.empty() || !nominated.contain(forwarded_for) ||
                                                 is_protected(forwarded_for));
@@ -264,6 +269,7 @@ void append_response_head(std::string& text, const response_head& head, std::str
   append_extra_fields(out, head, buffer, c.extra_fields);
   out.line("X-Request-ID: ", c.request_id);
   append_via(out, head.version_minor, c.via);
+  append_upgrade(out, c.upgrade);
   if (c.close || c.client_version_minor == 0) out.line("Connection: close");
   out.line();
 }

@@ -26,7 +26,8 @@ struct request_context {
   std::string_view scheme = "http";
   std::string_view listener_port;  ///< for X-Forwarded-Port
   std::string_view request_id;
-  std::string_view via;  ///< pseudonym
+  std::string_view via;      ///< pseudonym
+  std::string_view upgrade;  ///< the protocol to ask for; empty: none
   std::span<const std::string>
       protected_headers;  ///< lower case; names selectors read: never removed by nomination
 };
@@ -45,6 +46,7 @@ struct response_context {
   std::string_view via;
   std::string_view date;          ///< used when the upstream sent none
   std::string_view extra_fields;  ///< complete lines, e.g. the RateLimit fields, already rendered
+  std::string_view upgrade;       ///< of a 101: the protocol that follows
 };
 
 /// Appends the head for the client, hop-by-hop fields removed, Via, X-Request-ID and Date set.

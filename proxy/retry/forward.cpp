@@ -100,6 +100,7 @@ std::optional<forward::progress> forward::start_attempt() {
   attempt_us_ = worker_.now_us;
   const auto& methods = upstream_->settings.retry.methods;
   const bool repeatable =
+      request_->upgrade.empty() &&
       std::find(methods.begin(), methods.end(), request_->attributes.method) != methods.end();
   switch (endpoint_->acquire(*this, !repeatable, fresh_)) {
     case acquire_status::ready:
@@ -144,6 +145,11 @@ std::optional<forward::progress> forward::drive_exchange() {
       return progress::yield;
     case exchange::progress::head_ready:
       return on_response();
+    case exchange::progress::switched:
+      upstream_->counters.by_code[101].add();
+      upstream_->counters.duration.observe(worker_.now_us - attempt_us_, buckets_a_us);
+      stage_ = stage::idle;
+      return progress::switched;
     case exchange::progress::complete:
       upstream_->counters.duration.observe(worker_.now_us - attempt_us_, buckets_a_us);
       exchange_.finish();
@@ -239,6 +245,7 @@ bool forward::plan_retry(const attempt& last, upstream_counters::retry_reason re
   facts.method = request_->attributes.method;
   facts.attempts_made = request_->attempts;
   facts.body_replayable = exchange_.replayable();
+  facts.switches_protocol = !request_->upgrade.empty();
   facts.response_started = request_->to_client.total() > 0 || exchange_.accepted();
   facts.time_left_us = total_deadline_us_ == never ? never : total_deadline_us_ - worker_.now_us;
   end_retry();

@@ -38,6 +38,7 @@ class forward final : private connection_user {
     pending,
     yield,        ///< resume() again after other sessions had their turn
     complete,     ///< the response is relayed
+    switched,     ///< the upstream's 101 is in request.response: take_switched()
     failed,       ///< no response: answer error(), close_after() tells whether the connection must go
     aborted,      ///< the response broke off: close without ending it
     client_gone,  ///< status 499
@@ -52,6 +53,10 @@ class forward final : private connection_user {
   [[nodiscard]] progress resume();
   /// The client left or the process must end: gives everything back at once.
   void cancel() noexcept;
+
+  /// The connection after `switched`; bytes behind the 101 are unread in it. Its readiness is still told by
+  /// forward_owner::on_forward_event.
+  [[nodiscard]] upstream_lease take_switched() noexcept { return exchange_.take_switched(); }
 
   /// When resume() must be called even if nothing happens.
   [[nodiscard]] std::int64_t deadline_us() const noexcept;

@@ -35,7 +35,8 @@ bool is_retryable(const retry_settings& settings, const attempt& last) {
 /// What a repetition cannot harm: a method that may be sent twice, or a request that was not sent once.
 bool is_safe(const retry_settings& settings, const attempt& last, const retry_facts& facts) {
   const bool nothing_sent = last.outcome == outcome::connect_error || !last.request_bytes_written;
-  return facts.body_replayable && (nothing_sent || contains(settings.methods, facts.method));
+  const bool repeatable = !facts.switches_protocol && contains(settings.methods, facts.method);
+  return facts.body_replayable && (nothing_sent || repeatable);
 }
 
 }  // namespace

@@ -32,9 +32,10 @@ struct attempt {
 struct retry_facts {
   std::string_view method;
   int attempts_made = 1;
-  bool body_replayable = true;    ///< no body, or wholly buffered
-  bool response_started = false;  ///< a byte went downstream: never again
-  std::int64_t time_left_us = 0;  ///< until the total deadline
+  bool body_replayable = true;     ///< no body, or wholly buffered
+  bool switches_protocol = false;  ///< what an upgrade sets off is not the method's promise
+  bool response_started = false;   ///< a byte went downstream: never again
+  std::int64_t time_left_us = 0;   ///< until the total deadline
 };
 
 struct retry_step {

@@ -3,6 +3,7 @@
 
 #include "proxy/http/chunked.hpp"
 #include "proxy/http/rewrite.hpp"
+#include "proxy/http/upgrade.hpp"
 
 namespace weir::proxy {
 
@@ -19,7 +20,7 @@ void exchange::begin(upstream_lease lease, active_request& request, std::string&
   interim_ = 0;
   upload_started_us_ = client_read_us_ = upstream_read_us_ = client_write_us_ = worker_.now_us;
   request.to_upstream.clear_total();
-  request.response.begin(request.head.method_id == http::method_id::head);
+  request.response.begin(request.head.method_id == http::method_id::head, !request.upgrade.empty());
 }
 
 exchange::progress exchange::resume() {
@@ -127,6 +128,7 @@ exchange::progress exchange::receive_head() {
       switch (request_->response.scan(in.all())) {
         case http::scan_status::complete: {
           if (request_->response.status >= 200) return progress::head_ready;
+          if (request_->response.status == 101) return on_switch();
           const progress interim = on_interim();
           if (interim != progress::pending) return interim;
           continue;
@@ -152,16 +154,27 @@ exchange::progress exchange::receive_head() {
 exchange::progress exchange::on_interim() {
   http::response_head& response = request_->response;
   io_buffer& in = lease_->in;
-  // 101 answers an Upgrade, and none is forwarded.
-  if (response.status == 101 || ++interim_ > max_interim) return progress::bad_response;
+  if (++interim_ > max_interim) return progress::bad_response;
   const bool duplicate_continue = response.status == 100 && request_->head.expect_continue;
   if (request_->head.version_minor > 0 && !duplicate_continue) {
     http::append_interim_head(request_->to_client.text, response, in.all());
   }
   in.consume(response.size());
   in.compact();
-  response.begin(request_->head.method_id == http::method_id::head);
+  response.begin(request_->head.method_id == http::method_id::head, !request_->upgrade.empty());
   return flush_client();
+}
+
+/// A 101 that comes before the request has wholly left answers something else.
+exchange::progress exchange::on_switch() const noexcept {
+  const bool granted =
+      upload_done_ && http::grants_upgrade(request_->response, lease_->in.all(), request_->upgrade);
+  return granted ? progress::switched : progress::bad_response;
+}
+
+upstream_lease exchange::take_switched() noexcept {
+  lease_->in.consume(request_->response.size());
+  return std::move(lease_);
 }
 
 void exchange::accept(http::framing towards_client) {

@@ -19,6 +19,7 @@ class exchange {
     pending,         ///< waits for a socket
     yield,           ///< more could be moved at once: resume() again after others had their turn
     head_ready,      ///< the final response head is in request.response; accept() or drop()
+    switched,        ///< a 101 that grants request.upgrade is in request.response; take_switched()
     complete,        ///< everything was relayed
     reset,           ///< closed before a complete response head
     bad_response,    ///< the response head is refused
@@ -39,6 +40,9 @@ class exchange {
 
   /// The response goes to the client: request.to_client.text holds the rewritten head.
   void accept(http::framing towards_client);
+
+  /// Hands the connection over behind its 101, which is consumed.
+  [[nodiscard]] upstream_lease take_switched() noexcept;
 
   /// Returns the connection to its pool if it may serve again, else closes it.
   void finish() noexcept;
@@ -69,6 +73,7 @@ class exchange {
   void queue_upload(std::string_view data);
   [[nodiscard]] progress receive_head();
   [[nodiscard]] progress on_interim();
+  [[nodiscard]] progress on_switch() const noexcept;
   [[nodiscard]] progress relay();
   [[nodiscard]] bool take_response_slice();
   void queue_response(std::string_view data);

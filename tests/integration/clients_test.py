@@ -1,53 +1,181 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ordinary HTTP clients through weir."""
+"""Ordinary HTTP and WebSocket clients through weir."""
 
+import concurrent.futures
+import gzip
 import http.client
 import json
 import os
 import random
 import subprocess
+import sys
+import threading
+import time
 
-from support import upstream
+from support import streams, upstream
 from support.check import equal
+from support.context import Skip
+from support.ports import free_port
+from support.upstream import PATIENCE, by_path
+from support.weir import wait_until
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 RULES = [{"name": "few", "match": {"path": "/few"}, "key": ["client_ip"], "limit": "1/day"}]
+TEXT = b"the same text again and again " * 400
 
 
-def _weir(t, script=None):
-    u = t.upstream(script or upstream.echo([1000]))
-    return t.weir({"upstreams": {"app": {"url": u.url}}, "rules": RULES}), u
+class Front:
+    """weir as its clients see it."""
 
+    def __init__(self, t, script=None, upstream_port=None, **policy):
+        self.upstream = None if upstream_port else t.upstream(script or upstream.echo([1000]))
+        port = upstream_port or self.upstream.port
+        self.weir = t.weir({"upstreams": {"app": {"url": f"http://127.0.0.1:{port}", "timeout": PATIENCE}},
+                            "rules": RULES, **policy})
+        self.host, self.port = "127.0.0.1", self.weir.port
+        self.base = f"http://{self.host}:{self.port}"
+
+    def connection(self):
+        return http.client.HTTPConnection(self.host, self.port, timeout=60)
+
+
+def _run(command, **kwargs):
+    done = subprocess.run(command, capture_output=True, timeout=150, **kwargs)
+    equal(done.returncode, 0, f"{command[0]}: {done.stderr.decode()[-2000:]}")
+    return done.stdout
+
+
+def _curl(t, *args, **kwargs):
+    return _run([t.need("curl"), "-sS", "--max-time", "120", *args], **kwargs)
+
+
+def _node(t, script, *args):
+    """One of the programs in clients/; Debian's modules lie where only its own node looks."""
+    node = t.need("node")
+    env = {**os.environ, "NODE_PATH": "/usr/share/nodejs"}
+    return json.loads(_run([node, os.path.join(HERE, "clients", script), *map(str, args)], env=env))
+
+
+def _need_node_module(t, name):
+    if not os.path.isdir(f"/usr/share/nodejs/{name}"):
+        raise Skip(f"node-{name} is not installed")
+
+
+def _python(t, module, script, *args):
+    """One of the programs in clients/, by a Python that has `module`: perhaps only Debian's own has it."""
+    for python in (sys.executable, "/usr/bin/python3"):
+        if subprocess.run([python, "-c", f"import {module}"], capture_output=True, timeout=60).returncode == 0:
+            return json.loads(_run([python, os.path.join(HERE, "clients", script), *map(str, args)]))
+    raise Skip(f"python3-{module} is not installed")
+
+
+# ---- curl ----------------------------------------------------------------------------------------------------------
 
 def curl_is_served(t):
-    curl = t.need("curl")
-    weir, u = _weir(t)
+    front = Front(t)
     folder = t.folder("curl")
     body = os.path.join(folder, "body")
     with open(body, "wb") as f:
         f.write(random.Random(8).randbytes(3_000_000))
-    base = f"http://127.0.0.1:{weir.port}"
-
-    def run(*args):
-        done = subprocess.run([curl, "-sS", "--max-time", "30", *args], capture_output=True, timeout=60)
-        equal(done.returncode, 0, done.stderr.decode())
-        return done.stdout
-    equal(run(f"{base}/few", "-o", "/dev/null", "-w", "%{http_code}"), b"200")
-    equal(run(f"{base}/few", "-o", "/dev/null", "-w", "%{http_code}"), b"429")
-    assert b"Retry-After: " in run("-i", f"{base}/few")
     with open(body, "rb") as f:
         content = f.read()
-    for extra in ((), ("-H", "Transfer-Encoding: chunked"), ("-H", "Expect: 100-continue"), ("-H", "Expect:")):
-        assert run("-X", "PUT", "-T", body, *extra, f"{base}/up") == content, f"bytes differ with {extra}"
-    equal(run("--http1.0", f"{base}/old"), b"")
-    equal(run("-I", f"{base}/head").split(b"\r\n")[0], b"HTTP/1.1 200 Because")
-    # 10 requests of one curl use one connection
-    run(*(f"{base}/{i}" for i in range(10)))
-    equal([r.target for r in u.requests[-10:]], [f"/{i}" for i in range(10)])
 
+    def run(*args):
+        return _curl(t, *args)
+    equal(run(f"{front.base}/few", "-o", "/dev/null", "-w", "%{http_code}"), b"200")
+    equal(run(f"{front.base}/few", "-o", "/dev/null", "-w", "%{http_code}"), b"429")
+    assert b"Retry-After: " in run("-i", f"{front.base}/few")
+    for extra in ((), ("-H", "Transfer-Encoding: chunked"), ("-H", "Expect: 100-continue"), ("-H", "Expect:")):
+        assert run("-X", "PUT", "-T", body, *extra, f"{front.base}/up") == content, f"bytes differ with {extra}"
+    equal(run("--http1.0", f"{front.base}/old"), b"")
+    equal(run("-I", f"{front.base}/head").split(b"\r\n")[0], b"HTTP/1.1 200 Because")
+    # 10 requests of one curl use one connection
+    run(*(f"{front.base}/{i}" for i in range(10)))
+    equal([r.target for r in front.upstream.requests[-10:]], [f"/{i}" for i in range(10)])
+
+
+def curl_waits_for_100_and_a_denial_saves_its_upload(t):
+    front = Front(t, rules=[{"name": "few", "match": {"methods": ["PUT"]}, "key": ["client_ip"], "limit": "1/day"}])
+    body = os.path.join(t.folder("curl"), "body")
+    with open(body, "wb") as f:
+        f.write(b"z" * 8_000_000)
+    sent = ("-o", "/dev/null", "-w", "%{http_code} %{size_upload}", "-X", "PUT", "-T", body, "-H",
+            "Expect: 100-continue", "--expect100-timeout", "60")
+    equal(_curl(t, *sent, f"{front.base}/up"), b"200 8000000")
+    equal(_curl(t, *sent, f"{front.base}/up"), b"429 0")
+    equal(len(front.upstream.requests), 1)
+    assert "Expect" not in front.upstream.requests[0].fields
+
+
+def heads_conditionals_encodings_and_trailers_pass_through_curl(t):
+    def cached(x):
+        x.read_body()
+        known = x.request.header("If-None-Match") == '"v1"'
+        x.respond(304 if known else 200, b"" if known else TEXT, [("ETag", '"v1"')])
+
+    def packed(x):
+        x.read_body()
+        x.respond(200, gzip.compress(TEXT), [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")])
+
+    def with_trailers(x):
+        x.read_body()
+        x.send(b"HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n"
+               b"5;note=a\r\nhello\r\n0\r\nX-Sum: 1\r\nSet-Cookie: stolen=1\r\n\r\n")
+    front = Front(t, by_path({"/cached": cached, "/packed": packed, "/trailers": with_trailers}))
+    folder = t.folder("curl")
+    etag = os.path.join(folder, "etag")
+    equal(_curl(t, "--etag-save", etag, f"{front.base}/cached"), TEXT)
+    equal(_curl(t, "--etag-compare", etag, "-w", "%{http_code}", f"{front.base}/cached"), b"304")
+    head = _curl(t, "-I", f"{front.base}/cached")
+    assert b"Content-Length: %d\r\n" % len(TEXT) in head, head
+    equal(_curl(t, "--compressed", f"{front.base}/packed"), TEXT)
+    equal(gzip.decompress(_curl(t, "-H", "Accept-Encoding: gzip", f"{front.base}/packed")), TEXT)
+    said = _curl(t, "-i", "--raw", f"{front.base}/trailers")
+    assert said.endswith(b"\r\n0\r\n\r\n") and b"hello" in said, said
+    assert b"X-Sum" not in said and b"note" not in said and b"Set-Cookie" not in said, said
+
+
+def fifty_curl_transfers_at_once_get_their_own_answers(t):
+    front = Front(t, lambda x: (x.read_body(), x.respond(200, x.request.target.encode() * 1000)))
+    folder = t.folder("curl")
+    jobs = [arg for i in range(50) for arg in ("-o", os.path.join(folder, str(i)), f"{front.base}/item-{i}")]
+    _curl(t, "-Z", "--parallel-max", "50", *jobs)
+    for i in range(50):
+        with open(os.path.join(folder, str(i)), "rb") as f:
+            equal(f.read(), f"/item-{i}".encode() * 1000, f"answer {i}")
+
+
+# ---- bodies of every size ------------------------------------------------------------------------------------------
+
+def curl_streams_bodies_of_every_size_at_flat_memory(t):
+    largest = 1 << 30 if t.thorough else 64 << 20
+    front = Front(t, streams.big, limits={"body_size": "unlimited"},
+                  routes=[{"name": "all", "match": {"path": "/**"}, "upstream": "app", "stream": True}])
+    peaks = []
+    for size in (0, 1, 1 << 16, 5_000_001, largest):
+        expected = streams.digest(streams.pieces(size))
+        for framed in ("", "chunked/"):
+            curl = subprocess.Popen([t.need("curl"), "-sS", f"{front.base}/{framed}{size}"], stdout=subprocess.PIPE)
+            equal(streams.digest(iter(lambda: curl.stdout.read(1 << 20), b"")), expected, f"down {framed}{size}")
+            equal(curl.wait(30), 0)
+        for extra in (("-H", f"Content-Length: {size}", "-H", "Transfer-Encoding:"), ()):
+            curl = subprocess.Popen([t.need("curl"), "-sS", "-X", "PUT", "-T", "-", *extra, f"{front.base}/up"],
+                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            for piece in streams.pieces(size):
+                curl.stdin.write(piece)
+            answer = curl.communicate()[0].decode()
+            equal((curl.returncode, answer), (0, expected), f"up {size} {extra}")
+        peaks.append(front.weir.peak_resident_bytes())
+    t.note(f"up to {largest >> 20} MiB, peak RSS {peaks[-2] >> 10} -> {peaks[-1] >> 10} KiB")
+    if not t.build.sanitized:
+        assert peaks[-1] - peaks[-2] < 1 << 20, f"weir grew by {peaks[-1] - peaks[-2]} bytes"
+
+
+# ---- Python --------------------------------------------------------------------------------------------------------
 
 def python_http_client_is_served(t):
-    weir, _ = _weir(t)
-    c = http.client.HTTPConnection("127.0.0.1", weir.port, timeout=20)
+    front = Front(t)
+    c = front.connection()
     for body in (b"", b"abc", random.Random(9).randbytes(500_000)):
         c.request("POST", "/x?y=1", body=body, headers={"X-A": "1"})
         r = c.getresponse()
@@ -64,30 +192,106 @@ def python_http_client_is_served(t):
     c.close()
 
 
-NODE = """
-const base = process.argv[2];
-const body = 'z'.repeat(200000);
-const out = [];
-for (let i = 0; i < 3; i++) {
-  const r = await fetch(base + '/p' + i, {method: 'POST', body});
-  out.push([r.status, (await r.text()) === body]);
-}
-const many = await Promise.all([...Array(20).keys()].map(async i =>
-  (await (await fetch(base + '/m', {method: 'PUT', body: 'n' + i})).text()) === 'n' + i));
-out.push(many.every(x => x));
-await (await fetch(base + '/few')).text();
-const denied = await fetch(base + '/few');
-out.push([denied.status, denied.headers.get('retry-after') > 0, (await denied.json()).error.type]);
-console.log(JSON.stringify(out));
-"""
+def python_requests_is_served_on_one_kept_connection(t):
+    def script(x):
+        body = x.read_body()
+        if x.request.target == "/packed":
+            x.respond(200, gzip.compress(TEXT), [("Content-Encoding", "gzip")])
+        else:
+            x.respond(200, body or x.request.target.encode(), [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
+    front = Front(t, script)
+    equal(_python(t, "requests", "session.py", front.base),
+          {"plain": True, "unpacked": len(TEXT), "cookies": {"a": "1", "b": "2"}, "chunked": "0,1,2,3,4,",
+           "head": "5", "few": [200, 429]})
+    equal(len(front.upstream.connections), 1, "upstream connections for a client that asks in turn")
 
+
+def fifty_python_clients_at_once_get_their_own_answers(t):
+    front = Front(t)
+
+    def one(number):
+        body = random.Random(number).randbytes(100_000 + number)
+        c = front.connection()
+        for _ in range(3):
+            c.request("PUT", f"/{number}", body=body)
+            if c.getresponse().read() != body:
+                return False
+        c.close()
+        return True
+    with concurrent.futures.ThreadPoolExecutor(50) as pool:
+        assert all(pool.map(one, range(50))), "bytes differ"
+
+
+def each_event_of_a_stream_arrives_before_the_next_is_sent(t):
+    seen = [threading.Event() for _ in range(20)]
+    sent = []
+
+    def script(x):
+        x.read_body()
+        x.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for i, event in enumerate(seen):
+            data = b"data: %d\n\n" % i
+            sent.append(time.monotonic())
+            x.send(b"%x\r\n%b\r\n" % (len(data), data))
+            if not event.wait(20):
+                x.close()   # held back: the client gets no clean end
+        x.send(b"0\r\n\r\n")
+    front = Front(t, script, routes=[{"name": "events", "match": {"path": "/**"}, "upstream": "app", "stream": True}])
+    curl = subprocess.Popen([t.need("curl"), "-sSN", f"{front.base}/events"], stdout=subprocess.PIPE)
+    delays = []
+    for i, event in enumerate(seen):
+        equal(curl.stdout.readline(), b"data: %d\n" % i)
+        delays.append(time.monotonic() - sent[i])
+        equal(curl.stdout.readline(), b"\n")
+        event.set()
+    equal(curl.wait(20), 0, "the end of the stream")
+    t.note(f"median {sorted(delays)[len(delays) // 2] * 1000:.1f} ms from upstream to client")
+
+
+# ---- Node ----------------------------------------------------------------------------------------------------------
 
 def node_fetch_is_served(t):
-    node = t.need("node")
-    weir, _ = _weir(t)
-    path = os.path.join(t.folder("node"), "client.mjs")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(NODE)
-    done = subprocess.run([node, path, f"http://127.0.0.1:{weir.port}"], capture_output=True, text=True, timeout=60)
-    equal(done.returncode, 0, done.stderr)
-    equal(json.loads(done.stdout), [[200, True]] * 3 + [True, [429, True, "rate_limited"]])
+    equal(_node(t, "fetch.mjs", Front(t).base), [[200, True]] * 3 + [True, [429, True, "rate_limited"]])
+
+
+def node_undici_is_served_pipelined_and_in_parallel(t):
+    _need_node_module(t, "undici")
+
+    def packed(x):
+        x.read_body()
+        x.respond(200, gzip.compress(TEXT), [("Content-Encoding", "gzip")])
+    front = Front(t, by_path({"/packed": packed}, upstream.echo([1000])))
+    got = _node(t, "undici.js", front.base)
+    equal(got, {"bodies": [True] * 4, "pipelined": True, "parallel": True, "head": [200, ""],
+                "packed": "gzip", "denied": 429, "streamed": True})
+
+
+def a_node_client_that_aborts_cancels_the_upstream(t):
+    _need_node_module(t, "undici")
+    front = Front(t, upstream.drip(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"x" * 900, 0.02, size=60))
+    equal(_node(t, "abort.js", front.base), "AbortError")
+    wait_until("the attempt is cancelled", lambda: front.upstream.open_connections() == 0, 5)
+    equal(front.weir.records(1)[0]["status"], 499)
+
+
+# ---- WebSocket -----------------------------------------------------------------------------------------------------
+
+SAID = {"text": "grüße", "big": True, "many": True, "server_ping": True, "close": [4000, "bye"]}
+
+
+def a_node_websocket_client_and_server_talk(t):
+    _need_node_module(t, "ws")
+    port = free_port()
+    front = Front(t, upstream_port=port, rules=[
+        {"name": "few", "match": {"path": "/chat"}, "key": ["client_ip"], "limit": "3/day"}])
+    url = front.base.replace("http", "ws", 1)
+    equal(_node(t, "websocket.js", port, url), {**SAID, "protocol": "chat", "extensions": "permessage-deflate",
+                                                "denied": 429, "refused": 401})
+    statuses = [r["status"] for r in front.weir.records(4)]
+    equal(sorted(statuses), [101, 101, 401, 429])
+
+
+def a_python_websocket_client_and_server_talk(t):
+    port = free_port()
+    front = Front(t, upstream_port=port)
+    equal(_python(t, "websockets", "websocket.py", port, front.base.replace("http", "ws", 1)), SAID)

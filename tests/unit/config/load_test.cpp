@@ -564,6 +564,8 @@ const std::vector<provocation>& provocations() {
       {"E0213", h + "routes: [{name: a, match: {path: /a/**/b}, upstream: web}]\n"},
       {"E0213", h + "routes: [{name: a, match: {methods: get}, upstream: web}]\n"},
       {"E0213", h + "routes: [{name: a, match: {host: \"a:80\"}, upstream: web}]\n"},
+      {"E0213", h + "routes: [{name: a, match: {path: /}, upstream: web, upgrade: \"a b\"}]\n"},
+      {"E0206", h + "routes: [{name: a, match: {path: /}, upstream: web, upgrade: [websocket, H2C]}]\n"},
       {"E0213", r + ", cost_from: {header: \"a b\", max: 5}}]\n"},
       {"E0213", r + ", cost_from: {query: \"\", max: 5}}]\n"},
       {"E0213", r + ", response_cost: {reserve: 1, actual: {json_pointer: usage}}}]\n"},

@@ -169,8 +169,21 @@ TEST_CASE("HEAD, 204, 304 and 1xx have no body") {
                  ok_with("Transfer-Encoding: chunked\r\n", "103 Early Hints")});
 }
 
-TEST_CASE("101 is refused because no Upgrade is forwarded") {
+TEST_CASE("101 is refused when no Upgrade was forwarded") {
   check_refused({ok_with("Upgrade: websocket\r\nConnection: Upgrade\r\n", "101 Switching Protocols")});
+}
+
+TEST_CASE("101 after an Upgrade is a head without a body") {
+  const std::string bytes =
+      ok_with("Upgrade: websocket\r\nConnection: Upgrade\r\n", "101 Switching Protocols");
+  const auto head = std::make_unique<response_head>();
+  head->begin(false, true);
+  REQUIRE(head->scan(bytes + "raw") == scan_status::complete);
+  CHECK(head->status == 101);
+  CHECK(head->size() == bytes.size());
+  CHECK(head->framing == framing::none);
+  head->begin(false);
+  CHECK(head->scan(bytes) == scan_status::refused);
 }
 
 TEST_CASE("without framing the body lasts until the connection closes") {

@@ -97,6 +97,15 @@ TEST_CASE("the listed methods are retried after bytes were sent") {
   CHECK_FALSE(s.retries(ended(outcome::reset_before_headers)));
 }
 
+TEST_CASE("a request that switches protocols is retried only when nothing was sent") {
+  situation s;
+  s.facts.switches_protocol = true;
+  CHECK_FALSE(s.retries(ended(outcome::reset_before_headers)));
+  CHECK_FALSE(s.retries(ended(outcome::stale_connection)));
+  CHECK_FALSE(s.retries(answered(503)));
+  CHECK(s.retries(ended(outcome::connect_error)));
+}
+
 TEST_CASE("attempts are counted beyond the first") {
   situation s;
   s.facts.attempts_made = 2;

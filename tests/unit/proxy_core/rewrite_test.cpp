@@ -212,6 +212,26 @@ TEST_CASE("hop-by-hop and nominated fields of a response do not pass") {
         "HTTP/1.1 200 OK\r\nX_B: 2\r\nContent-Type: t\r\nContent-Length: 0\r\n" + dated + ending);
 }
 
+TEST_CASE("the protocol to switch to is written anew in both directions") {
+  request_context asks = context();
+  asks.upgrade = "websocket";
+  const std::string lines =
+      "Connection: keep-alive, Upgrade, X-A\r\nUpgrade: WebSocket\r\nX-A: 1\r\nX-B: 2\r\n";
+  CHECK(kept(lines, asks) == "X-B: 2\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n");
+  CHECK(kept(lines) == "X-B: 2\r\n");
+  response_context switches = answer_context();
+  switches.upgrade = "websocket";
+  const std::string head = "HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\nX-C: 3\r\n\r\n";
+  response_head scanned;
+  scanned.begin(false, true);
+  REQUIRE(scanned.scan(head) == scan_status::complete);
+  std::string out;
+  append_response_head(out, scanned, head, switches);
+  CHECK(out ==
+        "HTTP/1.1 101 Go\r\nX-C: 3\r\n" + dated +
+            "X-Request-ID: id-1\r\nVia: 1.1 weir\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+}
+
 TEST_CASE("the body of a response is framed for the client") {
   CHECK(answer("HTTP/1.1 200 OK\r\n\r\n") ==
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + dated + ending);

@@ -26,6 +26,8 @@ const table<proxy::limit_settings>& limits_table() {
               "for the whole head, never prolonged by bytes, else 408"),
           row("keepalive_timeout", "60s", duration(&s::keepalive_timeout, 100ms, 1h),
               "idle between two requests"),
+          row("tls_handshake_timeout", "5s", duration(&s::tls_handshake_timeout, 100ms, 1h),
+              "from the connection to the end of its handshake"),
           row("body_idle_timeout", "10s", duration(&s::body_idle_timeout, 100ms, 1h),
               "no byte of the request body"),
           row("body_min_rate", "500B/second",

@@ -85,6 +85,8 @@ def main():
                         help="requests of the never-twice tests (WEIR_TRIES; default 200, thorough 1000)")
     parser.add_argument("--limit", type=int, default=180, help="seconds a test may take")
     parser.add_argument("--thorough", action="store_true", help="rounds 20, tries 1000, longer loads")
+    parser.add_argument("--over-tls", action="store_true",
+                        help="clients and upstreams of every test speak TLS with weir, where the test allows it")
     args = parser.parse_args()
 
     wanted = [w for w in args.only.split(",") if w]
@@ -114,7 +116,7 @@ def main():
     for theme, name, function in chosen:
         begin = time.monotonic()
         outcome, detail, notes = run_one(
-            function, lambda d: Context(build, release, d, args.rounds, args.tries, args.thorough), args.limit)
+            function, lambda d: Context(build, release, d, args.rounds, args.tries, args.thorough, args.over_tls), args.limit)
         counts[outcome] += 1
         line = f"{outcome:7} {time.monotonic() - begin:6.2f} s  {theme}: {name.replace('_', ' ')}"
         if outcome == "skipped":

@@ -182,10 +182,13 @@ parsed<proxy::endpoint_settings> parse_endpoint_url(std::string_view text) {
     result.authority = "localhost";
     return {std::move(result), {}, {}};
   }
-  constexpr std::string_view scheme = "http://";
-  if (!text.starts_with(scheme))
-    return refused<proxy::endpoint_settings>("malformed upstream url", "`http://HOST:PORT` or `unix:PATH`");
-  text.remove_prefix(scheme.size());
+  constexpr std::string_view plain = "http://";
+  constexpr std::string_view over_tls = "https://";
+  result.tls = text.starts_with(over_tls);
+  if (!result.tls && !text.starts_with(plain))
+    return refused<proxy::endpoint_settings>("malformed upstream url",
+                                             "`http[s]://HOST:PORT` or `unix:PATH`");
+  text.remove_prefix(result.tls ? over_tls.size() : plain.size());
   if (text.find('@') != std::string_view::npos)
     return refused<proxy::endpoint_settings>("an upstream url has no user");
   if (const auto slash = text.find_first_of("/?#"); slash != std::string_view::npos) {
@@ -194,9 +197,10 @@ parsed<proxy::endpoint_settings> parse_endpoint_url(std::string_view text) {
           "an upstream url ends behind the port: the path of the request is forwarded as it is");
     text.remove_suffix(1);
   }
-  auto place = parse_host_port(text, 80);
+  auto place = parse_host_port(text, result.tls ? 443 : 80);
   if (!place.value)
-    return refused<proxy::endpoint_settings>(std::move(place.message), "`http://HOST:PORT` or `unix:PATH`");
+    return refused<proxy::endpoint_settings>(std::move(place.message),
+                                             "`http[s]://HOST:PORT` or `unix:PATH`");
   result.authority = text;
   result.address.host = std::move(place.value->host);
   result.address.port = place.value->port;

@@ -17,7 +17,7 @@ namespace weir::config {
 /// True for 127.0.0.0/8, ::1 and unix sockets.
 [[nodiscard]] bool is_loopback(const proxy::socket_address& address);
 
-/// `http://HOST[:PORT]` or `unix:PATH`, weight 1.
+/// `http[s]://HOST[:PORT]` or `unix:PATH`, weight 1.
 [[nodiscard]] parsed<proxy::endpoint_settings> parse_endpoint_url(std::string_view text);
 
 /// What a store URL says; everything else of store_settings is default.

@@ -7,6 +7,7 @@
 #include "config/rule_words.hpp"
 #include "limiter/quota.hpp"
 #include "limiter/time_zone.hpp"
+#include "proxy/tls/pem.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -156,7 +157,30 @@ class checker {
                       fmt::format("upstream {}: retry.backoff.max is below retry.backoff.base",
                                   in_ticks(u.value.name)));
       }
+      check_upstream_tls(u);
       draft_.settings.upstreams.push_back(std::move(u.value));
+    }
+  }
+
+  void check_upstream_tls(const upstream_draft& u) {
+    if (u.tls_at.line == 0) return;
+    const auto& tls = u.value.tls;
+    const auto& endpoints = u.value.endpoints;
+    if (std::none_of(endpoints.begin(), endpoints.end(), [](const auto& e) { return e.tls; }))
+      report_.error("E0304", u.tls_at, "`tls` needs an https:// url");
+    if (tls.certificate.empty() != tls.key.empty())
+      report_.error("E0302", u.tls_at, "`certificate` and `key` need each other");
+    if (!tls.certificate.empty() && !tls.key.empty()) {
+      const auto problem = proxy::tls::pair_problem(tls.certificate, tls.key);
+      if (!problem.empty()) report_.error("E0502", u.tls_at, problem);
+    }
+    if (!tls.ca.empty() && proxy::tls::parse_certificates(tls.ca).empty())
+      report_.error("E0502", u.tls_at, "the file of `ca_file` holds no usable certificate in PEM form");
+    if (!tls.verify) {
+      report_.warn("W0601", u.tls_at,
+                   fmt::format("upstream {} is not verified: whoever answers gets its requests",
+                               in_ticks(u.value.name)),
+                   {"name the authority by `ca_file`", ""});
     }
   }
 

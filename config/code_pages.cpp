@@ -166,6 +166,9 @@ constexpr std::array pages{
               "rules: [{name: r, key: [user], missing: skip, limit: 10/minute}]\n"},
     code_page{"W0501", "N replicas admit N times the limit. Point `store.url` at a Redis they share.", "",
               ""},
+    code_page{"W0601", "Its requests, with whatever they carry, go to whoever answers at the address.",
+              "upstreams: {web: {url: \"https://10.0.0.1\", tls: {verify: false}}}\n",
+              "upstreams: {web: {url: \"https://10.0.0.1\", tls: {server_name: api.internal}}}\n"},
 };
 
 std::string indented(std::string_view text) {

@@ -36,6 +36,7 @@ struct upstream_draft {
   proxy::upstream_settings value;
   place name_at;
   place at;
+  place tls_at;  ///< line 0: not written
   bool has_url = false;
   bool has_endpoints = false;
 };

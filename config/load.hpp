@@ -36,7 +36,8 @@ using environment = std::function<std::optional<std::string>(std::string_view)>;
                                     const environment& env);
 
 /// Problems of applying `next` to a process that runs `current`. What needs a restart is E0406: workers, the
-/// list of listeners, admin addresses, the store apart from its failure_mode, access_log, limits.connections.
+/// names and addresses of listeners, admin addresses, the store apart from its failure_mode, access_log,
+/// limits.connections.
 [[nodiscard]] std::vector<problem> reload_problems(const proxy::settings& current,
                                                    const proxy::settings& next, const load_result& loaded);
 

@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace weir::config {
 
@@ -20,6 +21,7 @@ namespace weir::config {
 struct context {
   reporter& report;
   std::string directory;  ///< files of the policy are relative to it; empty = working directory
+  std::vector<std::string> watched_files{};  ///< collected: a change of one asks for a reload
 };
 
 /// The value for a message: what the file says, never what the environment put there.

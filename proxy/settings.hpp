@@ -31,9 +31,31 @@ struct socket_address {
   friend bool operator==(const socket_address&, const socket_address&) = default;
 };
 
+enum class client_auth : std::uint8_t { none, optional, required };
+
+/// One certificate that a listener shows. Files are held as their text.
+struct certificate_settings {
+  std::string certificate;  ///< PEM, leaf first
+  std::string key;          ///< PEM; fits the leaf
+  bool only_tls13 = false;  ///< false: TLS 1.2, too
+  std::string client_ca;    ///< PEM; not empty unless client_auth is none
+  proxy::client_auth client_auth = proxy::client_auth::none;
+  friend bool operator==(const certificate_settings&, const certificate_settings&) = default;
+};
+
+/// Peers that begin every connection with a PROXY header.
+struct proxy_protocol_settings {
+  std::vector<identity::cidr> from;  ///< empty: off; else every other peer is closed
+  bool v1 = true;
+  bool v2 = true;
+  friend bool operator==(const proxy_protocol_settings&, const proxy_protocol_settings&) = default;
+};
+
 struct listener_settings {
   std::string name;  ///< metric label; defaults to the address as written
   socket_address address;
+  std::vector<certificate_settings> tls{};  ///< empty: no TLS; a client's SNI picks, the first is the default
+  proxy_protocol_settings proxy_protocol{};
   friend bool operator==(const listener_settings&, const listener_settings&) = default;
 };
 
@@ -60,6 +82,7 @@ struct limit_settings {
   milliseconds header_timeout{10000};         ///< absolute, from the first byte of a head
   milliseconds keepalive_timeout{60000};      ///< idle between requests
   milliseconds upgraded_idle_timeout{60000};  ///< no byte in either direction after a 101
+  milliseconds tls_handshake_timeout{5000};
   milliseconds body_idle_timeout{10000};
   milliseconds write_idle_timeout{30000};
   std::uint64_t body_min_rate = 500;  ///< bytes per second after the first 10 s; 0 = off
@@ -83,6 +106,7 @@ struct endpoint_settings {
   socket_address address;
   std::string authority;  ///< host[:port] as configured, for Host when the client sent none
   int weight = 1;         ///< 1 ... 100
+  bool tls = false;       ///< https
   friend bool operator==(const endpoint_settings&, const endpoint_settings&) = default;
 };
 
@@ -114,9 +138,21 @@ struct pool_settings {
   friend bool operator==(const pool_settings&, const pool_settings&) = default;
 };
 
+/// How endpoints with `tls` are dialled. Files are held as their text.
+struct upstream_tls_settings {
+  std::string ca;           ///< PEM; empty = the system's authorities
+  std::string server_name;  ///< sent as SNI and verified; empty = the endpoint's host
+  bool verify = true;       ///< chain and name
+  std::string certificate;  ///< PEM, leaf first; empty = none is shown
+  std::string key;          ///< PEM; fits `certificate`
+  bool only_tls13 = false;  ///< false: TLS 1.2, too
+  friend bool operator==(const upstream_tls_settings&, const upstream_tls_settings&) = default;
+};
+
 struct upstream_settings {
   std::string name;
   std::vector<endpoint_settings> endpoints;
+  upstream_tls_settings tls;
   balance_method balance = balance_method::random_two;
   bool preserve_host = true;
   milliseconds timeout_connect{250};
@@ -197,6 +233,8 @@ struct settings {
   std::array<unsigned char, 32> hash_key{};  ///< keys user_hash; random per process without hash_key_file
   std::string hash;    ///< first 12 hex digits of SHA-256 of the file, shown in logs and /readyz?verbose
   std::string source;  ///< path as given on the command line
+  /// Paths of the files of certificates and keys: a change of one asks for a reload.
+  std::vector<std::string> watched_files;
 };
 
 }  // namespace weir::proxy

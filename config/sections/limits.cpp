@@ -28,6 +28,8 @@ const table<proxy::limit_settings>& limits_table() {
               "idle between two requests"),
           row("upgraded_idle_timeout", "60s", duration(&s::upgraded_idle_timeout, 100ms, 1h),
               "no byte in either direction after a switch of protocols"),
+          row("tls_handshake_timeout", "5s", duration(&s::tls_handshake_timeout, 100ms, 1h),
+              "from the connection to the end of its handshake"),
           row("body_idle_timeout", "10s", duration(&s::body_idle_timeout, 100ms, 1h),
               "no byte of the request body"),
           row("body_min_rate", "500B/second",

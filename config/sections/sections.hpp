@@ -21,6 +21,7 @@ server_rows();  // version listen admin workers drain via hash_key_file
 [[nodiscard]] std::vector<key_row<file_draft>> response_rows();     // deny
 [[nodiscard]] std::vector<key_row<file_draft>> log_rows();          // access_log log
 
+[[nodiscard]] key_row<file_draft> listen_row();
 [[nodiscard]] const table<proxy::limit_settings>& limits_table();
 [[nodiscard]] const table<store_draft>& store_table();
 [[nodiscard]] const table<match_draft>& route_match_table();

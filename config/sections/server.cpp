@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// version, listen, admin, workers, drain, via, hash_key_file
+// version, admin, workers, drain, via, hash_key_file
 #include "config/addresses.hpp"
 #include "config/sections/sections.hpp"
 
@@ -19,55 +19,6 @@ void read_version(file_draft& out, const node& n, context& ctx) {
 
 std::optional<proxy::socket_address> read_address(const node& n, context& ctx) {
   return read_unit(n, ctx, "E0209", parse_bind_address);
-}
-
-// ---- listen ----
-
-struct listener_draft {
-  proxy::listener_settings value;
-  place name_at;
-};
-
-const table<listener_draft>& listener_table() {
-  using d = listener_draft;
-  static const table<d> all{
-      "a listener",
-      {
-          row("name", "the address",
-              value_type<d>{"name", "",
-                            [](d& out, const node& n, context& ctx) {
-                              out.name_at = n.at;
-                              if (auto name = read_name(n, ctx)) out.value.name = std::move(*name);
-                            }},
-              "metric label"),
-          row("address", required,
-              value_type<d>{"address", "`HOST:PORT` or `unix:PATH`",
-                            [](d& out, const node& n, context& ctx) {
-                              if (auto address = read_address(n, ctx))
-                                out.value.address = std::move(*address);
-                              if (n.kind == node_kind::scalar && out.value.name.empty()) {
-                                out.value.name = n.text;
-                                out.name_at = n.at;
-                              }
-                            }}),
-      }};
-  return all;
-}
-
-void read_listeners(file_draft& out, const node& n, context& ctx) {
-  out.settings.listeners.clear();
-  read_list(n, ctx, 1, 16, single::accepted, [&](const node& item) {
-    listener_draft d;
-    if (item.kind == node_kind::scalar) {
-      if (auto address = read_address(item, ctx)) d.value.address = std::move(*address);
-      d.value.name = item.text;
-      d.name_at = item.at;
-    } else if (!read_map(item, listener_table(), d, ctx, "a listener")) {
-      return;
-    }
-    out.settings.listeners.push_back(std::move(d.value));
-    out.listener_names_at.push_back(d.name_at);
-  });
 }
 
 // ---- admin ----
@@ -164,13 +115,6 @@ void read_hash_key(file_draft& out, const node& n, context& ctx) {
 
 std::vector<key_row<file_draft>> server_rows() {
   using d = file_draft;
-  auto listen =
-      row("listen", "0.0.0.0:8080",
-          value_type<d>{"address, or list of addresses or {name, address}", "1–16 listeners", read_listeners},
-          "`HOST:PORT` or `unix:PATH`");
-  listen.below = [](const std::string& path, std::vector<key_doc>& out) {
-    describe(listener_table(), path + "[]", out);
-  };
   auto admin = row("admin", "127.0.0.1:9901", value_type<d>{"address or map", "", read_admin},
                    "an address alone is `admin.address`");
   admin.below = [](const std::string& path, std::vector<key_doc>& out) {
@@ -183,7 +127,7 @@ std::vector<key_row<file_draft>> server_rows() {
   auto workers = integer_or_auto(&proxy::settings::workers, 1, 256, 0);
   return {
       row("version", required, value_type<d>{"integer", "1", read_version}),
-      std::move(listen),
+      listen_row(),
       std::move(admin),
       row("workers", "auto",
           value_type<d>{

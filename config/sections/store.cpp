@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/addresses.hpp"
 #include "config/sections/sections.hpp"
+#include "config/sections/tls.hpp"
 
 #include <algorithm>
 #include <array>
@@ -118,46 +119,8 @@ void read_topology(store_draft& out, const node& n, context& ctx) {
 
 // ---- TLS
 
-constexpr std::size_t longest_pem = std::size_t{256} * 1024;
-
-/// A PEM file's text; `what` must stand in it.
-value_type<limiter::redis_tls> pem_file(std::string limiter::redis_tls::*member, std::string_view what) {
-  return {"file", "PEM, up to 256KiB", [=](limiter::redis_tls& out, const node& n, context& ctx) {
-            auto content = read_file(n, ctx, longest_pem);
-            if (!content) return;
-            const auto begin = content->find("-----BEGIN ");
-            if (begin == std::string::npos || content->find(what, begin) == std::string::npos) {
-              ctx.report.error("E0502", n.at, fmt::format("the file holds no {} in PEM form", what));
-              return;
-            }
-            out.*member = std::move(*content);
-          }};
-}
-
-void read_server_name(limiter::redis_tls& out, const node& n, context& ctx) {
-  const auto text = read_text(n, ctx);
-  if (!text) return;
-  if (!is_host(*text)) {
-    ctx.report.error("E0213", n.at, fmt::format("{} is no host name", shown(n)));
-    return;
-  }
-  out.server_name = *text;
-}
-
 const table<limiter::redis_tls>& tls_table() {
-  using s = limiter::redis_tls;
-  static const table<s> all{
-      "`store.tls`",
-      {
-          row("ca_file", "the system's authorities", pem_file(&s::ca, "CERTIFICATE"), "who may have signed"),
-          row("server_name", "the host that is dialled", value_type<s>{"host", "", read_server_name},
-              "sent as SNI and verified"),
-          row("certificate", "", pem_file(&s::certificate, "CERTIFICATE"),
-              "shown to the server; needs `key`"),
-          row("key", "", pem_file(&s::key, "PRIVATE KEY"), "of `certificate`"),
-          row("min_version", "tls1.2",
-              word(&s::only_tls13, choices_of<bool>{{"tls1.2", false}, {"tls1.3", true}})),
-      }};
+  static const table<limiter::redis_tls> all{"`store.tls`", client_tls_rows<limiter::redis_tls>()};
   return all;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/addresses.hpp"
 #include "config/sections/sections.hpp"
+#include "config/sections/tls.hpp"
 
 #include <algorithm>
 #include <array>
@@ -14,12 +15,6 @@ using proxy::retry_settings;
 using proxy::upstream_settings;
 
 std::optional<proxy::endpoint_settings> read_endpoint_url(const node& n, context& ctx) {
-  const auto text = read_text(n, ctx);
-  if (!text) return std::nullopt;
-  if (text->starts_with("https://")) {
-    ctx.report.error("E0313", n.at, "https to upstreams is not built yet", {"use http:// or unix:PATH", ""});
-    return std::nullopt;
-  }
   return read_unit(n, ctx, "E0210", parse_endpoint_url);
 }
 
@@ -30,12 +25,13 @@ const table<proxy::endpoint_settings>& endpoint_table() {
   static const table<s> all{"an endpoint",
                             {
                                 row("url", required,
-                                    value_type<s>{"url", "`http://HOST[:PORT]` or `unix:PATH`",
+                                    value_type<s>{"url", "`http[s]://HOST[:PORT]` or `unix:PATH`",
                                                   [](s& out, const node& n, context& ctx) {
                                                     auto endpoint = read_endpoint_url(n, ctx);
                                                     if (!endpoint) return;
                                                     out.address = std::move(endpoint->address);
                                                     out.authority = std::move(endpoint->authority);
+                                                    out.tls = endpoint->tls;
                                                   }}),
                                 row("weight", "1", integer(&s::weight, 1, 100), "its share of the requests"),
                             }};
@@ -186,6 +182,29 @@ const table<upstream_settings>& resolve_table() {
   return all;
 }
 
+// ---- tls ----
+
+const table<proxy::upstream_tls_settings>& tls_table() {
+  using s = proxy::upstream_tls_settings;
+  static const table<s> all = [] {
+    table<s> t{"`tls`", client_tls_rows<s>()};
+    t.rows.push_back(row("verify", "true", boolean(&s::verify), "`false` = whoever answers is believed"));
+    return t;
+  }();
+  return all;
+}
+
+/// Also notes where it is written: it means nothing without https://.
+key_row<upstream_draft> tls_row() {
+  auto row = group<upstream_draft, proxy::upstream_tls_settings>(
+      "tls", [](upstream_draft & out) -> auto& { return out.value.tls; }, tls_table);
+  row.value.read = [read = std::move(row.value.read)](upstream_draft& out, const node& n, context& ctx) {
+    out.tls_at = n.at;
+    read(out, n, ctx);
+  };
+  return row;
+}
+
 // ---- one upstream ----
 
 value_type<upstream_draft> in_value(value_type<upstream_settings> inner) {
@@ -208,7 +227,7 @@ table<upstream_draft> make_upstream_table() {
   return {
       "an upstream",
       {
-          row("url", "", value_type<d>{"url", "`http://HOST[:PORT]` or `unix:PATH`", read_single_url},
+          row("url", "", value_type<d>{"url", "`http[s]://HOST[:PORT]` or `unix:PATH`", read_single_url},
               "exactly one of `url` and `endpoints`"),
           std::move(endpoints),
           row("balance", "random_two",
@@ -219,6 +238,7 @@ table<upstream_draft> make_upstream_table() {
           row("host", "preserve",
               in_value(word(&s::preserve_host, choices_of<bool>{{"preserve", true}, {"endpoint", false}})),
               "the Host sent upstream: the client's or the endpoint's"),
+          tls_row(),
           group<d, s>("resolve", value, resolve_table),
           group<d, s>("timeout", value, timeout_table),
           group<d, retry_settings>(

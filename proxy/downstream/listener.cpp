@@ -3,6 +3,7 @@
 
 #include "proxy/observe/own_log.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <netinet/in.h>
@@ -77,7 +78,8 @@ int bind_listener(const socket_address& address) {
 }
 
 listener::listener(services& worker, session_set& sessions, const listener_settings& settings,
-                   listener_counters& counters, int fd, std::uint32_t max_connections)
+                   listener_counters& counters, int fd, std::uint32_t max_connections,
+                   std::shared_ptr<const tls::server_context> tls)
     : worker_(worker),
       sessions_(sessions),
       fd_(fd),
@@ -86,6 +88,19 @@ listener::listener(services& worker, session_set& sessions, const listener_setti
   context_.name = settings.name;
   context_.counters = &counters;
   if (!is_unix_) context_.port = std::to_string(settings.address.port);
+  update(settings, std::move(tls));
+}
+
+void listener::update(const listener_settings& settings, std::shared_ptr<const tls::server_context> tls) {
+  context_.tls = std::move(tls);
+  context_.proxy_protocol = settings.proxy_protocol;
+}
+
+/// Who may not announce clients by a PROXY header is not listened to at all.
+bool listener::may_connect(const identity::address& peer) const noexcept {
+  const std::vector<identity::cidr>& from = context_.proxy_protocol.from;
+  return from.empty() || std::any_of(from.begin(), from.end(),
+                                     [&](const identity::cidr& range) { return range.contains(peer); });
 }
 
 listener::~listener() {
@@ -149,6 +164,11 @@ void listener::welcome(int fd, const sockaddr_storage& peer) {
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
   const identity::address address = to_address(peer);
+  if (!may_connect(address)) {
+    ::close(fd);
+    context_.counters->rejected[listener_counters::proxy_protocol].add();
+    return;
+  }
   std::string text;
   if (is_unix_) {
     text = "unix";

@@ -17,13 +17,16 @@ namespace weir::proxy {
 class listener final : public ready_handler, private timer, private yielding {
  public:
   /// Takes over `fd`. Beyond `max_connections` sessions of this worker, new connections are accepted and
-  /// closed.
+  /// closed. `tls` null: plain.
   listener(services& worker, session_set& sessions, const listener_settings& settings,
-           listener_counters& counters, int fd, std::uint32_t max_connections);
+           listener_counters& counters, int fd, std::uint32_t max_connections,
+           std::shared_ptr<const tls::server_context> tls);
   ~listener() override;
 
   /// Registers with the readiness set. Throws std::system_error.
   void start();
+  /// TLS and PROXY protocol of connections that come from now on.
+  void update(const listener_settings& settings, std::shared_ptr<const tls::server_context> tls);
   /// Accepts what the kernel has queued already, then closes.
   void close();
 
@@ -33,6 +36,7 @@ class listener final : public ready_handler, private timer, private yielding {
   void on_timer() override { accept_some(); }
   void on_turn() override;
   void accept_some();
+  [[nodiscard]] bool may_connect(const identity::address& peer) const noexcept;
   void welcome(int fd, const sockaddr_storage& peer);
 
   static constexpr int max_accepts_per_turn = 64;

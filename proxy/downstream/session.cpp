@@ -59,16 +59,6 @@ session::~session() {
   end_request();
 }
 
-bool session::open(int fd, const identity::address& peer, std::string peer_text) {
-  peer_ = peer;
-  peer_text_ = std::move(peer_text);
-  if (!channel_.socket.open(worker_.sockets, fd, *this)) return false;
-  listener_.counters->connections.add(1);
-  since_us_ = worker_.now_us;
-  schedule();
-  return true;
-}
-
 void session::close() noexcept {
   if (stage_ == stage::closed) return;
   end_request();
@@ -147,6 +137,10 @@ void session::run() {
 
 bool session::step() {
   switch (stage_) {
+    case stage::proxy_header:
+      return read_proxy_header();
+    case stage::handshake:
+      return shake_hands();
     case stage::idle:
       return wait_for_request();
     case stage::head:
@@ -177,6 +171,10 @@ bool session::step() {
 std::int64_t session::deadline_us() const noexcept {
   const limit_settings& limits = request_ ? config().limits : worker_.config->settings->limits;
   switch (stage_) {
+    case stage::proxy_header:
+      return since_us_ + to_us(limits.header_timeout);
+    case stage::handshake:
+      return since_us_ + to_us(limits.tls_handshake_timeout);
     case stage::idle:
       return since_us_ + to_us(limits.keepalive_timeout);
     case stage::head:
@@ -315,7 +313,8 @@ void session::fail_internal(const std::exception& error) noexcept {
               {{"request_id", request_ ? request_->request_id : std::string("-")},
                {"error_type", type_name(error)},
                {"cause", error.what()}});
-    const bool answerable = request_ && stage_ != stage::answering && request_->to_client.total() == 0;
+    const bool answerable = request_ && stage_ != stage::answering && request_->to_client.total() == 0 &&
+                            !channel_.socket.mid_write();
     if (!answerable) {
       reset_after_ = true;
       if (request_) record();

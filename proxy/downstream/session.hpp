@@ -8,6 +8,7 @@
 #include "proxy/downstream/tunnel.hpp"
 #include "proxy/identity/address.hpp"
 #include "proxy/retry/forward.hpp"
+#include "proxy/tls/context.hpp"
 
 #include <exception>
 #include <functional>
@@ -22,6 +23,9 @@ class session;
 struct listener_context {
   std::string name;
   std::string port;  ///< text, for X-Forwarded-Port; empty for unix sockets
+  // What follows a reload replaces; connections that are open keep what they began with.
+  std::shared_ptr<const tls::server_context> tls;  ///< null: plain
+  proxy_protocol_settings proxy_protocol;
   listener_counters* counters = nullptr;
 };
 
@@ -69,6 +73,8 @@ class session final : public ready_handler,
  private:
   friend class session_set;
   enum class stage : std::uint8_t {
+    proxy_header,
+    handshake,
     idle,
     head,
     deciding,
@@ -98,6 +104,8 @@ class session final : public ready_handler,
 
   // stages: true = another step may follow at once
   [[nodiscard]] bool step();
+  [[nodiscard]] bool read_proxy_header();
+  [[nodiscard]] bool shake_hands();
   [[nodiscard]] bool wait_for_request();
   [[nodiscard]] bool read_head();
   [[nodiscard]] bool on_head();
@@ -111,6 +119,10 @@ class session final : public ready_handler,
   [[nodiscard]] bool drain_body();
   [[nodiscard]] bool linger();
 
+  // before the first request (session_open.cpp)
+  void start_tls();
+  [[nodiscard]] bool no_proxy_header();
+  [[nodiscard]] bool no_handshake(listener_counters::handshake_result why);
   void begin_request();
   [[nodiscard]] bool refuse_head();
   [[nodiscard]] bool answer(http::local_error error, std::string_view reason, bool close);

@@ -61,6 +61,7 @@ void session::write_request_head(const endpoint_settings& target) {
   context.host = preserve && !host.empty() ? host : std::string_view(target.authority);
   context.peer_address = peer_text_;
   context.peer_trusted = request_->peer_trusted;
+  context.scheme = channel_.socket.is_tls() ? "https" : "http";
   context.listener_port = listener_.port;
   context.request_id = request_->request_id;
   context.via = config().via;

@@ -77,7 +77,8 @@ bool session::answer(http::local_error error, std::string_view reason, bool clos
   }
   request_->status = context.status != 0 ? context.status : text.status;
   outgoing& out = request_->to_client;
-  out.reset();
+  // Interim responses that have begun to leave stay in front of it.
+  if (out.total() == 0 && !channel_.socket.mid_write()) out.reset();
   const std::size_t before = out.text.size();
   http::append_error_response(out.text, error, context);
   const std::size_t body_at = out.text.find("\r\n\r\n", before) + 4;

@@ -523,7 +523,29 @@ void render_upstream_pools(exposition& to, const upstream_totals& sums, const na
 // ---- Connections ----
 
 constexpr std::array<std::string_view, listener_counters::reject_reason_count> reject_reason_names{
-    "connection_limit", "descriptor_limit"};
+    "connection_limit", "descriptor_limit", "proxy_protocol"};
+constexpr std::array<std::string_view, listener_counters::handshake_result_count> handshake_names{
+    "ok", "failed", "timeout"};
+
+/// Only of listeners that have TLS.
+void render_tls(exposition& to, const scrape_inputs& in, const listener_totals& sums,
+                const names_list& listeners) {
+  to.family("weir_tls_certificate_expiry_timestamp_seconds", "gauge",
+            "When the first certificate of a listener ends.");
+  for (std::size_t i = 0; i < listeners.size() && i < in.certificate_expiry_s.size(); ++i) {
+    if (in.certificate_expiry_s[i] > 0)
+      to.sample({{"listener", listeners[i].name}}, in.certificate_expiry_s[i]);
+  }
+  to.family("weir_tls_handshakes_total", "counter", "TLS handshakes of clients.");
+  for (std::size_t i = 0; i < listeners.size() && i < in.certificate_expiry_s.size(); ++i) {
+    if (in.certificate_expiry_s[i] == 0) continue;
+    for (std::size_t r = 0; r < handshake_names.size(); ++r) {
+      to.sample({{"listener", listeners[i].name}, {"result", handshake_names[r]}},
+                sums.sum(
+                    listeners[i].slot, [r](auto& c) -> auto& { return c.handshakes[r]; }));
+    }
+  }
+}
 
 void render_connections(exposition& to, const shard_list& shards, const listener_totals& sums,
                         const names_list& listeners) {
@@ -696,8 +718,9 @@ std::string metrics_registry::render(const scrape_inputs& in) {
   for (const listener_settings& listener : in.current->listeners) {
     export_name(listeners, names.listener_slot(listener.name), listener.name);
   }
-  render_connections(to, shards, {shards, [](auto& s, auto slot) { return s.find_listener(slot); }},
-                     listeners);
+  const listener_totals of_listeners{shards, [](auto& s, auto slot) { return s.find_listener(slot); }};
+  render_connections(to, shards, of_listeners, listeners);
+  render_tls(to, in, of_listeners, listeners);
   render_config(to, in);
   render_self(to, shards, in);
   render_process(to, in.process);

@@ -97,8 +97,10 @@ struct upstream_counters {
 /// Connections of one listener.
 struct listener_counters {
   gauge connections;
-  enum reject_reason { connection_limit, descriptor_limit, reject_reason_count };
+  enum reject_reason { connection_limit, descriptor_limit, proxy_protocol, reject_reason_count };
   std::array<counter, reject_reason_count> rejected;
+  enum handshake_result { handshake_ok, handshake_failed, handshake_timeout, handshake_result_count };
+  std::array<counter, handshake_result_count> handshakes;
 };
 
 /// One (method, route, status) series of http_server_request_duration_seconds.
@@ -242,6 +244,7 @@ struct scrape_inputs {
   bool store_up = true;      ///< false: also weir_store_degraded, the failure modes decide
   std::int64_t members = 1;  ///< processes that share the limits
   bool draining = false;
+  std::vector<std::int64_t> certificate_expiry_s;  ///< by current->listeners; 0: no TLS
   std::uint64_t log_dropped = 0;
   std::uint64_t reloads_ok = 0, reloads_rejected = 0, reloads_unchanged = 0;
   bool last_reload_ok = true;

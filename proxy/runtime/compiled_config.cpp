@@ -58,7 +58,8 @@ std::optional<std::uint32_t> compiled_config::find_route(std::string_view method
 
 std::shared_ptr<const compiled_config> compile(std::shared_ptr<const settings> s,
                                                const compiled_config* previous, services& worker,
-                                               metric_names& names, const resolved_endpoints& addresses) {
+                                               metric_names& names, const resolved_endpoints& addresses,
+                                               const tls::context_set& tls) {
   auto result = std::make_shared<compiled_config>();
   for (std::uint32_t i = 0; i < s->routes.size(); ++i) {
     const route_settings& route = s->routes[i];
@@ -75,7 +76,7 @@ std::shared_ptr<const compiled_config> compile(std::shared_ptr<const settings> s
     std::shared_ptr<upstream> kept = inherit(previous, s->upstreams[i]);
     if (!kept) {
       upstream_counters& counters = worker.metrics.upstream(names.upstream_slot(s->upstreams[i].name));
-      kept = std::make_shared<upstream>(worker, s->upstreams[i], counters, addresses[i]);
+      kept = std::make_shared<upstream>(worker, s->upstreams[i], counters, addresses[i], tls.upstreams[i]);
     }
     result->upstreams.push_back(std::move(kept));
   }

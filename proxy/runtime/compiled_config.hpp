@@ -39,6 +39,7 @@ struct compiled_config {
 [[nodiscard]] std::shared_ptr<const compiled_config> compile(std::shared_ptr<const settings> settings,
                                                              const compiled_config* previous,
                                                              services& worker, metric_names& names,
-                                                             const resolved_endpoints& addresses);
+                                                             const resolved_endpoints& addresses,
+                                                             const tls::context_set& tls);
 
 }  // namespace weir::proxy

@@ -8,6 +8,7 @@
 #include "proxy/observe/own_log.hpp"
 #include "proxy/runtime/cpu_quota.hpp"
 #include "proxy/runtime/endpoint_resolver.hpp"
+#include "proxy/runtime/file_watch.hpp"
 #include "proxy/runtime/worker.hpp"
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <fmt/format.h>
+#include <stdexcept>
 #include <sys/resource.h>
 #include <system_error>
 #include <thread>
@@ -79,7 +81,8 @@ class server {
                   }),
         signals_(io_, SIGTERM, SIGINT),
         drain_timer_(io_),
-        cut_timer_(io_) {
+        cut_timer_(io_),
+        watch_(io_, [this] { this->reload("a file changed"); }) {
     signals_.add(SIGHUP);
     signals_.add(SIGUSR1);
   }
@@ -94,7 +97,7 @@ class server {
   void begin_drain(milliseconds delay);
   void cut();
   void on_worker_stopped();
-  void reload();
+  void reload(std::string_view why);
   [[nodiscard]] readiness_report readiness() const;
   [[nodiscard]] std::string render_metrics();
   [[nodiscard]] bool store_up() const;
@@ -102,6 +105,7 @@ class server {
   const reload_function& reload_;
   const std::string version_, compiler_;
   std::shared_ptr<const settings> current_;
+  std::shared_ptr<const tls::context_set> tls_;
   boost::asio::io_context io_{1};
   metrics_registry metrics_;
   std::vector<std::unique_ptr<log_ring>> rings_;
@@ -116,6 +120,7 @@ class server {
   std::unique_ptr<admin_server> admin_;
   boost::asio::signal_set signals_;
   boost::asio::steady_timer drain_timer_, cut_timer_;
+  file_watch watch_;
   bool draining_ = false;
   bool cutting_ = false;
   std::size_t stopped_ = 0;
@@ -128,12 +133,13 @@ int server::run() {
   bound_listeners bound;
   const int count = current_->workers > 0 ? current_->workers : automatic_workers();
   try {
+    tls_ = tls::make_contexts(*current_, nullptr, nullptr);
     bound.bind(*current_, count);
     make_workers(bound, count);
     admin_ = std::make_unique<admin_server>(
         io_, current_->admin,
         admin_sources{[this] { return readiness(); }, [this] { return render_metrics(); }});
-  } catch (const std::system_error& error) {
+  } catch (const std::runtime_error& error) {
     log_event(log_level::error, "cannot start", {{"cause", error.what()}});
     return 1;
   }
@@ -181,6 +187,7 @@ void server::make_workers(bound_listeners& bound, int count) {
     worker_setup setup;
     setup.config = current_;
     setup.addresses = addresses;
+    setup.tls = tls_;
     setup.listening = bound.take(i);
     setup.shared_table = shared_table_;
     setup.local_table = local_table_;
@@ -196,6 +203,7 @@ void server::make_workers(bound_listeners& bound, int count) {
     workers_.push_back(std::make_unique<worker>(std::move(setup), metrics_));
   }
   resolver_.watch(current_, std::move(addresses));
+  watch_.set(current_->watched_files);
 }
 
 void server::announce(int workers) const {
@@ -227,7 +235,7 @@ void server::wait_for_signal() {
 void server::on_signal(int signal) {
   switch (signal) {
     case SIGHUP:
-      reload();
+      reload("SIGHUP");
       break;
     case SIGUSR1:
       if (log_writer_) log_writer_->reopen();
@@ -268,34 +276,50 @@ void server::on_worker_stopped() {
   drain_timer_.cancel();
   signals_.cancel();
   resolver_.stop();
+  watch_.stop();
   admin_->stop();
 }
 
 // ---- reload ----
 
-void server::reload() {
-  const reload_outcome outcome = reload_(*current_);
+void server::reload(std::string_view why) {
+  watch_.about_to_read();
+  reload_outcome outcome = reload_(*current_);
+  std::shared_ptr<const tls::context_set> contexts;
+  if (outcome.settings) {
+    try {
+      contexts = tls::make_contexts(*outcome.settings, current_.get(), tls_.get());
+    } catch (const std::runtime_error& error) {
+      outcome = {nullptr, error.what()};
+    }
+  }
   if (!outcome.settings) {
     ++reloads_rejected_;
     reload_error_ = outcome.problems.substr(0, outcome.problems.find('\n'));
     log_event(log_level::error, "reload refused, the running configuration stays",
-              {{"config_hash", current_->hash}, {"problems", outcome.problems}});
+              {{"why", std::string(why)}, {"config_hash", current_->hash}, {"problems", outcome.problems}});
     return;
   }
   reload_error_.clear();
   last_reload_success_s_ = wall_now_us() / 1'000'000;
   // the hash is that of the policy file: the files it names may have changed without it
-  if (outcome.settings->hash == current_->hash && outcome.settings->store == current_->store) {
+  const settings& next = *outcome.settings;
+  if (next.hash == current_->hash && next.store == current_->store && next.listeners == current_->listeners &&
+      next.upstreams == current_->upstreams) {
     ++reloads_unchanged_;
-    log_event(log_level::info, "reload: unchanged", {{"config_hash", current_->hash}});
+    log_event(log_level::info, "reload: unchanged",
+              {{"why", std::string(why)}, {"config_hash", current_->hash}});
     return;
   }
   ++reloads_ok_;
-  log_event(log_level::info, "reloaded", {{"config_hash", current_->hash + " -> " + outcome.settings->hash}});
+  log_event(log_level::info, "reloaded",
+            {{"why", std::string(why)}, {"config_hash", current_->hash + " -> " + outcome.settings->hash}});
   current_ = outcome.settings;
+  tls_ = std::move(contexts);
+  watch_.set(current_->watched_files);
   configure_own_log(current_->log);
   resolved_endpoints addresses = resolver_.resolve_all(*current_);
-  for (const auto& w : workers_) w->reload(current_, addresses);
+  for (const auto& w : workers_) w->reload(current_, addresses, tls_);
   resolver_.watch(current_, std::move(addresses));
 }
 
@@ -330,6 +354,8 @@ std::string server::render_metrics() {
     if (const auto* counters = w->store_counters()) in.stores.push_back(counters);
   }
   in.draining = draining_;
+  for (const auto& listener : tls_->listeners)
+    in.certificate_expiry_s.push_back(listener ? listener->expiry_s() : 0);
   in.log_dropped = log_writer_ ? log_writer_->dropped() : 0;
   in.reloads_ok = reloads_ok_;
   in.reloads_rejected = reloads_rejected_;

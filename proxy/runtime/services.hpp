@@ -104,6 +104,10 @@ struct services {
   std::int64_t date_second = 0;  ///< Unix second of `date`
   std::string date;              ///< IMF-fixdate, refreshed once a second
   slots::slot_desk* slots = nullptr;
+  /// Steps of handshakes that this turn of the loop has time for, so that a flood of them does not hold up
+  /// the requests of others.
+  int handshakes_left = max_handshakes_per_turn;
+  static constexpr int max_handshakes_per_turn = 8;
 };
 
 }  // namespace weir::proxy

@@ -50,12 +50,12 @@ worker::worker(worker_setup setup, metrics_registry& metrics)
   begin_turn();
   make_store(setup);
   sessions_ = std::make_unique<session_set>(requests_);
-  services_.config = compile(setup.config, nullptr, services_, names_, setup.addresses);
+  services_.config = compile(setup.config, nullptr, services_, names_, setup.addresses, *setup.tls);
   for (std::size_t i = 0; i < setup.listening.size(); ++i) {
     const listener_settings& wanted = setup.config->listeners[i];
-    listeners_.push_back(std::make_unique<listener>(services_, *sessions_, wanted,
-                                                    shard_.listener(names_.listener_slot(wanted.name)),
-                                                    setup.listening[i], setup.max_connections));
+    listeners_.push_back(std::make_unique<listener>(
+        services_, *sessions_, wanted, shard_.listener(names_.listener_slot(wanted.name)), setup.listening[i],
+        setup.max_connections, setup.tls->listeners[i]));
   }
 }
 
@@ -141,6 +141,7 @@ void worker::run() {
 
 void worker::begin_turn() {
   services_.now_us = steady_now_us();
+  services_.handshakes_left = services::max_handshakes_per_turn;
   const std::int64_t second = wall_now_us() / 1'000'000;
   if (second == services_.date_second) return;
   services_.date_second = second;
@@ -183,11 +184,15 @@ void worker::arm_wheel() {
 
 // ---- orders from other threads ----
 
-void worker::reload(std::shared_ptr<const settings> config, resolved_endpoints addresses) {
-  boost::asio::post(io_, [this, config = std::move(config), addresses = std::move(addresses)]() mutable {
+void worker::reload(std::shared_ptr<const settings> config, resolved_endpoints addresses,
+                    std::shared_ptr<const tls::context_set> tls) {
+  boost::asio::post(io_, [this, config = std::move(config), addresses = std::move(addresses),
+                          tls = std::move(tls)]() mutable {
     begin_turn();
+    for (std::size_t i = 0; i < listeners_.size(); ++i)
+      listeners_[i]->update(config->listeners[i], tls->listeners[i]);
     if (redis_ != nullptr) redis_->update(config->store.redis);
-    services_.config = compile(std::move(config), services_.config.get(), services_, names_, addresses);
+    services_.config = compile(std::move(config), services_.config.get(), services_, names_, addresses, *tls);
     if (sharing_) sharing_->reload();
     settle();
   });

@@ -27,6 +27,7 @@ namespace weir::proxy {
 struct worker_setup {
   std::shared_ptr<const settings> config;
   resolved_endpoints addresses;
+  std::shared_ptr<const tls::context_set> tls;
   std::vector<int> listening;                           ///< one descriptor per listener; taken over
   std::shared_ptr<limiter::memory_table> shared_table;  ///< store memory://
   std::shared_ptr<limiter::memory_table> local_table;   ///< failure_mode local
@@ -52,7 +53,8 @@ class worker final : private limiter::settlement_observer {
 
   // Any thread:
   /// Requests that begin after it use the new configuration.
-  void reload(std::shared_ptr<const settings> config, resolved_endpoints addresses);
+  void reload(std::shared_ptr<const settings> config, resolved_endpoints addresses,
+              std::shared_ptr<const tls::context_set> tls);
   /// New addresses of one endpoint, by upstream name.
   void update_addresses(std::string upstream_name, std::size_t endpoint,
                         std::vector<resolved_address> addresses);

@@ -15,7 +15,7 @@ class upstream_connection;
 class upstream_lease;
 
 /// Why no connection came.
-enum class connect_failure : std::uint8_t { refused, unresolved, no_descriptor };
+enum class connect_failure : std::uint8_t { refused, unresolved, no_descriptor, tls };
 
 /// A request that waits for, or holds, a connection. Calls come on the worker's thread.
 class connection_user {

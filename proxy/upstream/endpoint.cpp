@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/upstream/endpoint.hpp"
 
+#include "proxy/observe/own_log.hpp"
+#include "proxy/tls/tls_stream.hpp"
+
 #include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
@@ -64,12 +67,14 @@ std::vector<resolved_address> literal_addresses(const socket_address& address) {
 }
 
 endpoint::endpoint(services& worker, const endpoint_settings& settings, const pool_settings& pool,
-                   upstream_counters& counters, std::vector<resolved_address> addresses)
+                   upstream_counters& counters, std::vector<resolved_address> addresses,
+                   std::shared_ptr<const tls::client_context> tls)
     : worker_(worker),
       settings_(settings),
       pool_(pool),
       counters_(counters),
       text_(settings.address.text()),
+      tls_(settings.tls ? std::move(tls) : nullptr),
       addresses_(std::move(addresses)) {}
 
 endpoint::~endpoint() {
@@ -172,16 +177,41 @@ void endpoint::finish_connect(upstream_connection& connection) {
   socklen_t size = sizeof error;
   ::getsockopt(connection.socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size);
   if (error == 0 && !connection.socket.broken()) {
-    if (!connection.socket.writable()) return;  // not connected yet
+    if (!connection.socket.writable() && !connection.socket.is_tls()) return;  // not connected yet
+    if (tls_ && !shake_hands(connection)) return;
     user->connecting_ = nullptr;
     user->on_connection(lend(connection, *user));
     return;
   }
+  connect_failed(connection, connect_failure::refused);
+}
+
+/// False: not done yet, or failed, which its user has been told then.
+bool endpoint::shake_hands(upstream_connection& connection) {
+  if (!connection.socket.is_tls()) {
+    tls::ssl_ptr ssl = tls_->connect(settings_.address.host);
+    if (!ssl) {
+      connect_failed(connection, connect_failure::tls);
+      return false;
+    }
+    connection.socket.start_tls(std::make_unique<tls::tls_stream>(connection.socket, std::move(ssl), tls_));
+  }
+  const io_status status = connection.socket.handshake();
+  if (status == io_status::ok) return true;
+  if (status == io_status::would_block) return false;
+  log_event(log_level::warn, "TLS handshake with an upstream failed",
+            {{"endpoint", text_}, {"cause", connection.socket.handshake_problem()}});
+  connect_failed(connection, connect_failure::tls);
+  return false;
+}
+
+void endpoint::connect_failed(upstream_connection& connection, connect_failure why) {
+  connection_user* user = connection.user_;
   ++next_address_;
   user->connecting_ = nullptr;
   connection.user_ = nullptr;
   destroy(connection);
-  user->on_connect_failed(connect_failure::refused);
+  user->on_connect_failed(why);
 }
 
 void endpoint::give_back(upstream_connection& connection) {
@@ -263,7 +293,7 @@ void upstream_connection::on_ready(std::uint32_t events) {
       break;
     case state::idle:
       // Closed by the peer, or bytes that answer no request: never to be read by a later request.
-      if (socket.readable() || socket.peer_finished()) owner_.destroy(*this);
+      if (socket.peer_finished() || (socket.readable() && !socket.is_quiet())) owner_.destroy(*this);
       break;
     case state::busy:
       if (user_ != nullptr) user_->on_upstream_ready();

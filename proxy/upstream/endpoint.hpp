@@ -4,6 +4,7 @@
 
 #include "proxy/observe/metrics.hpp"
 #include "proxy/settings.hpp"
+#include "proxy/tls/context.hpp"
 #include "proxy/upstream/connection.hpp"
 
 #include <cstdint>
@@ -39,8 +40,10 @@ enum class acquire_status : std::uint8_t {
 /// LIFO.
 class endpoint final : private timer {
  public:
+  /// `tls` is used when the settings say so.
   endpoint(services& worker, const endpoint_settings& settings, const pool_settings& pool,
-           upstream_counters& counters, std::vector<resolved_address> addresses);
+           upstream_counters& counters, std::vector<resolved_address> addresses,
+           std::shared_ptr<const tls::client_context> tls = nullptr);
   ~endpoint() override;
 
   /// `must_be_quiet`: ask the kernel once more before reuse (for requests that cannot be repeated).
@@ -62,6 +65,8 @@ class endpoint final : private timer {
   [[nodiscard]] upstream_connection* take_idle(bool must_be_quiet);
   [[nodiscard]] bool start_connect(connection_user& user);
   void finish_connect(upstream_connection& connection);
+  [[nodiscard]] bool shake_hands(upstream_connection& connection);
+  void connect_failed(upstream_connection& connection, connect_failure why);
   void give_back(upstream_connection& connection);
   void destroy(upstream_connection& connection);
   void serve_waiters();
@@ -75,6 +80,7 @@ class endpoint final : private timer {
   pool_settings pool_;
   upstream_counters& counters_;
   std::string text_;
+  std::shared_ptr<const tls::client_context> tls_;  // null: plain
   std::vector<resolved_address> addresses_;
   std::size_t next_address_ = 0;                           // moves on when a connect fails
   std::vector<std::unique_ptr<upstream_connection>> all_;  // every state

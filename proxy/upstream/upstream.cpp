@@ -6,7 +6,8 @@
 namespace weir::proxy {
 
 upstream::upstream(services& worker, const upstream_settings& s, upstream_counters& c,
-                   std::vector<std::vector<resolved_address>> addresses)
+                   std::vector<std::vector<resolved_address>> addresses,
+                   const std::shared_ptr<const tls::client_context>& tls)
     : settings(s),
       counters(c),
       budget(s.retry.budget_percent, s.retry.budget_min),
@@ -15,7 +16,7 @@ upstream::upstream(services& worker, const upstream_settings& s, upstream_counte
       views_(s.endpoints.size()) {
   for (std::size_t i = 0; i < s.endpoints.size(); ++i) {
     endpoints_.push_back(
-        std::make_unique<proxy::endpoint>(worker, s.endpoints[i], s.pool, c, std::move(addresses[i])));
+        std::make_unique<proxy::endpoint>(worker, s.endpoints[i], s.pool, c, std::move(addresses[i]), tls));
   }
 }
 

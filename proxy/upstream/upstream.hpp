@@ -19,7 +19,8 @@ using tried_endpoints = std::span<const std::uint32_t>;
 class upstream {
  public:
   upstream(services& worker, const upstream_settings& settings, upstream_counters& counters,
-           std::vector<std::vector<resolved_address>> addresses);
+           std::vector<std::vector<resolved_address>> addresses,
+           const std::shared_ptr<const tls::client_context>& tls);
 
   /// Chooses an endpoint, one not tried yet when there is one.
   [[nodiscard]] std::uint32_t pick(tried_endpoints tried);

@@ -141,6 +141,8 @@ def main():
                         help="tests at a time; those that measure (support/check.py: alone) follow one by one")
     parser.add_argument("--limit", type=int, default=180, help="seconds a test may take")
     parser.add_argument("--thorough", action="store_true", help="rounds 20, tries 1000, longer loads")
+    parser.add_argument("--over-tls", action="store_true",
+                        help="clients and upstreams of every test speak TLS with weir, where the test allows it")
     args = parser.parse_args()
 
     wanted = [w for w in args.only.split(",") if w]
@@ -166,7 +168,8 @@ def main():
     signal.signal(signal.SIGALRM, _alarm)
     signal.signal(signal.SIGTERM, _terminate)   # so that a test's processes are ended too
     faulthandler.enable()
-    runner = Runner(chosen, lambda d: Context(build, release, d, args.rounds, args.tries, args.thorough), args.limit)
+    runner = Runner(chosen, lambda d: Context(build, release, d, args.rounds, args.tries, args.thorough, args.over_tls),
+                    args.limit)
     runner.run(args.jobs)
     counts = runner.counts
     if counts["skipped"]:

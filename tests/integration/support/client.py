@@ -34,17 +34,26 @@ class Response:
         return f"<{self.status} {self.reason} {list(self.fields)} {self.body[:200]!r}>"
 
 
-class Connection:
-    """One TCP connection to weir (or to anything else)."""
+TLS_PORTS = {}  # port: the ssl.SSLContext that connections to it use unless they bring their own
 
-    def __init__(self, port, timeout=20.0, receive_buffer=None):
+
+class Connection:
+    """One connection to weir (or to anything else). `tls`: an ssl.SSLContext; `preface`: bytes that go in front of
+    its handshake."""
+
+    def __init__(self, port, timeout=20.0, receive_buffer=None, tls=None, server_name="localhost", preface=b""):
         self.timeout = timeout
+        tls = tls or TLS_PORTS.get(port)
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(timeout)
         self.sock.connect(("127.0.0.1", port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if preface:
+            self.sock.sendall(preface)
+        if tls:
+            self.sock = secured(tls, self.sock, server_name)
         self.reader = http1.Reader(self.sock)
 
     def __enter__(self):
@@ -152,6 +161,16 @@ class Connection:
             return True
         except http1.Closed:
             return False
+
+
+def secured(context, sock, server_name="localhost"):
+    """The client's side of TLS; the socket is closed when the handshake fails. An end without close_notify is an
+    error, not an end."""
+    try:
+        return context.wrap_socket(sock, server_hostname=server_name, suppress_ragged_eofs=False)
+    except (OSError, ValueError):
+        sock.close()
+        raise
 
 
 def request_bytes(method="GET", target="/", fields=(), body=None, host="a.example", version="HTTP/1.1"):

@@ -9,7 +9,7 @@ from .ports import free_port
 from .redis import RedisServer
 from .redis_cluster import RedisCluster
 from .redis_sentinel import RedisSentinel
-from .tls import Authority, redis_options
+from .tls import Authority, Defaults, redis_options
 from .upstream import BlackHole, Upstream
 from .weir import Weir
 
@@ -30,13 +30,15 @@ class Build:
 
 
 class Context:
-    def __init__(self, build, release, directory, rounds, tries, thorough):
+    def __init__(self, build, release, directory, rounds, tries, thorough, over_tls=False):
         self.build = build              # Build under test
         self.release = release          # Build without sanitizers, for LD_PRELOAD
         self.directory = directory
         self.rounds, self.tries, self.thorough = rounds, tries, thorough
         self.slack = 4.0 if build.sanitized else 1.0    # multiplies tolerances, never limits
         self._things = []
+        self._tls = None
+        self._over_tls = over_tls
         self._names = {}
         self._notes = []
 
@@ -46,7 +48,15 @@ class Context:
         os.makedirs(path)
         return path
 
+    def _tls_defaults(self):
+        """None unless everything goes over TLS."""
+        if self._over_tls and not self._tls:
+            self._tls = Defaults(self.authority())
+        return self._tls
+
     def upstream(self, script=None, **kwargs):
+        if self._over_tls:
+            kwargs.setdefault("tls", self._tls_defaults().server)
         return self.keep(Upstream(script, **kwargs))
 
     def black_hole(self):
@@ -83,6 +93,7 @@ class Context:
         return server
 
     def weir(self, policy, start=True, build=None, **kwargs):
+        kwargs.setdefault("tls", self._tls_defaults())
         weir = self.keep(Weir((build or self.build).path, self.folder("weir"), policy, **kwargs))
         return weir.start() if start else weir
 

@@ -9,6 +9,8 @@ import socket
 import threading
 import time
 
+from . import client
+
 
 class Sample:
     __slots__ = ("at", "wall", "status", "seconds", "port")
@@ -27,6 +29,8 @@ class FastConnection:
     def __init__(self, port, timeout):
         self.sock = socket.create_connection(("127.0.0.1", port), timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if port in client.TLS_PORTS:
+            self.sock = client.secured(client.TLS_PORTS[port], self.sock)
         self.used = False
 
     def ask(self, request):

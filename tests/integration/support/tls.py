@@ -1,13 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
 """A certificate authority of a test's own, made with the openssl program: server and client certificates on demand."""
 
+import copy
 import os
+import ssl
 import subprocess
+
+from . import client
 
 
 class Certificate:
     def __init__(self, certificate, key):
         self.certificate, self.key = certificate, key   # paths of PEM files
+
+
+def client_context(ca=None, certificate=None, alpn=None, only=None):
+    """An ssl.SSLContext of a client that trusts `ca` (None: anybody). `only`: an ssl.TLSVersion."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca:
+        context.load_verify_locations(ca)
+    else:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if certificate:
+        context.load_cert_chain(certificate.certificate, certificate.key)
+    if alpn:
+        context.set_alpn_protocols(alpn)
+    if only:
+        context.minimum_version = context.maximum_version = only
+    return context
+
+
+def server_context(certificate, client_ca=None, only=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    if client_ca:
+        context.load_verify_locations(client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    if only:
+        context.minimum_version = context.maximum_version = only
+    return context
+
+
+class Defaults:
+    """One certificate for every side of a test that knows nothing of TLS (`run.py --over-tls`)."""
+
+    def __init__(self, authority):
+        self.authority, self.certificate = authority, authority.server()
+        self.server, self.client = server_context(self.certificate), client_context(authority.ca)
+
+    def applied(self, policy, own_listener, port):
+        policy = copy.deepcopy(policy)
+        if own_listener:
+            policy["listen"] = [{"address": policy["listen"], "tls": {
+                "certificate": self.certificate.certificate, "key": self.certificate.key}}]
+            client.TLS_PORTS[port] = self.client
+        for upstream in policy.get("upstreams", {}).values():
+            urls = [upstream.get("url", "")] + [e.get("url", "") for e in upstream.get("endpoints", [])]
+            if any(url.startswith("https:") for url in urls):
+                upstream.setdefault("tls", {"ca_file": self.authority.ca})
+        return policy
 
 
 class Authority:

@@ -112,8 +112,10 @@ class Exchange:
 class Upstream:
     """Listens on 127.0.0.1; one thread per connection, all of them ended by stop()."""
 
-    def __init__(self, script=None, port=0, keepalive=True):
+    def __init__(self, script=None, port=0, keepalive=True, tls=None):
         self.script = script or ok()
+        self.tls = tls                  # an ssl.SSLContext, or None
+        self.handshakes_failed = 0
         self.keepalive = keepalive      # False: closes after each response without saying so
         self.connections = []
         self.requests = []
@@ -125,7 +127,7 @@ class Upstream:
         self.listener.bind(("127.0.0.1", port))
         self.listener.listen(1024)
         self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self.thread = threading.Thread(target=self._accept, daemon=True)
         self.thread.start()
 
@@ -161,7 +163,29 @@ class Upstream:
                 self.sockets.add(sock)
             threading.Thread(target=self._serve, args=(sock, connection), daemon=True).start()
 
+    def _handshake(self, sock):
+        """The socket to go on with; None when the handshake failed."""
+        if not self.tls:
+            return sock
+        try:
+            sock.settimeout(30)
+            secured = self.tls.wrap_socket(sock, server_side=True, suppress_ragged_eofs=False)
+        except OSError:
+            self.handshakes_failed += 1
+            sock.close()
+            return None
+        with self.lock:
+            self.sockets.discard(sock)
+            self.sockets.add(secured)
+        return secured
+
     def _serve(self, sock, connection):
+        plain = sock
+        sock = self._handshake(sock)
+        if not sock:
+            with self.lock:
+                self.sockets.discard(plain)
+            return
         reader = http1.Reader(sock)
         reader.received = connection.received
         try:

@@ -85,7 +85,8 @@ class Metrics(dict):
 class Weir:
     """`policy` is a dict (listen and admin are filled in unless given) or the text of a file."""
 
-    def __init__(self, binary, directory, policy, env=None, stdout=None, args=()):
+    def __init__(self, binary, directory, policy, env=None, stdout=None, args=(), tls=None):
+        self.tls = tls      # support.tls.Defaults: listener and upstreams use TLS where the policy does not say
         self.binary, self.directory = binary, directory
         os.makedirs(directory, exist_ok=True)
         self.port, self.admin_port = free_port(), free_port()
@@ -107,6 +108,8 @@ class Weir:
         if isinstance(policy, dict):
             full = {"version": 1, "listen": f"127.0.0.1:{self.port}", "admin": f"127.0.0.1:{self.admin_port}",
                     "drain": {"delay": "0s", "timeout": "10s"}, **policy}
+            if self.tls:
+                full = self.tls.applied(full, "listen" not in policy, self.port)
             policy = json.dumps(full, indent=1) + "\n"
         self.policy = policy
         with open(self.policy_path + ".new", "w", encoding="utf-8") as f:

@@ -4,11 +4,15 @@
 
 #include "config/codes.hpp"
 #include "limiter/time_zone.hpp"
+#include "tests/support/test_certificate.hpp"
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <doctest/doctest.h>
+#include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
 #include <map>
 #include <set>
 #include <string>
@@ -26,6 +30,26 @@ std::optional<std::string> no_variables(std::string_view) {
 std::optional<std::string> in_a_pod(std::string_view name) {
   return name == "POD_NAME" ? std::optional<std::string>{"weir-0"} : std::nullopt;
 }
+
+/// A pair and the authority that signed it, as files.
+struct pem_files {
+  pem_files() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "weir-pem-XXXXXX").string();
+    folder = ::mkdtemp(pattern.data());
+    certificate = write("cert.pem", leaf.certificate());
+    key = write("key.pem", leaf.key());
+    authority = write("ca.pem", issuer.certificate());
+  }
+  ~pem_files() { std::filesystem::remove_all(folder); }
+  [[nodiscard]] std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder / name) << text;
+    return (folder / name).string();
+  }
+  std::filesystem::path folder;
+  weir::tests::test_certificate issuer;
+  weir::tests::test_certificate leaf{"DNS:a.example", &issuer};
+  std::string certificate, key, authority;
+};
 
 constexpr const char* head = "version: 1\nupstreams: {web: {url: \"http://127.0.0.1:3000\"}}\n";
 constexpr const char* rule = "rules: [{name: r, key: [client_ip], limit: 10/minute";
@@ -99,6 +123,69 @@ TEST_CASE("listen takes an address, a list of addresses, or maps with names") {
   CHECK(s.listeners[0].name == "plain");
   CHECK(s.listeners[1].address.unix_path == "/run/x");
   CHECK(s.listeners[2].name == "[::1]:2");
+}
+
+TEST_CASE("a listener speaks TLS with one certificate or several, and expects PROXY headers from some") {
+  const pem_files files;
+  const auto s = settings_of(fmt::format(
+      "listen:\n  - {{address: \"127.0.0.1:1\", tls: {{certificate: {0}, key: {1}}}}}\n"
+      "  - {{address: \"127.0.0.1:2\", tls: [{{certificate: {0}, key: {1}, min_version: tls1.3}},\n"
+      "     {{certificate: {0}, key: {1}, client_ca: {2}, client_auth: optional}}]}}\n"
+      "  - {{address: \"127.0.0.1:3\", proxy_protocol: {{from: [10.0.0.0/8, \"fd00::/8\"], versions: "
+      "[v2]}}}}\n",
+      files.certificate, files.key, files.authority));
+  REQUIRE(s.listeners.size() == 3);
+  REQUIRE(s.listeners[0].tls.size() == 1);
+  CHECK(s.listeners[0].tls[0].certificate == files.leaf.certificate());
+  CHECK(s.listeners[0].tls[0].key == files.leaf.key());
+  CHECK_FALSE(s.listeners[0].tls[0].only_tls13);
+  CHECK(s.listeners[0].tls[0].client_auth == proxy::client_auth::none);
+  REQUIRE(s.listeners[1].tls.size() == 2);
+  CHECK(s.listeners[1].tls[0].only_tls13);
+  CHECK(s.listeners[1].tls[1].client_ca == files.issuer.certificate());
+  CHECK(s.listeners[1].tls[1].client_auth == proxy::client_auth::optional);
+  CHECK(s.listeners[2].tls.empty());
+  CHECK(s.listeners[2].proxy_protocol.from.size() == 2);
+  CHECK_FALSE(s.listeners[2].proxy_protocol.v1);
+  CHECK(s.listeners[2].proxy_protocol.v2);
+  CHECK(s.listeners[0].proxy_protocol.from.empty());
+  CHECK(s.watched_files.size() == 7);
+  CHECK(s.watched_files[0] == files.certificate);
+}
+
+TEST_CASE("a key that is not the certificate's is refused without quoting it") {
+  const pem_files files;
+  const auto loaded =
+      load(fmt::format("{}listen: [{{address: \"127.0.0.1:1\", tls: {{certificate: {}, key: {}}}}}]\n", head,
+                       files.authority, files.key));
+  CHECK(codes_of(loaded).find("E0502") != std::string::npos);
+  CHECK_FALSE(loaded.settings);
+  const auto upstream = load(fmt::format(
+      "version: 1\nupstreams: {{web: {{url: \"https://h\", tls: {{certificate: {}, key: {}}}}}}}\n",
+      files.authority, files.key));
+  CHECK(codes_of(upstream).find("E0502") != std::string::npos);
+}
+
+TEST_CASE("an https upstream is verified against the system's authorities unless told otherwise") {
+  const pem_files files;
+  const auto plain = upstream_of("{url: \"https://api.internal\"}");
+  CHECK(plain.endpoints.at(0).tls);
+  CHECK(plain.endpoints[0].address.port == 443);
+  CHECK(plain.endpoints[0].authority == "api.internal");
+  CHECK(plain.tls == proxy::upstream_tls_settings{});
+  CHECK(plain.tls.verify);
+  CHECK_FALSE(upstream_of("{url: \"http://api.internal\"}").endpoints[0].tls);
+  const auto full = upstream_of(fmt::format(
+      "{{endpoints: [{{url: \"https://10.0.0.1:8443\"}}, {{url: \"http://10.0.0.2\"}}], tls: {{ca_file: {}, "
+      "server_name: api.internal, verify: false, certificate: {}, key: {}, min_version: tls1.3}}}}",
+      files.authority, files.certificate, files.key));
+  CHECK(full.endpoints[0].tls);
+  CHECK_FALSE(full.endpoints[1].tls);
+  CHECK(full.tls.ca == files.issuer.certificate());
+  CHECK(full.tls.server_name == "api.internal");
+  CHECK_FALSE(full.tls.verify);
+  CHECK(full.tls.key == files.leaf.key());
+  CHECK(full.tls.only_tls13);
 }
 
 TEST_CASE("admin takes an address or a map") {
@@ -492,8 +579,7 @@ TEST_CASE("every key that this release does not have is refused") {
                            "store: {breaker: {threshold: 5}}",
                            "store: {pool: {minimum: 1}}",
                            "store: {tls: {verify: false}}",
-                           "limits: {tls_handshake_timeout: 5s}",
-                           "listen: [{address: \"0.0.0.0:1\", tls: {}}]",
+                           "listen: [{address: \"0.0.0.0:1\", tls: {alpn: h2}}]",
                            "deny: {body: envelope}",
                            "deny: {cors: mirror}",
                            "client_ip: {hops: 1}",
@@ -626,7 +712,19 @@ const std::vector<provocation>& provocations() {
       {"E0309", "version: 1\nupstreams: {web: {url: \"http://h\", retry: {methods: [GET, POST]}}}\n"},
       {"E0310", "version: 1\nupstreams: {a: {url: \"http://h\"}, b: {url: \"http://h\"}}\n"},
       {"E0312", h + "worker: 1\n"},
-      {"E0313", "version: 1\nupstreams: {web: {url: \"https://h\"}}\n"},
+      {"E0304", "version: 1\nupstreams: {web: {url: \"http://h\", tls: {server_name: h}}}\n"},
+      {"E0302", h + "listen: [{address: \"127.0.0.1:1\", tls: {}}]\n"},
+      {"E0303", h + "listen: [{address: \"127.0.0.1:1\", tls: []}]\n"},
+      {"E0302", h + "listen: [{address: \"127.0.0.1:1\", tls: {client_auth: required}}]\n"},
+      {"E0304", h + "listen: [{address: \"127.0.0.1:1\", tls: {client_ca: /dev/null}}]\n"},
+      {"E0501", h + "listen: [{address: \"127.0.0.1:1\", tls: {certificate: /nowhere, key: /nowhere}}]\n"},
+      {"E0502", h + "listen: [{address: \"127.0.0.1:1\", tls: {certificate: /dev/null, key: /dev/null}}]\n"},
+      {"E0206", h + "listen: [{address: \"127.0.0.1:1\", tls: {min_version: tls1.1}}]\n"},
+      {"E0302", h + "listen: [{address: \"127.0.0.1:1\", proxy_protocol: {}}]\n"},
+      {"E0303", h + "listen: [{address: \"127.0.0.1:1\", proxy_protocol: {from: []}}]\n"},
+      {"E0212", h + "listen: [{address: \"127.0.0.1:1\", proxy_protocol: {from: [10.0.0.1/8]}}]\n"},
+      {"E0206",
+       h + "listen: [{address: \"127.0.0.1:1\", proxy_protocol: {from: [10.0.0.1], versions: [v3]}}]\n"},
       {"E0304", h + "store: {url: \"redis://h\", tls: {server_name: h}}\n"},
       {"E0302", h + "store: {url: \"redis://h\", topology: cluster}\n"},
       {"E0302", h + "store: {url: \"redis://h\", topology: sentinel, nodes: [\"h:1\"]}\n"},
@@ -655,6 +753,7 @@ const std::vector<provocation>& provocations() {
       {"W0203", r + "}]\n"},
       {"W0204", h + "identity: {user: [{header: X-U}]}\nrules: [{name: r, key: [user], missing: skip, limit: "
                     "10/minute}]\n"},
+      {"W0601", "version: 1\nupstreams: {web: {url: \"https://h\", tls: {verify: false}}}\n"},
       {"W0206", h + "rules: [{name: r, key: [user], missing: skip, limit: 10/minute}]\n"},
   };
   return all;

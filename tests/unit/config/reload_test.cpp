@@ -34,6 +34,8 @@ TEST_CASE("rules, limits and upstream settings may change while weir runs") {
                 "rules: [{name: r, key: [client_ip], limit: 9/second}]\n") == "");
   CHECK(refused("", "limits: {header_count: 50}\n") == "");
   CHECK(refused("", "store: {failure_mode: deny}\n") == "");
+  CHECK(refused("listen: [{name: a, address: \"127.0.0.1:1\"}]\n",
+                "listen: [{name: a, address: \"127.0.0.1:1\", proxy_protocol: {from: 10.0.0.1}}]\n") == "");
 }
 
 TEST_CASE("workers, listeners, the admin port and the store's place need a restart") {

@@ -307,6 +307,7 @@ TEST_CASE("listeners tell their connections and refusals, refused requests their
   CHECK(s.has(R"(weir_connections{listener="public"} 3)"));
   CHECK(s.has(R"(weir_connections_rejected_total{listener="public",reason="connection_limit"} 2)"));
   CHECK(s.has(R"(weir_connections_rejected_total{listener="public",reason="descriptor_limit"} 0)"));
+  CHECK(s.has(R"(weir_connections_rejected_total{listener="public",reason="proxy_protocol"} 0)"));
   CHECK(s.has(R"(weir_http_rejected_total{code="431"} 1)"));
   CHECK_FALSE(s.mentions(R"(weir_http_rejected_total{code="400"})"));
 }
@@ -332,6 +333,21 @@ TEST_CASE("configuration, log, admin and build are told") {
   CHECK(s.has(R"(weir_admin_requests_total{code="404"} 1)"));
   CHECK(s.has(R"(weir_build_info{version="0.1.0",compiler="GNU 12.2.0"} 1)"));
   CHECK(s.has("weir_overhead_seconds_sum 1"));
+}
+
+TEST_CASE("a listener with TLS tells its handshakes and when its certificate ends, others do not") {
+  scene s;
+  s.current.listeners.push_back({"edge", {"0.0.0.0", 8443, {}}});
+  s.in.certificate_expiry_s = {0, 1'767'225'600};
+  listener_counters& edge = s.shard.listener(s.registry.names.listener_slot("edge"));
+  edge.handshakes[listener_counters::handshake_ok].add(5);
+  edge.handshakes[listener_counters::handshake_timeout].add();
+  CHECK(s.has(R"(weir_tls_certificate_expiry_timestamp_seconds{listener="edge"} 1767225600)"));
+  CHECK(s.has(R"(weir_tls_handshakes_total{listener="edge",result="ok"} 5)"));
+  CHECK(s.has(R"(weir_tls_handshakes_total{listener="edge",result="failed"} 0)"));
+  CHECK(s.has(R"(weir_tls_handshakes_total{listener="edge",result="timeout"} 1)"));
+  CHECK_FALSE(s.mentions(R"(expiry_timestamp_seconds{listener="public")"));
+  CHECK_FALSE(s.mentions(R"(weir_tls_handshakes_total{listener="public")"));
 }
 
 TEST_CASE("process figures appear when they were read") {

@@ -285,7 +285,8 @@ void server::reload() {
   reload_error_.clear();
   last_reload_success_s_ = wall_now_us() / 1'000'000;
   // the hash is that of the policy file: the files it names may have changed without it
-  if (outcome.settings->hash == current_->hash && outcome.settings->store == current_->store) {
+  if (outcome.settings->hash == current_->hash && outcome.settings->store == current_->store &&
+      outcome.settings->file_digests == current_->file_digests) {
     ++reloads_unchanged_;
     log_event(log_level::info, "reload: unchanged", {{"config_hash", current_->hash}});
     return;

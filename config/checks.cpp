@@ -4,6 +4,7 @@
 #include "config/concurrency_checks.hpp"
 #include "config/cost_checks.hpp"
 #include "config/did_you_mean.hpp"
+#include "config/identity_checks.hpp"
 #include "config/rule_words.hpp"
 #include "limiter/quota.hpp"
 #include "limiter/time_zone.hpp"
@@ -45,7 +46,10 @@ class checker {
     check_server();
     complete_store();
     complete_upstreams();
+    complete_identity(draft_, report_);
+    check_claims();
     complete_routes();
+    complete_lists();
     complete_rules();
     warn();
   }
@@ -204,7 +208,7 @@ class checker {
     for (auto& r : draft_.routes) {
       names.add(r.value.name, r.name_at);
       r.value.upstream = find_upstream(r.upstream);
-      r.value.match = std::move(r.match.value);
+      r.value.match = finished(r.match);
       s.routes.push_back(std::move(r.value));
     }
   }
@@ -244,6 +248,47 @@ class checker {
     unknown("E0402", "route", wanted, names_of(draft_.settings.routes));
   }
 
+  // ---- matches, block, exempt
+  // ---------------------------------------------------------------------------------------
+
+  [[nodiscard]] limiter::request_match finished(match_draft& d) const {
+    if (draft_.settings.paths.ignore_case) fold_paths(d.value);
+    return std::move(d.value);
+  }
+
+  void complete_lists() {
+    auto& s = draft_.settings;
+    for (auto* list : {&draft_.block, &draft_.exempt}) {
+      for (auto& d : *list) {
+        for (const auto& wanted : d.match.routes) check_route(wanted);
+        d.match.value = finished(d.match);
+      }
+    }
+    complete_list(draft_.block, s.block, report_);
+    complete_list(draft_.exempt, s.exempt, report_);
+  }
+
+  /// Claims come from verified tokens; without `identity.jwt` there are none.
+  void check_claims() {
+    if (draft_.jwt) return;
+    const auto check = [&](const limiter::selector& s, const place& at) {
+      if (s.text.starts_with("claim:"))
+        report_.error("E0302", at, fmt::format("{} needs `identity.jwt`", in_ticks(s.text)),
+                      {"only verified tokens have claims", ""});
+    };
+    for (const auto& d : draft_.rules) {
+      for (const auto& s : d.value.key) check(s, d.key_at);
+    }
+    for (const auto& d : draft_.concurrency) {
+      for (const auto& s : d.value.key) check(s, d.key_at);
+    }
+    for (const auto* list : {&draft_.block, &draft_.exempt}) {
+      for (const auto& d : *list) {
+        if (d.value.by) check(*d.value.by, d.by_at);
+      }
+    }
+  }
+
   // ---- rules
   // -------------------------------------------------------------------------------------------------------
 
@@ -253,7 +298,7 @@ class checker {
     for (auto& d : draft_.rules) {
       names.add(d.value.name, d.name_at);
       for (const auto& wanted : d.match.routes) check_route(wanted);
-      d.value.match = std::move(d.match.value);
+      d.value.match = finished(d.match);
       d.value.sharing = d.sharing;
       d.value.failure_mode = d.failure_mode.value_or(draft_.settings.store.failure_mode);
       complete_missing(d);
@@ -276,7 +321,8 @@ class checker {
     for (auto& d : draft_.concurrency) {
       names.add(d.value.name, d.name_at);
       for (const auto& wanted : d.match.routes) check_route(wanted);
-      complete_concurrency(d, draft_.settings.store.failure_mode, report_);
+      d.match.value = finished(d.match);
+      complete_concurrency(d, draft_.settings, report_);
       d.value.index = static_cast<std::uint32_t>(limits.size());
       if (d.max > 0 && !d.value.name.empty()) limits.push_back(d.value);
     }
@@ -296,7 +342,8 @@ class checker {
   }
 
   void complete_missing(rule_draft& d) {
-    const auto absent = std::find_if(d.value.key.begin(), d.value.key.end(), limiter::can_be_absent);
+    const auto may_lack_it = [&](const auto& s) { return may_lack(s, draft_.settings); };
+    const auto absent = std::find_if(d.value.key.begin(), d.value.key.end(), may_lack_it);
     const auto name = in_ticks(d.value.name);
     if (absent != d.value.key.end() && !d.has_missing) {
       report_.error(
@@ -313,7 +360,7 @@ class checker {
     if (falls_back && d.fallback_at.line == 0)
       d.value.fallback.push_back(*limiter::parse_selector("client_ip"));
     for (const auto& selector : d.value.fallback) {
-      if (!limiter::can_be_absent(selector)) continue;
+      if (!may_lack_it(selector)) continue;
       report_.error("E0305", d.fallback_at,
                     fmt::format("{} can be absent too: `fallback` takes selectors that always have a value",
                                 in_ticks(selector.text)));
@@ -442,7 +489,7 @@ class checker {
     const auto& s = draft_.settings;
     if (draft_.rules.empty()) report_.warn("W0110", {}, "there are no rules: every request is forwarded");
     const auto* by_address = first_rule([](const auto& d) { return has_selector(d, "client_ip"); });
-    if (by_address != nullptr && s.client_ip.trusted_proxies.empty() && !draft_.has_trusted_proxies &&
+    if (by_address != nullptr && s.client_ip.trusted_proxies.empty() && !draft_.has_trusted_proxies && s.client_ip.hops == 0 &&
         !s.client_ip.header.empty()) {
       report_.warn(
           "W0203", {}, "trusted_proxies is empty: behind a load balancer all clients share one bucket",

@@ -2,15 +2,17 @@
 #include "config/concurrency_checks.hpp"
 
 #include "config/did_you_mean.hpp"
+#include "config/identity_checks.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
 
 namespace weir::config {
 
-void complete_concurrency(concurrency_draft& draft, limiter::failure_mode usual, reporter& report) {
+void complete_concurrency(concurrency_draft& draft, const proxy::settings& settings, reporter& report) {
   limiter::rule& value = draft.value;
-  const auto absent = std::find_if(value.key.begin(), value.key.end(), limiter::can_be_absent);
+  const auto absent = std::find_if(value.key.begin(), value.key.end(),
+                                   [&](const auto& s) { return may_lack(s, settings); });
   if (absent != value.key.end() && !draft.missing) {
     report.error("E0305", draft.key_at,
                  fmt::format("concurrency limit {}: what happens to requests without {}?",
@@ -22,7 +24,7 @@ void complete_concurrency(concurrency_draft& draft, limiter::failure_mode usual,
   value.missing = draft.missing.value_or(limiter::on_missing::skip);
   if (value.missing == limiter::on_missing::fallback)
     value.fallback.push_back(*limiter::parse_selector("client_ip"));
-  value.failure_mode = draft.failure_mode.value_or(usual);
+  value.failure_mode = draft.failure_mode.value_or(settings.store.failure_mode);
   value.headers = limiter::header_visibility::hidden;  // slots are no rate: no field tells them
   value.quota.algorithm = limiter::algorithm::concurrency;
   value.quota.limit = value.quota.burst = draft.max;

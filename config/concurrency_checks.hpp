@@ -7,7 +7,7 @@
 
 namespace weir::config {
 
-/// Fills `missing`, the quota and the rest of draft.value in; `usual` is store.failure_mode.
-void complete_concurrency(concurrency_draft& draft, limiter::failure_mode usual, reporter& report);
+/// Fills `missing`, the quota and the rest of draft.value in. `settings` has store and identity complete.
+void complete_concurrency(concurrency_draft& draft, const proxy::settings& settings, reporter& report);
 
 }  // namespace weir::config

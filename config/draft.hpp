@@ -54,6 +54,39 @@ struct route_draft {
   reference upstream;
 };
 
+struct jwt_draft {
+  identity::jwt_settings value;
+  place at;
+  place jwks_at, secret_at, algorithms_at;  ///< line 0: not written
+  std::optional<std::string> jwks, secret;  ///< contents of the files
+  std::vector<std::string> algorithms;
+  bool unverified = false;
+};
+
+struct user_draft {
+  proxy::user_source value;
+  place at;
+  int sources = 0;  ///< of header, cookie, query and claim, how many are written
+};
+
+struct tier_draft {
+  proxy::tier_source value;
+  place at;
+  place file_at;
+  int sources = 0;                 ///< of file, claim, header and constant
+  std::optional<std::string> csv;  ///< content of the file
+  std::optional<limiter::selector> by;
+};
+
+/// An item of `block` or `exempt`.
+struct list_draft {
+  proxy::listed_requests value;
+  place at;
+  place file_at, by_at, match_at;  ///< line 0: not written
+  match_draft match;
+  std::optional<std::string> content;
+};
+
 struct cost_item {
   std::int64_t cost = 1;
   place at;
@@ -135,12 +168,17 @@ struct file_draft {
   place drain_at;
   place upstreams_at;
   std::vector<upstream_draft> upstreams;
+  std::optional<jwt_draft> jwt;
+  std::vector<user_draft> users;
+  std::optional<std::vector<tier_draft>> tiers;
+  std::vector<list_draft> block, exempt;
   std::vector<route_draft> routes;
   std::vector<rule_draft> rules;
   std::vector<concurrency_draft> concurrency;
   bool has_routes = false;
   bool has_hash_key = false;
   bool has_trusted_proxies = false;  ///< written, even if empty
+  place hops_at;
 };
 
 }  // namespace weir::config

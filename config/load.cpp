@@ -91,6 +91,7 @@ void load_into(load_result& result, const std::string& name, const std::string& 
     s.hash_key = *key;
   }
   s.hash = hash_of(result.source_text);
+  s.file_digests = std::move(ctx.file_digests);
   s.source = name;
   s.watched_files = std::move(ctx.watched_files);
   result.settings = std::make_shared<const proxy::settings>(std::move(s));

@@ -2,8 +2,10 @@
 #include "config/values.hpp"
 
 #include "config/did_you_mean.hpp"
+#include "limiter/sha256.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <fmt/format.h>
@@ -178,19 +180,22 @@ std::optional<std::string> read_file(const node& n, context& ctx, std::size_t si
   const auto path = resolve_path(*text, ctx);
   errno = 0;
   std::ifstream file{path, std::ios::binary};
-  std::string content(size_max + 1, '\0');
-  file.read(content.data(), static_cast<std::streamsize>(content.size()));
+  std::string content;
+  std::array<char, 64 * 1024> piece;
+  while (content.size() <= size_max && file.read(piece.data(), piece.size()).gcount() > 0)
+    content.append(piece.data(), static_cast<std::size_t>(file.gcount()));
   if (!file.is_open() || file.bad() || errno == EISDIR) {
     const auto why = errno != 0 ? std::system_category().message(errno) : std::string{"read error"};
     ctx.report.error("E0501", n.at, fmt::format("cannot read {}: {}", in_ticks(path), why));
     return std::nullopt;
   }
-  content.resize(static_cast<std::size_t>(file.gcount()));
   if (content.size() > size_max) {
     ctx.report.error("E0502", n.at,
                      fmt::format("{} is larger than {}", in_ticks(path), format_size(size_max)));
     return std::nullopt;
   }
+  const auto digest = limiter::sha256(content);
+  ctx.file_digests.append(digest.begin(), digest.end());
   return content;
 }
 

@@ -22,6 +22,7 @@ struct context {
   reporter& report;
   std::string directory;  ///< files of the policy are relative to it; empty = working directory
   std::vector<std::string> watched_files{};  ///< collected: a change of one asks for a reload
+  std::string file_digests{};  ///< of every file read so far: a change of one is a change of the policy
 };
 
 /// The value for a message: what the file says, never what the environment put there.

@@ -108,6 +108,17 @@ std::string path_template_problem(std::string_view text) {
   return {};
 }
 
+bool path_matches(std::string_view text, std::string_view path) noexcept {
+  if (path.empty() || path.front() != '/') return false;  // `*` of OPTIONS is no path
+  for (;;) {
+    const std::string_view wanted = next_segment(text);
+    if (wanted == "**") return true;
+    const std::string_view segment = next_segment(path);
+    if (wanted.empty() || segment.empty()) return wanted.empty() && segment.empty();
+    if (!is_parameter(wanted) && wanted != segment) return false;
+  }
+}
+
 struct path_trie::node {
   std::vector<std::pair<std::string, std::unique_ptr<node>>> literals;  // sorted by text
   std::unique_ptr<node> parameter;                                      // `{id}` and `*`

@@ -17,6 +17,10 @@ namespace weir::limiter {
 /// "`**` must be the last segment".
 [[nodiscard]] std::string path_template_problem(std::string_view text);
 
+/// True when the template matches the normalised path: what path_trie::match answers, for a single template.
+/// `text` must have no problem.
+[[nodiscard]] bool path_matches(std::string_view text, std::string_view path) noexcept;
+
 /// A set of templates, each with a caller-chosen number ("value"). Immutable after the last insert().
 class path_trie {
  public:

@@ -78,6 +78,7 @@ void refuse(match_result& out, const rule*& reason, const rule& r) {
 struct policy_set::compiled {
   struct entry {
     bool by_path = false;
+    bool asks_who = false;
     std::uint32_t key_number = 0;  // equal for equal keys
     std::uint32_t fallback_number = 0;
     std::vector<bool> routes;            // by route number; empty = all routes
@@ -110,6 +111,7 @@ policy_set::compiled::compiled(std::span<const rule> rules) : entries(rules.size
     e.key_number = intern(keys, r.key);
     e.fallback_number = intern(keys, r.fallback);
     e.by_path = !r.match.paths.empty();
+    e.asks_who = r.match.asks_who();
     any_by_path = any_by_path || e.by_path;
     for (const std::string& path : r.match.paths) paths.insert(path, static_cast<std::uint32_t>(i));
     if (!r.match.routes.empty()) e.routes.assign(route_names.size() + 1, false);
@@ -155,6 +157,7 @@ void policy_set::match(const request_attributes& request, std::string& scratch, 
     if (e.by_path && !path_matched) continue;
     if (!e.routes.empty() && !e.routes[route]) continue;
     if (!allows(r.match.methods, request.method) || !allows(r.match.hosts, request.host)) continue;
+    if (e.asks_who && !matches_who(r.match, request, scratch)) continue;
 
     auto subject = subjects.find(r.key, e.key_number);
     if (!subject && any_repeated(r.key, request)) return refuse(out, out.malformed, r);

@@ -2,6 +2,8 @@
 // The HTTP-free view of one request that policies, selectors and descriptors read.
 #pragma once
 
+#include "limiter/address_set.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -21,6 +23,15 @@ class header_source {
   }
 };
 
+/// Claims of a verified token. Implemented by the proxy.
+class claim_source {
+ public:
+  virtual ~claim_source() = default;
+  /// The text of a claim (an integer in decimal, a boolean as true or false); empty optional when it is
+  /// absent, empty, or no text, integer or boolean.
+  [[nodiscard]] virtual std::optional<std::string_view> claim(std::string_view name) const = 0;
+};
+
 /// All views are borrowed from the session's current request and live until its response is complete.
 struct request_attributes {
   std::string_view method;
@@ -32,8 +43,11 @@ struct request_attributes {
   std::string_view upstream;      ///< upstream name of the route
   std::string_view
       client_ip;  ///< canonical text of the client's address *group*, e.g. 192.0.2.1 or 2001:db8::/64
+  address_bytes client_address{};  ///< the client itself, for matches against networks
   std::optional<std::string_view> user;
+  std::optional<std::string_view> tier;
   const header_source* headers = nullptr;  ///< never null while a policy reads it
+  const claim_source* claims = nullptr;    ///< null: no verified token
 };
 
 }  // namespace weir::limiter

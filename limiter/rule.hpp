@@ -3,6 +3,7 @@
 #pragma once
 
 #include "limiter/quota.hpp"
+#include "limiter/request_match.hpp"
 #include "limiter/selectors/selector.hpp"
 
 #include <array>
@@ -40,14 +41,6 @@ struct rule_id {
 
 /// id from a name: SHA-256 of the name, 24 bits base64url, digits = first 32 bits mod 1000.
 [[nodiscard]] rule_id make_rule_id(std::string_view rule_name) noexcept;
-
-/// Which requests a rule or route speaks about. Empty list = everything; lists are ORed, members ANDed.
-struct request_match {
-  std::vector<std::string> methods;  ///< upper case
-  std::vector<std::string> paths;    ///< templates of path_template.hpp
-  std::vector<std::string> hosts;    ///< lower case, without port
-  std::vector<std::string> routes;   ///< route names (rules only)
-};
 
 /// Cost named by the client: a header or query parameter, clamped to min ... max; garbage counts as max.
 struct cost_source {

@@ -6,12 +6,16 @@
 #include "limiter/policy.hpp"
 #include "limiter/redis/settings.hpp"
 #include "limiter/stores/memory_store.hpp"
+#include "limiter/value_table.hpp"
 #include "proxy/identity/address.hpp"
+#include "proxy/identity/jwt.hpp"
 
 #include <array>
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -89,16 +93,56 @@ struct limit_settings {
 };
 
 struct client_ip_settings {
-  std::vector<identity::cidr> trusted_proxies;  ///< empty: the header is ignored
+  std::vector<identity::cidr> trusted_proxies;  ///< empty: the header is ignored, unless hops are counted
   std::string header = "x-forwarded-for";       ///< lower case; empty = `none`
+  int hops = 0;                                 ///< 1 ... 32 proxies in front of this one; 0 = trusted_proxies
   int group_ipv4 = 32;
   int group_ipv6 = 64;
 };
 
+/// Where the user is named; the first source that yields a value wins.
 struct user_source {
-  std::string header;  ///< lower case
-  bool hash = true;    ///< false: the raw id may appear in logs
+  limiter::selector from;  ///< header, cookie, query or claim
+  bool hash = true;        ///< false: the raw id may appear in logs
 };
+
+/// Where the tier is named: a constant, a table of values, or the value itself.
+struct tier_source {
+  std::string constant;                                ///< not empty: this tier, always
+  limiter::selector from;                              ///< else what is asked
+  std::shared_ptr<const limiter::value_table> table;   ///< null: the value is the tier; else value -> `names`
+  std::vector<std::string> names;
+  bool trusted_only = false;  ///< counts only from trusted proxies
+};
+
+/// An item of `block` or `exempt`: the requests it speaks about, by a match or by a list of values.
+struct listed_requests {
+  limiter::request_match match;
+  std::optional<limiter::selector> by;                ///< set: the value of this selector is in `values`
+  std::shared_ptr<const limiter::value_table> values;
+  std::shared_ptr<const limiter::address_set> clients;  ///< set: the client is in one of these networks
+  std::string reason;                                   ///< for log and metrics, never shown to clients
+  int status = 403;                                     ///< of `block`, 400 ... 499
+};
+
+/// How paths and fields are read where a choice is left.
+struct path_settings {
+  bool ignore_case = false;        ///< templates are matched in lower case; what is forwarded keeps its case
+  bool refuse_parameters = false;  ///< `;parameters` are 400 instead of removed
+};
+enum class underscore_mode : std::uint8_t { drop, reject, allow };
+struct http_settings {
+  underscore_mode underscore = underscore_mode::drop;
+  bool tolerate_half_close = false;  ///< a client that ends its side early still gets its response
+  std::vector<std::string> methods;  ///< allowed ones; empty = all
+  /// Lower case; client-address fields that nobody but a trusted proxy may send.
+  std::vector<std::string> discard{"x-real-ip",        "true-client-ip",     "cf-connecting-ip",
+                                   "cf-connecting-ipv6", "x-client-ip",      "x-cluster-client-ip",
+                                   "fastly-client-ip", "x-original-forwarded-for"};
+};
+
+/// What tells the upstream about the client.
+enum class forwarded_mode : std::uint8_t { x, rfc7239, both };
 
 enum class balance_method : std::uint8_t { random_two, round_robin, least_requests };
 
@@ -173,6 +217,8 @@ struct route_settings {
   std::uint64_t body_size = 0;                    ///< 0 = limits.body_size
   milliseconds timeout_total{0};                  ///< 0 = the upstream's
   bool stream = false;                            ///< no total deadline
+  bool encoded_slash = false;                     ///< `%2F` is data of its segment instead of 400
+  bool require_user = false;                      ///< 401 without one
   std::vector<std::string> upgrade{"websocket"};  ///< protocols a client may switch to; lower case
 };
 
@@ -222,6 +268,13 @@ struct settings {
   store_settings store;
   client_ip_settings client_ip;
   std::vector<user_source> users;
+  std::vector<tier_source> tiers{{"default", {}, {}, {}, false}};
+  std::optional<identity::jwt_settings> jwt;
+  std::vector<listed_requests> block;
+  std::vector<listed_requests> exempt;
+  path_settings paths;
+  http_settings http;
+  forwarded_mode forwarded = forwarded_mode::x;
   std::vector<upstream_settings> upstreams;
   std::vector<route_settings> routes;  ///< never empty; first match wins
   limiter::policy_set policy;
@@ -232,6 +285,7 @@ struct settings {
   std::string via = "weir";                  ///< pseudonym of the Via field
   std::array<unsigned char, 32> hash_key{};  ///< keys user_hash; random per process without hash_key_file
   std::string hash;    ///< first 12 hex digits of SHA-256 of the file, shown in logs and /readyz?verbose
+  std::string file_digests;  ///< of the files it names, to notice a change; never shown: some hold secrets
   std::string source;  ///< path as given on the command line
   /// Paths of the files of certificates and keys: a change of one asks for a reload.
   std::vector<std::string> watched_files;

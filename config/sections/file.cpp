@@ -18,9 +18,11 @@ table<file_draft> make_table() {
       "limits", [](file_draft & d) -> auto& { return d.settings.limits; }, limits_table));
   t.rows.push_back(group<file_draft, store_draft>(
       "store", [](file_draft & d) -> auto& { return d.store; }, store_table));
+  append(t.rows, http_rows());
   append(t.rows, identity_rows());
   append(t.rows, upstream_rows());
   append(t.rows, route_rows());
+  append(t.rows, list_rows());
   append(t.rows, rule_rows());
   append(t.rows, concurrency_rows());
   append(t.rows, response_rows());

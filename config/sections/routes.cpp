@@ -1,57 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// match, routes
-#include "config/addresses.hpp"
+// routes
 #include "config/sections/sections.hpp"
-#include "limiter/path_template.hpp"
-
-#include <algorithm>
 
 namespace weir::config {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::size_t match_items_max = 256;
-
-void read_methods(match_draft& out, const node& n, context& ctx) {
-  read_list(n, ctx, 1, match_items_max, single::accepted, [&](const node& item) {
-    if (auto method = read_method(item, ctx)) out.value.methods.push_back(std::move(*method));
-  });
-}
-
-void read_paths(match_draft& out, const node& n, context& ctx) {
-  read_list(n, ctx, 1, match_items_max, single::accepted, [&](const node& item) {
-    const auto text = read_text(item, ctx);
-    if (!text) return;
-    if (auto problem = limiter::path_template_problem(*text); !problem.empty()) {
-      ctx.report.error("E0213", item.at, fmt::format("{} is no path template: {}", shown(item), problem));
-      return;
-    }
-    out.value.paths.emplace_back(*text);
-  });
-}
-
-void read_hosts(match_draft& out, const node& n, context& ctx) {
-  read_list(n, ctx, 1, match_items_max, single::accepted, [&](const node& item) {
-    const auto text = read_text(item, ctx);
-    if (!text) return;
-    if (!is_host(*text)) {
-      ctx.report.error("E0213", item.at, fmt::format("{} is no host name", shown(item)),
-                       {"without scheme, port and wildcard", ""});
-      return;
-    }
-    out.value.hosts.push_back(lower_case(*text));
-  });
-}
-
-void read_routes_of_match(match_draft& out, const node& n, context& ctx) {
-  read_list(n, ctx, 1, match_items_max, single::accepted, [&](const node& item) {
-    auto name = read_name(item, ctx);
-    if (!name) return;
-    out.value.routes.push_back(*name);
-    out.routes.push_back({std::move(*name), item.at});
-  });
-}
 
 void read_upgrade(route_draft& out, const node& n, context& ctx) {
   constexpr std::size_t protocols_max = 8;
@@ -70,16 +24,6 @@ void read_upgrade(route_draft& out, const node& n, context& ctx) {
       out.value.upgrade.push_back(std::move(protocol));
     }
   });
-}
-
-std::vector<key_row<match_draft>> common_match_rows() {
-  using d = match_draft;
-  return {
-      row("methods", "every", value_type<d>{"method or list", "upper case", read_methods}),
-      row("path", "every", value_type<d>{"template or list", "", read_paths},
-          "`{id}` and `*` = one segment, `/**` = any number, last only"),
-      row("host", "every", value_type<d>{"name or list", "without port", read_hosts}),
-  };
 }
 
 const table<route_draft>& route_table() {
@@ -125,6 +69,10 @@ const table<route_draft>& route_table() {
             row("upgrade", "[websocket]",
                 value_type<d>{"protocol or list", "up to 8, not `h2c`", read_upgrade},
                 "protocols a client may switch to; `[]` = none"),
+            row("encoded_slash", "reject",
+                in_value(word(&s::encoded_slash, choices_of<bool>{{"reject", false}, {"allow", true}})),
+                "`allow` takes `%2F` as data of its segment"),
+            row("require_user", "false", in_value(boolean(&s::require_user)), "401 to requests without a user"),
         }};
   }();
   return all;
@@ -140,21 +88,6 @@ void read_routes(file_draft& out, const node& n, context& ctx) {
 }
 
 }  // namespace
-
-const table<match_draft>& route_match_table() {
-  static const table<match_draft> all{"`match` of a route", common_match_rows()};
-  return all;
-}
-
-const table<match_draft>& rule_match_table() {
-  static const table<match_draft> all = [] {
-    auto rows = common_match_rows();
-    rows.push_back(
-        row("route", "every", value_type<match_draft>{"name or list", "of `routes`", read_routes_of_match}));
-    return table<match_draft>{"`match` of a rule", std::move(rows)};
-  }();
-  return all;
-}
 
 std::vector<key_row<file_draft>> route_rows() {
   auto routes =

@@ -10,18 +10,21 @@
 
 namespace weir::config {
 
+std::optional<limiter::selector> read_selector(const node& n, context& ctx) {
+  const auto text = read_text(n, ctx);
+  if (!text) return std::nullopt;
+  auto selector = limiter::parse_selector(*text);
+  if (!selector) {
+    ctx.report.error("E0214", n.at, fmt::format("{} is no selector", shown(n)),
+                     {"", fmt::format("selectors: {}", limiter::selector_names())});
+  }
+  return selector;
+}
+
 void read_selectors(std::vector<limiter::selector>& out, const node& n, context& ctx) {
   out.clear();
   read_list(n, ctx, 1, 8, single::refused, [&](const node& item) {
-    const auto text = read_text(item, ctx);
-    if (!text) return;
-    auto selector = limiter::parse_selector(*text);
-    if (!selector) {
-      ctx.report.error("E0214", item.at, fmt::format("{} is no selector", shown(item)),
-                       {"", fmt::format("selectors: {}", limiter::selector_names())});
-      return;
-    }
-    out.push_back(std::move(*selector));
+    if (auto selector = read_selector(item, ctx)) out.push_back(std::move(*selector));
   });
 }
 

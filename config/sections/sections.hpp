@@ -17,6 +17,8 @@ server_rows();  // version listen admin workers drain via hash_key_file
 [[nodiscard]] std::vector<key_row<file_draft>> upstream_rows();     // upstreams
 [[nodiscard]] std::vector<key_row<file_draft>> route_rows();        // routes
 [[nodiscard]] std::vector<key_row<file_draft>> rule_rows();         // rules
+[[nodiscard]] std::vector<key_row<file_draft>> list_rows();         // block exempt
+[[nodiscard]] std::vector<key_row<file_draft>> http_rows();         // paths http forwarded
 [[nodiscard]] std::vector<key_row<file_draft>> concurrency_rows();  // concurrency
 [[nodiscard]] std::vector<key_row<file_draft>> response_rows();     // deny
 [[nodiscard]] std::vector<key_row<file_draft>> log_rows();          // access_log log
@@ -27,7 +29,16 @@ server_rows();  // version listen admin workers drain via hash_key_file
 [[nodiscard]] const table<match_draft>& route_match_table();
 [[nodiscard]] const table<match_draft>& rule_match_table();
 
-/// A list of 1 to 8 selectors; what is none is E0214.
+/// A lower-case field name; E0213.
+[[nodiscard]] std::optional<std::string> read_field_name(const node& n, context& ctx);
+
+/// A network without host bits; E0212.
+[[nodiscard]] std::optional<identity::cidr> read_network(const node& n, context& ctx);
+
+/// What `parse_selector` accepts; E0214.
+[[nodiscard]] std::optional<limiter::selector> read_selector(const node& n, context& ctx);
+
+/// A list of 1 to 8 selectors.
 void read_selectors(std::vector<limiter::selector>& out, const node& n, context& ctx);
 
 }  // namespace weir::config

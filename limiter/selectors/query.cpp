@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // `query:X`: the value of one query parameter. Name and value are decoded once, as the upstream will:
 // otherwise `k%65y=1` beside `key=1` would be a second bucket, or none.
+#include "limiter/selectors/redact_query.hpp"
 #include "limiter/selectors/selector_kind.hpp"
+
+#include <algorithm>
 
 namespace weir::limiter::selectors {
 namespace {
@@ -83,3 +86,25 @@ const selector_kind query{
 };
 
 }  // namespace weir::limiter::selectors
+
+namespace weir::limiter {
+
+void redact_query(std::string_view query, std::span<const std::string> names, std::string& out) {
+  out.clear();
+  while (!query.empty()) {
+    const auto end = query.find('&');
+    const std::string_view pair = query.substr(0, end);
+    const std::string_view name = pair.substr(0, pair.find('='));
+    const bool hidden = name.size() < pair.size() &&
+                        std::any_of(names.begin(), names.end(), [name](std::string_view wanted) {
+                          return selectors::decodes_to(name, wanted);
+                        });
+    out.append(hidden ? name : pair);
+    if (hidden) out.append("=[redacted]");
+    if (end == std::string_view::npos) return;
+    out.push_back('&');
+    query.remove_prefix(end + 1);
+  }
+}
+
+}  // namespace weir::limiter

@@ -32,9 +32,10 @@ namespace {
 using selectors::selector_kind;
 
 // The index of a row is selector::kind. A new selector is its own file and one line here.
-constexpr std::array<const selector_kind*, 10> kinds{
-    &selectors::client_ip, &selectors::method, &selectors::host,   &selectors::route, &selectors::upstream,
-    &selectors::user,      &selectors::header, &selectors::cookie, &selectors::query, &selectors::constant,
+constexpr std::array<const selector_kind*, 12> kinds{
+    &selectors::client_ip, &selectors::method, &selectors::host, &selectors::route,
+    &selectors::upstream,  &selectors::user,   &selectors::tier, &selectors::header,
+    &selectors::cookie,    &selectors::query,  &selectors::claim, &selectors::constant,
 };
 
 const selector_kind& kind_of(const selector& s) noexcept {

@@ -28,9 +28,11 @@ extern const selector_kind host;
 extern const selector_kind route;
 extern const selector_kind upstream;
 extern const selector_kind user;
+extern const selector_kind tier;
 extern const selector_kind header;
 extern const selector_kind query;
 extern const selector_kind cookie;
+extern const selector_kind claim;
 extern const selector_kind constant;
 
 /// A field or cookie name: one or more token characters (RFC 9110 5.6.2).

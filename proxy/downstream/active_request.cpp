@@ -27,6 +27,14 @@ void active_request::begin(decision_listener& listener, std::shared_ptr<const co
   identity_values.clear();
   route.reset();
   peer_trusted = false;
+  token.reset();
+  token_problem = identity::jwt_problem::none;
+  listed = nullptr;
+  query_shown.clear();
+  for (limiter::match_result* old : {&match, &slot_match}) {
+    old->charges.clear();
+    old->unauthenticated = old->malformed = nullptr;
+  }
   verdict = record_decision::rejected;
   reason = upstream_addr = upgrade = {};
   status = attempts = 0;
@@ -43,6 +51,7 @@ void active_request::end() noexcept {
   lease.leave();
   permit.reset();
   meter.reset();
+  token.reset();
   config.reset();
 }
 

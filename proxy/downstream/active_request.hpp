@@ -33,7 +33,9 @@ class decision_listener {
   ~decision_listener() = default;
 };
 
-class active_request final : public limiter::pending_decision, public limiter::header_source {
+class active_request final : public limiter::pending_decision,
+                             public limiter::header_source,
+                             public limiter::claim_source {
  public:
   /// Ready for the next request of `listener`; keeps every buffer's capacity.
   void begin(decision_listener& listener, std::shared_ptr<const compiled_config> config, std::int64_t now_us);
@@ -75,6 +77,10 @@ class active_request final : public limiter::pending_decision, public limiter::h
   outgoing to_upstream;  ///< request head and body slices
 
   std::string path_storage;  ///< when normalisation changed the path
+  std::string path_folded;   ///< lower case, for matching, with `paths.case: insensitive`
+  std::string user_storage;  ///< when the user was percent-encoded
+  std::string tier_storage;
+  std::string query_shown;   ///< of a query that names the user
   std::string host;          ///< lower case, for matching
   std::string client_ip;     ///< the client, ungrouped
   std::string client_group;  ///< the client's partition
@@ -87,6 +93,9 @@ class active_request final : public limiter::pending_decision, public limiter::h
   std::optional<std::uint32_t> route;             ///< none: "_none"
   std::string_view upgrade;                       ///< the protocol it may switch to; empty: none
   bool peer_trusted = false;
+  std::shared_ptr<const identity::verified_token> token;
+  identity::jwt_problem token_problem = identity::jwt_problem::none;
+  const listed_requests* listed = nullptr;  ///< of `block` or `exempt`, by the verdict
 
   // for the record
   record_decision verdict = record_decision::rejected;
@@ -104,6 +113,9 @@ class active_request final : public limiter::pending_decision, public limiter::h
   [[nodiscard]] std::uint64_t bytes_in() const noexcept { return body.received() + raw_bytes_in; }
 
   [[nodiscard]] std::optional<std::string_view> header(std::string_view lower_case_name) const override;
+  [[nodiscard]] std::optional<std::string_view> claim(std::string_view name) const override {
+    return token ? token->claim(name) : std::nullopt;
+  }
 
  private:
   [[nodiscard]] std::shared_ptr<const void> rules_owner() const override { return config; }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/downstream/identify.hpp"
 
+#include "proxy/downstream/identify_user.hpp"
+#include "proxy/http/field_policy.hpp"
+#include "proxy/http/grammar.hpp"
 #include "proxy/http/rewrite.hpp"
-#include "proxy/identity/user_hash.hpp"
+#include "proxy/identity/client_chain.hpp"
 
 #include <algorithm>
 #include <array>
@@ -41,27 +44,14 @@ bool collect_identity_values(active_request& request, std::string_view buffer) {
   return true;
 }
 
-/// The first source that yields a value wins.
-void find_user(active_request& request) {
-  for (const user_source& source : request.config->settings->users) {
-    const std::optional<std::string_view> value = request.header(source.header);
-    if (!value) continue;
-    request.attributes.user = value;
-    if (source.hash) {
-      identity::append_user_hash(request.user_hash, request.config->settings->hash_key, *value);
-    } else {
-      request.user_hash = *value;
-    }
-    return;
-  }
-}
-
 void find_client(active_request& request, std::string_view buffer, const identity::address& peer,
                  std::string_view peer_text) {
   const client_ip_settings& settings = request.config->settings->client_ip;
   const auto& trusted = settings.trusted_proxies;
-  request.peer_trusted = std::any_of(trusted.begin(), trusted.end(),
-                                     [&](const identity::cidr& range) { return range.contains(peer); });
+  request.peer_trusted =
+      settings.hops > 0 || std::any_of(trusted.begin(), trusted.end(), [&](const identity::cidr& range) {
+        return range.contains(peer);
+      });
   identity::address client = peer;
   if (request.peer_trusted && !settings.header.empty()) {
     boost::container::static_vector<std::string_view, 64> lines;
@@ -71,11 +61,14 @@ void find_client(active_request& request, std::string_view buffer, const identit
         lines.push_back(request.head.value(field, buffer));
       }
     }
-    client = identity::client_address(peer, {lines.data(), lines.size()}, trusted);
+    client = identity::client_address(peer, {lines.data(), lines.size()}, {trusted, settings.hops},
+                                      settings.header == "forwarded" ? identity::chain_syntax::forwarded
+                                                                     : identity::chain_syntax::addresses);
     identity::append_address(request.client_ip, client);
   } else {
     request.client_ip = peer_text;
   }
+  request.attributes.client_address = identity::by_value(client).bytes;
   if (client.is_v4() && settings.group_ipv4 == 32) {
     request.client_group = request.client_ip;  // every IPv4 client is a group of its own
   } else {
@@ -103,9 +96,10 @@ void find_request_id(active_request& request, std::string_view buffer, random_so
 void find_route(active_request& request) {
   const settings& s = *request.config->settings;
   // `OPTIONS *` speaks about the server: it takes the route of the root.
-  const std::string_view path = request.target.path == "*" ? std::string_view("/") : request.target.path;
+  const std::string_view path =
+      request.attributes.path == "*" ? std::string_view("/") : request.attributes.path;
   request.route =
-      request.config->find_route(request.attributes.method, path, request.host, request.route_scratch);
+      request.config->find_route(request.attributes, path, request.scratch, request.route_scratch);
   if (request.route) {
     const route_settings& route = s.routes[*request.route];
     request.attributes.route = route.name;
@@ -115,6 +109,51 @@ void find_route(active_request& request) {
     request.attributes.route = "_none";
     request.attributes.route_index = static_cast<std::uint32_t>(s.routes.size());
   }
+}
+
+bool allows_method(const settings& s, std::string_view method) {
+  const auto& listed = s.http.methods;
+  return listed.empty() || std::find(listed.begin(), listed.end(), method) != listed.end();
+}
+
+/// False: the path has no single reading.
+bool read_target(active_request& request, std::string_view buffer) {
+  const path_settings& paths = request.config->settings->paths;
+  if (!http::normalise_target(request.head.target(buffer), request.path_storage, request.target)) return false;
+  if (request.target.parameters && paths.refuse_parameters) return false;
+  request.attributes.path = request.target.path;
+  request.attributes.query = request.target.query;
+  if (paths.ignore_case) {
+    request.path_folded.resize(request.target.path.size());
+    std::transform(request.target.path.begin(), request.target.path.end(), request.path_folded.begin(),
+                   http::grammar::lower);
+    request.attributes.path = request.path_folded;
+  }
+  return true;
+}
+
+/// Which fields exist for everybody behind this point. False: a name that must not be there.
+bool apply_field_policy(active_request& request, std::string_view buffer) {
+  const settings& s = *request.config->settings;
+  if (s.http.underscore == underscore_mode::reject && http::has_underscore_name(request.head, buffer))
+    return false;
+  if (s.http.underscore == underscore_mode::allow)
+    http::keep_underscore_names(request.head, buffer, request.config->reserved_headers);
+  if (!request.peer_trusted) http::drop_fields(request.head, buffer, request.config->discarded_headers);
+  return true;
+}
+
+bool gives_value_twice(const active_request& request) {
+  const auto& single = request.config->single_values;
+  return std::any_of(single.begin(), single.end(), [&](const limiter::selector& s) {
+    return limiter::is_repeated(s, request.attributes);
+  });
+}
+
+/// `%2F` waits for the route: only there it may be data.
+bool misplaces_encoded_slash(const active_request& request) {
+  if (!request.target.encoded_slash) return false;
+  return !request.route || !request.config->settings->routes[*request.route].encoded_slash;
 }
 
 }  // namespace
@@ -129,23 +168,26 @@ void append_random_id(std::string& out, random_source& random) {
   out.append(text.data(), text.size());
 }
 
-bool identify(active_request& request, std::string_view buffer, const identity::address& peer,
-              std::string_view peer_text, random_source& random) {
+std::optional<identify_refusal> identify(active_request& request, std::string_view buffer,
+                                         const identity::address& peer, std::string_view peer_text,
+                                         random_source& random) {
+  constexpr identify_refusal malformed{http::local_error::bad_request, "bad_target_or_identity"};
   find_request_id(request, buffer, random);
   find_client(request, buffer, peer, peer_text);
   limiter::request_attributes& attributes = request.attributes;
   attributes.method = request.head.method(buffer);
   attributes.client_ip = request.client_group;
-  if (!http::normalise_target(request.head.target(buffer), request.path_storage, request.target))
-    return false;
-  attributes.path = request.target.path;
-  attributes.query = request.target.query;
+  if (!allows_method(*request.config->settings, attributes.method))
+    return identify_refusal{http::local_error::method_not_listed, "method_not_listed"};
+  if (!read_target(request, buffer)) return malformed;
   http::append_match_host(request.host, request.head.host(buffer));
   attributes.host = request.host;
-  if (!collect_identity_values(request, buffer)) return false;
-  find_user(request);
+  if (!apply_field_policy(request, buffer)) return malformed;
+  if (!collect_identity_values(request, buffer) || gives_value_twice(request)) return malformed;
+  find_user_and_tier(request);
   find_route(request);
-  return true;
+  if (misplaces_encoded_slash(request)) return malformed;
+  return std::nullopt;
 }
 
 }  // namespace weir::proxy

@@ -110,6 +110,7 @@ class session final : public ready_handler,
   [[nodiscard]] bool read_head();
   [[nodiscard]] bool on_head();
   [[nodiscard]] bool admit();
+  [[nodiscard]] bool apply_lists();
   [[nodiscard]] bool match_rules();
   [[nodiscard]] bool ask_limiter();
   [[nodiscard]] bool after_decision();
@@ -127,6 +128,7 @@ class session final : public ready_handler,
   [[nodiscard]] bool refuse_head();
   [[nodiscard]] bool answer(http::local_error error, std::string_view reason, bool close);
   [[nodiscard]] bool answer_denied();
+  [[nodiscard]] bool answer_unauthenticated();
   [[nodiscard]] bool finish_request();
   [[nodiscard]] bool client_left() const noexcept;
   void abandon(int status, std::string_view reason);

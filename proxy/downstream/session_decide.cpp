@@ -5,6 +5,7 @@
 #include "proxy/downstream/session.hpp"
 #include "proxy/http/rate_limit_fields.hpp"
 #include "proxy/http/upgrade.hpp"
+#include "proxy/identity/listed.hpp"
 #include "proxy/observe/metrics.hpp"
 
 #include <array>
@@ -49,9 +50,8 @@ bool session::on_head() {
     channel_.in.ensure(worker_.buffers, std::max(head.size() + window, large ? buffer_pool::large_block : 0));
   }
   request_->body.begin(head.framing, head.content_length, config().limits.body_size);
-  if (!identify(*request_, buffer(), peer_, peer_text_, worker_.random)) {
-    return answer(http::local_error::bad_request, "bad_target_or_identity", true);
-  }
+  if (const auto refused = identify(*request_, buffer(), peer_, peer_text_, worker_.random))
+    return answer(refused->error, refused->reason, false);
 #ifdef WEIR_TEST_HOOKS
   for (std::size_t i = 0; i < head.field_count; ++i) {
     if (head.name(head.fields[i], buffer()) == "X-Weir-Test-Throw")
@@ -72,7 +72,35 @@ bool session::admit() {
   }
   request_->body.begin(head.framing, head.content_length, body_limit);
 
+  return apply_lists();
+}
+
+/// `block`, a user the route demands, `exempt`: in this order, before anything is counted.
+bool session::apply_lists() {
+  const settings& s = config();
+  active_request& r = *request_;
+  if (const listed_requests* hit = identity::find_listed(s.block, r.attributes, r.scratch)) {
+    r.listed = hit;
+    r.verdict = record_decision::blocked;
+    worker_.metrics.list(r.config->block_slots[static_cast<std::size_t>(hit - s.block.data())]).blocked.add();
+    return answer(http::local_error::forbidden, hit->reason, false);
+  }
+  if (r.route && s.routes[*r.route].require_user && !r.attributes.user) {
+    r.verdict = record_decision::deny;
+    return answer_unauthenticated();
+  }
+  if (const listed_requests* hit = identity::find_listed(s.exempt, r.attributes, r.scratch)) {
+    r.listed = hit;
+    worker_.metrics.list(r.config->exempt_slots[static_cast<std::size_t>(hit - s.exempt.data())]).exempt.add();
+    return ask_limiter();  // without a charge it allows
+  }
   return match_rules();
+}
+
+/// Says in the log why a token that came did not count.
+bool session::answer_unauthenticated() {
+  const std::string_view why = identity::to_reason(request_->token_problem);
+  return answer(http::local_error::unauthenticated, why.empty() ? "unauthenticated" : why, false);
 }
 
 bool session::match_rules() {
@@ -84,7 +112,7 @@ bool session::match_rules() {
     if (match->unauthenticated != nullptr) {
       request_->match.unauthenticated = match->unauthenticated;
       request_->verdict = record_decision::deny;
-      return answer(http::local_error::unauthenticated, "unauthenticated", false);
+      return answer_unauthenticated();
     }
   }
   request_->charges = request_->match.charges;
@@ -119,7 +147,7 @@ bool session::after_decision() {
     http::append_rate_limit_fields(request_->rate_fields, request_->charges, decision, deny.headers);
   }
   if (denied) return answer_denied();
-  request_->verdict = record_decision::allow;
+  request_->verdict = request_->listed != nullptr ? record_decision::exempt : record_decision::allow;
   request_->permit.emplace(request_->take_permit());
   got_slots();
   if (!request_->route) return answer(http::local_error::no_route, "no_route", false);

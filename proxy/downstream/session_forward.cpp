@@ -7,6 +7,7 @@ namespace weir::proxy {
 
 bool session::client_left() const noexcept {
   if (channel_.socket.broken()) return true;
+  if (config().http.tolerate_half_close) return false;
   return channel_.socket.peer_finished() && request_->body.complete() &&
          !(forward_ && stage_ == stage::forwarding && forward_->response_started());
 }
@@ -62,6 +63,8 @@ void session::write_request_head(const endpoint_settings& target) {
   context.peer_address = peer_text_;
   context.peer_trusted = request_->peer_trusted;
   context.scheme = channel_.socket.is_tls() ? "https" : "http";
+  context.x_forwarded = config().forwarded != forwarded_mode::rfc7239;
+  context.forwarded = config().forwarded != forwarded_mode::x;
   context.listener_port = listener_.port;
   context.request_id = request_->request_id;
   context.via = config().via;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a request leaves behind: its settlement and its access record.
+#include "limiter/selectors/redact_query.hpp"
 #include "proxy/downstream/session.hpp"
 #include "proxy/http/rate_limit_fields.hpp"
 #include "proxy/observe/log_ring.hpp"
@@ -8,6 +9,18 @@
 #include <algorithm>
 
 namespace weir::proxy {
+
+namespace {
+
+/// Keys of users never reach the log by way of the query.
+std::string_view shown_query(active_request& r) {
+  const auto& hidden = r.config->hidden_parameters;
+  if (hidden.empty() || r.attributes.query.empty()) return r.attributes.query;
+  limiter::redact_query(r.attributes.query, hidden, r.query_shown);
+  return r.query_shown;
+}
+
+}  // namespace
 
 /// The permit pays by what became of the request. Whoever ends a request without this abandons it.
 void session::settle(bool complete) {
@@ -47,8 +60,8 @@ void session::record() {
   line.listener = listener_.name;
   if (!refused_head) {
     line.method = r.attributes.method;
-    line.path = r.attributes.path;
-    line.query = r.attributes.query;
+    line.path = r.target.path;
+    line.query = shown_query(r);
     line.host = r.attributes.host;
     line.proto = head.version_minor > 0 ? "HTTP/1.1" : "HTTP/1.0";
     line.route = r.attributes.route;
@@ -58,6 +71,7 @@ void session::record() {
   line.status = r.status;
   line.decision = r.verdict;
   line.reason = r.reason;
+  if (r.verdict == record_decision::exempt) line.exempt = r.listed->reason;
   const limiter::decision& decision = r.result;
   const int closest = http::closest_charge(r.charges, decision);
   if (r.no_slot != nullptr && r.verdict == record_decision::deny) {

@@ -17,7 +17,7 @@ bool session::answer_denied() {
     return answer(http::local_error::store_unavailable, request_->reason, false);
   }
   if (decision.reason == limiter::decision_reason::unauthenticated) {
-    return answer(http::local_error::unauthenticated, "unauthenticated", false);
+    return answer_unauthenticated();
   }
   if (decision.reason == limiter::decision_reason::cost_exceeds_capacity) {
     return answer(http::local_error::cost_exceeds_limit, "cost_exceeds_limit", false);
@@ -68,8 +68,14 @@ bool session::answer(http::local_error error, std::string_view reason, bool clos
       details.limit = charge.matched->quota.limit;
       details.remaining = decision.states[limiting].remaining;
     }
-  } else if (error == http::local_error::method_not_allowed) {
-    request_->rate_fields.assign("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
+  } else if (error == http::local_error::forbidden) {
+    context.status = request_->listed->status;
+  } else if (error == http::local_error::unauthenticated) {
+    // RFC 9110 15.5.2 demands a challenge
+    request_->rate_fields.assign(config().jwt ? "WWW-Authenticate: Bearer\r\n" : "WWW-Authenticate: Key\r\n");
+    context.extra_fields = request_->rate_fields;
+  } else if (error == http::local_error::method_not_allowed || error == http::local_error::method_not_listed) {
+    http::assign_allow(request_->rate_fields, config().http.methods);
     context.extra_fields = request_->rate_fields;
   } else if (text.status == 503 && request_->rate_fields.find("Retry-After:") == std::string::npos) {
     request_->rate_fields.append("Retry-After: 1\r\n");

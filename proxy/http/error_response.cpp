@@ -11,12 +11,14 @@ namespace {
 
 // Indexed by local_error. Everything a client can ever read from weir itself stands in this table, so nothing
 // about hosts, addresses, paths or causes can leak. 405, 501 and 505 come from the scanner, which has lost
-// the message boundary in some of these cases: they close.
-constexpr std::array<error_text, 21> table{{
+// the message boundary in some of these cases: they close. The second 405 is that of a configured list.
+constexpr std::array<error_text, 23> table{{
     {400, "bad_request", "the request is malformed", true},
     {401, "unauthenticated", "a valid identity is required", false},
+    {403, "forbidden", "the request is refused", false},
     {404, "no_route", "no route matches the request", false},
     {405, "method_not_allowed", "the method is not allowed", true},
+    {405, "method_not_allowed", "the method is not allowed", false},
     {501, "not_implemented", "the request uses a feature that is not implemented", true},
     {505, "version_not_supported", "the HTTP version is not supported", true},
     {408, "request_timeout", "the request did not arrive in time", true},
@@ -152,6 +154,19 @@ void append_error_response(std::string& out, local_error e, const error_context&
   if (c.close) out += "Connection: close\r\n";
   out += "\r\n";
   if (!c.head_request) out += body;
+}
+
+void assign_allow(std::string& out, std::span<const std::string> methods) {
+  if (methods.empty()) {
+    out.assign("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
+    return;
+  }
+  out.assign("Allow: ");
+  for (const std::string& method : methods) {
+    if (&method != methods.data()) out += ", ";
+    out += method;
+  }
+  out += "\r\n";
 }
 
 local_error error_for_status(int status) noexcept {

@@ -5,6 +5,7 @@
 #include "proxy/http/head.hpp"
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,8 +16,10 @@ namespace weir::http {
 enum class local_error : std::uint8_t {
   bad_request,
   unauthenticated,
+  forbidden,
   no_route,
   method_not_allowed,
+  method_not_listed,
   not_implemented,
   version_not_supported,
   request_timeout,
@@ -68,6 +71,10 @@ struct error_context {
 /// Appends a complete response: status line, Content-Type, Content-Length, Cache-Control: no-store, Date,
 /// X-Request-ID, extra fields, body `{"error":{"message","type","details":{...,"request_id"}}}`.
 void append_error_response(std::string& out, local_error e, const error_context& c);
+
+/// Replaces `out` with the Allow line of a 405: `methods`, or all that weir forwards by name when none are
+/// listed.
+void assign_allow(std::string& out, std::span<const std::string> methods);
 
 /// The local_error that corresponds to a scanner refusal's status (400 -> bad_request, 414 -> uri_too_long,
 /// ...).

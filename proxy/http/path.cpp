@@ -70,7 +70,7 @@ std::size_t canonical_size(std::string_view target) noexcept {
 }
 
 constexpr bool is_forbidden_decoded(unsigned char b) noexcept {
-  return b < 0x20 || b == 0x7F || b == '/' || b == '\\' || b == '#' || b == '?' || b == ';';
+  return b < 0x20 || b == 0x7F || b == '\\' || b == '#' || b == '?' || b == ';';
 }
 
 void append_escaped(std::string& out, unsigned char b) {
@@ -91,7 +91,7 @@ int decode_escape(std::string_view text) noexcept {
 
 /// Appends the segment at the front of `path` in canonical spelling without its parameters, and takes it off
 /// with the slash behind it. Parameters are judged like the rest before they are left out. False: refused.
-bool append_segment(std::string_view& path, std::string& out) {
+bool append_segment(std::string_view& path, std::string& out, normalised_target& found) {
   utf8_checker utf8;
   bool in_parameters = false;
   std::size_t i = 0;
@@ -103,9 +103,10 @@ bool append_segment(std::string_view& path, std::string& out) {
       if (decoded < 0) return false;
       byte = static_cast<unsigned char>(decoded);
       escape = !grammar::is(static_cast<char>(byte), grammar::unreserved);
+      found.encoded_slash = found.encoded_slash || byte == '/';
       i += 2;
     } else if (byte == ';') {
-      in_parameters = true;
+      in_parameters = found.parameters = true;
     } else if (!escape && !grammar::is(path[i], grammar::path_plain)) {
       return false;
     }
@@ -126,14 +127,25 @@ bool is_trimmed_somewhere(std::string_view segment) noexcept {
   return segment.starts_with("%20") || segment.ends_with("%20") || segment.ends_with('.');
 }
 
+/// An upstream that decodes `%2F` would walk up here: `..%2Fx`, `a%2F.%2Fb`.
+bool hides_dot_segment(std::string_view segment) noexcept {
+  for (std::size_t end = 0; end != std::string_view::npos;) {
+    end = segment.find("%2F");
+    const std::string_view piece = segment.substr(0, end);
+    if (piece == "." || piece == "..") return true;
+    if (end != std::string_view::npos) segment.remove_prefix(end + 3);
+  }
+  return false;
+}
+
 /// Writes the canonical form of `path` to `out`. Between segments `out` ends in the slash of the next one.
-bool rewrite(std::string_view path, std::string& out) {
+bool rewrite(std::string_view path, std::string& out, normalised_target& found) {
   out.assign(1, '/');
   path.remove_prefix(1);
   for (bool last = false; !last;) {
     const std::size_t start = out.size();
     last = path.find('/') == std::string_view::npos;
-    if (!append_segment(path, out)) return false;
+    if (!append_segment(path, out, found)) return false;
     const std::string_view segment = std::string_view(out).substr(start);
     if (segment.empty()) continue;
     if (segment == ".") {
@@ -141,7 +153,7 @@ bool rewrite(std::string_view path, std::string& out) {
     } else if (segment == "..") {
       out.resize(start == 1 ? 1 : out.rfind('/', start - 2) + 1);
     } else {
-      if (is_trimmed_somewhere(segment)) return false;
+      if (is_trimmed_somewhere(segment) || hides_dot_segment(segment)) return false;
       if (!last) out += '/';
     }
   }
@@ -152,9 +164,10 @@ bool rewrite(std::string_view path, std::string& out) {
 
 bool normalise_target(std::string_view target, std::string& storage, normalised_target& out) {
   if (target == "*") {
-    out = {target, {}, false};
+    out = {target, {}, false, false, false};
     return true;
   }
+  out.encoded_slash = out.parameters = false;
   if (target.empty() || (target.front() != '/' && target.front() != '?')) return false;
   std::size_t path_size = canonical_size(target);
   if (path_size > 0) {
@@ -162,7 +175,8 @@ bool normalise_target(std::string_view target, std::string& storage, normalised_
   } else {
     path_size = std::min(target.find('?'), target.size());
     // an absolute-form target may bring a query without a path
-    if (!rewrite(path_size == 0 ? std::string_view("/") : target.substr(0, path_size), storage)) return false;
+    const std::string_view path = path_size == 0 ? std::string_view("/") : target.substr(0, path_size);
+    if (!rewrite(path, storage, out)) return false;
     out.path = storage;
   }
   out.has_query = path_size < target.size();

@@ -24,7 +24,7 @@ constexpr header_set rewritten = headers(id::host, id::content_length, id::x_req
 /// What a client could claim about the way of its request.
 constexpr header_set forwarding =
     headers(id::x_forwarded_for, id::x_forwarded_proto, id::x_forwarded_host, id::x_forwarded_port,
-            id::x_forwarded_other, id::forwarded, id::x_real_ip);
+            id::x_forwarded_other, id::forwarded);
 /// Connection may not name these away.
 constexpr header_set never_nominated = headers(id::host, id::content_length, id::transfer_encoding,
                                                id::content_type, id::authorization, id::cookie);
@@ -122,27 +122,41 @@ header_set copy_fields(text_writer& out, const Head& head, std::string_view buff
   return copied;
 }
 
-/// One line for the whole list, so that an upstream that reads a single line sees every hop.
-void append_forwarded_for(text_writer& out, const request_head& head, std::string_view buffer,
-                          const request_context& c, bool keep_received) {
-  out.put("X-Forwarded-For: ");
-  for (std::size_t i = 0; keep_received && i < head.field_count; ++i) {
+/// The received values of a list field in front of our own element: one line for the whole list, so that an
+/// upstream that reads a single line sees every hop.
+void append_received(text_writer& out, const request_head& head, std::string_view buffer, header_id list) {
+  for (std::size_t i = 0; i < head.field_count; ++i) {
     const field& f = head.fields[i];
-    if (f.id != header_id::x_forwarded_for || f.dropped || f.value_size == 0) continue;
-    out.put(head.value(f, buffer), ", ");
+    if (f.id == list && !f.dropped && f.value_size > 0) out.put(head.value(f, buffer), ", ");
   }
-  out.line(c.peer_address);
 }
 
-void append_forwarding(text_writer& out, const request_head& head, std::string_view buffer,
-                       const request_context& c, header_set copied, bool keep_received) {
-  append_forwarded_for(out, head, buffer, c, keep_received);
+void append_x_forwarded(text_writer& out, const request_head& head, std::string_view buffer,
+                        const request_context& c, header_set copied, bool keep_received) {
+  out.put("X-Forwarded-For: ");
+  if (keep_received) append_received(out, head, buffer, id::x_forwarded_for);
+  out.line(c.peer_address);
   if (!contains(copied, id::x_forwarded_proto)) out.line("X-Forwarded-Proto: ", c.scheme);
   const std::string_view host = head.host(buffer);
   if (!contains(copied, id::x_forwarded_host) && !host.empty()) out.line("X-Forwarded-Host: ", host);
   if (!contains(copied, id::x_forwarded_port) && !c.listener_port.empty()) {
     out.line("X-Forwarded-Port: ", c.listener_port);
   }
+}
+
+/// RFC 7239 4: IPv6 in brackets and quotes; a peer without an address (a unix socket) is unknown.
+void append_forwarded(text_writer& out, const request_head& head, std::string_view buffer,
+                      const request_context& c, bool keep_received) {
+  out.put("Forwarded: ");
+  if (keep_received) append_received(out, head, buffer, id::forwarded);
+  const bool ipv6 = c.peer_address.find(':') != std::string_view::npos;
+  const bool ipv4 = !ipv6 && c.peer_address.find('.') != std::string_view::npos;
+  out.put(ipv6 ? "for=\"[" : "for=");
+  out.put(ipv6 || ipv4 ? c.peer_address : std::string_view("unknown"));
+  out.put(ipv6 ? "]\";proto=" : ";proto=", c.scheme);
+  const std::string_view host = head.host(buffer);
+  if (!host.empty()) out.put(";host=\"", host, "\"");
+  out.line();
 }
 
 void append_content_length(text_writer& out, std::uint64_t length) {
@@ -237,9 +251,10 @@ void append_request_head(std::string& text, const request_head& head, std::strin
   out.line(" HTTP/1.1\r\nHost: ", c.host);
 
   const nominations nominated(head, buffer);
-  // a trusted peer's X-Forwarded-For goes into our line, unless it was nominated away
-  const header_set removed =
-      always_removed | rewritten | (c.peer_trusted ? headers(id::x_forwarded_for) : forwarding);
+  // a trusted peer's list goes into our line, unless it was nominated away
+  const header_set joined = (c.x_forwarded ? headers(id::x_forwarded_for) : 0) |
+                            (c.forwarded ? headers(id::forwarded) : 0);
+  const header_set removed = always_removed | rewritten | (c.peer_trusted ? joined : forwarding);
   const auto is_protected = [&c](std::string_view name) {
     return std::any_of(c.protected_headers.begin(), c.protected_headers.end(),
                        [name](const std::string& p) { return grammar::equals_ignoring_case(name, p); });
@@ -248,10 +263,11 @@ void append_request_head(std::string& text, const request_head& head, std::strin
 
   append_request_framing(out, head);
   append_upgrade(out, c.upgrade);
-  constexpr std::string_view forwarded_for = "x-forwarded-for";
-  const bool keep_received = c.peer_trusted && (nominated.empty() || !nominated.contain(forwarded_for) ||
-                                                is_protected(forwarded_for));
-  append_forwarding(out, head, buffer, c, copied, keep_received);
+  const auto keeps = [&](std::string_view list) {
+    return c.peer_trusted && (nominated.empty() || !nominated.contain(list) || is_protected(list));
+  };
+  if (c.x_forwarded) append_x_forwarded(out, head, buffer, c, copied, keeps("x-forwarded-for"));
+  if (c.forwarded) append_forwarded(out, head, buffer, c, keeps("forwarded"));
   out.line("X-Request-ID: ", c.request_id);
   append_via(out, head.version_minor, c.via);
   out.line();

@@ -22,7 +22,9 @@ struct request_context {
   bool has_query = false;
   std::string_view host;          ///< value for Host; never empty
   std::string_view peer_address;  ///< text of the TCP peer, appended to X-Forwarded-For
-  bool peer_trusted = false;      ///< false: discard X-Forwarded-*, Forwarded, X-Real-IP from the client
+  bool peer_trusted = false;      ///< false: discard X-Forwarded-* and Forwarded from the client
+  bool x_forwarded = true;        ///< write X-Forwarded-*
+  bool forwarded = false;         ///< write Forwarded (RFC 7239)
   std::string_view scheme = "http";
   std::string_view listener_port;  ///< for X-Forwarded-Port
   std::string_view request_id;

@@ -10,7 +10,6 @@ namespace {
 constexpr std::array<std::uint8_t, 12> v4_mapped_prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 constexpr std::array<std::uint8_t, 12> nat64_prefix{0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0};
 constexpr int v4_offset_bits = 96;
-constexpr int max_forwarded_elements = 64;
 
 bool is_digit(char c) noexcept {
   return c >= '0' && c <= '9';
@@ -178,42 +177,6 @@ void append_v6(std::string& out, const address& a) {
   }
 }
 
-bool is_trusted(const address& a, std::span<const cidr> trusted) noexcept {
-  return std::any_of(trusted.begin(), trusted.end(), [&](const cidr& c) { return c.contains(a); });
-}
-
-std::string_view trim(std::string_view text) noexcept {
-  const auto first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
-/// The elements of a header from right to left over all its lines, empty ones skipped.
-class reverse_elements {
- public:
-  explicit reverse_elements(std::span<const std::string_view> lines) noexcept : lines_(lines) {}
-
-  /// Empty when none is left.
-  std::string_view next() noexcept {
-    for (;;) {
-      if (rest_.empty()) {
-        if (lines_.empty()) return {};
-        rest_ = lines_.back();
-        lines_ = lines_.first(lines_.size() - 1);
-      }
-      const auto comma = rest_.rfind(',');
-      const std::string_view element =
-          trim(comma == std::string_view::npos ? rest_ : rest_.substr(comma + 1));
-      rest_ = comma == std::string_view::npos ? std::string_view{} : rest_.substr(0, comma);
-      if (!element.empty()) return element;
-    }
-  }
-
- private:
-  std::span<const std::string_view> lines_;
-  std::string_view rest_;
-};
-
 }  // namespace
 
 bool address::is_v4() const noexcept {
@@ -288,6 +251,32 @@ std::optional<cidr> parse_cidr(std::string_view text) noexcept {
   return result;
 }
 
+address by_value(const address& a) noexcept {
+  return has_prefix(a, nat64_prefix) ? from_v4(low_32_bits(a)) : a;
+}
+
+void append_ranges(std::vector<limiter::address_range>& out, const cidr& network) {
+  const cidr real{by_value(network.base), network.prefix};
+  limiter::address_range all{real.base.bytes, real.base.bytes};
+  for (std::size_t i = 0; i < all.last.size(); ++i) {
+    const int kept = std::clamp(real.prefix - static_cast<int>(i) * 8, 0, 8);
+    all.last[i] = static_cast<std::uint8_t>(all.last[i] | 0xff >> kept);
+  }
+  const limiter::address_bytes v4_first = from_v4(0).bytes;
+  const limiter::address_bytes v4_last = from_v4(0xffffffff).bytes;
+  if (real.prefix >= v4_offset_bits || v4_first < all.first || all.last < v4_last) {
+    out.push_back(all);
+    return;
+  }
+  limiter::address_bytes below = v4_first;  // ::fffe:ffff:ffff is its neighbour
+  below[11] = 0xfe;
+  std::fill(below.begin() + 12, below.end(), std::uint8_t{0xff});
+  limiter::address_bytes above{};
+  above[9] = 1;
+  out.push_back({all.first, below});
+  out.push_back({above, all.last});
+}
+
 void append_group(std::string& out, const address& a, int ipv4_bits, int ipv6_bits) {
   if (a.is_v4() || has_prefix(a, nat64_prefix)) {
     append_v4(out, masked(from_v4(low_32_bits(a)), v4_offset_bits + ipv4_bits));
@@ -302,18 +291,6 @@ void append_group(std::string& out, const address& a, int ipv4_bits, int ipv6_bi
   if (bits == 128) return;
   out.push_back('/');
   append_number(out, bits, 10);
-}
-
-address client_address(const address& peer, std::span<const std::string_view> lines,
-                       std::span<const cidr> trusted) noexcept {
-  address current = peer;
-  reverse_elements elements(lines);
-  for (int walked = 0; walked < max_forwarded_elements && is_trusted(current, trusted); ++walked) {
-    const auto next = parse_forwarded_element(elements.next());
-    if (!next) break;  // no element left, or one that is no address
-    current = *next;
-  }
-  return current;
 }
 
 }  // namespace weir::identity

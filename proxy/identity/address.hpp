@@ -2,12 +2,14 @@
 // IP addresses by value: parsing, CIDR sets, grouping, canonical text.
 #pragma once
 
+#include "limiter/address_set.hpp"
+
 #include <array>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace weir::identity {
 
@@ -42,15 +44,15 @@ struct cidr {
 /// prefix.
 [[nodiscard]] std::optional<cidr> parse_cidr(std::string_view text) noexcept;
 
+/// The address that equality is about: NAT64 (64:ff9b::/96) is its IPv4.
+[[nodiscard]] address by_value(const address& a) noexcept;
+
+/// The addresses of a network, by value, as ranges: one, or two around the IPv4 addresses, which belong to no
+/// IPv6 network.
+void append_ranges(std::vector<limiter::address_range>& out, const cidr& network);
+
 /// The bucket of an address: masked to `ipv4` or `ipv6` bits, written as canonical text with `/bits` unless
 /// the full length (NAT64 64:ff9b::/96 counts as its IPv4, 6to4 2002::/16 as its /48 when ipv6 > 48).
 void append_group(std::string& out, const address& a, int ipv4_bits, int ipv6_bits);
-
-/// Walks the header's elements right to left from the peer: the first address that is not trusted is the
-/// client; all trusted: the leftmost; an unparseable element stops the walk at the last address accepted; at
-/// most 64 elements. `lines` are the values of the header's lines in order. An untrusted peer is the client
-/// itself.
-[[nodiscard]] address client_address(const address& peer, std::span<const std::string_view> lines,
-                                     std::span<const cidr> trusted) noexcept;
 
 }  // namespace weir::identity

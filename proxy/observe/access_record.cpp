@@ -19,16 +19,16 @@ std::string_view cut(std::string_view value) noexcept {
   return value.substr(0, size);
 }
 
-/// Room for everything but the escaped values: 28 names of at most 18 bytes with their punctuation, the time,
+/// Room for everything but the escaped values: 29 names of at most 18 bytes with their punctuation, the time,
 /// and 11 numbers.
-constexpr std::size_t fixed_room = 28 * 18 + json_time_room + 11 * json_milliseconds_room + 32;
+constexpr std::size_t fixed_room = 29 * 18 + json_time_room + 11 * json_milliseconds_room + 32;
 
 /// Room that the record needs at most.
 std::size_t room_for(const access_record& r) noexcept {
   std::size_t room = fixed_room;
   for (const std::string_view value :
        {r.request_id, r.client_ip, r.peer_ip, r.user_hash, r.method, r.path, r.query, r.host, r.proto,
-        r.listener, r.route, r.upstream, r.upstream_addr, to_string(r.decision), r.rule, r.reason}) {
+        r.listener, r.route, r.upstream, r.upstream_addr, to_string(r.decision), r.rule, r.reason, r.exempt}) {
     room += json_string_room(std::min(value.size(), max_field));
   }
   return room;
@@ -97,6 +97,10 @@ std::string_view to_string(record_decision d) noexcept {
       return "allow";
     case record_decision::deny:
       return "deny";
+    case record_decision::exempt:
+      return "exempt";
+    case record_decision::blocked:
+      return "blocked";
     case record_decision::rejected:
       break;
   }
@@ -125,6 +129,7 @@ void append_json(std::string& out, const access_record& r) {
   w.text(",\"decision\":", to_string(r.decision));
   w.text(",\"rule\":", r.rule);
   w.text(",\"reason\":", r.reason);
+  w.text(",\"exempt\":", r.exempt);
   w.optional_number(",\"limit\":", r.limit);
   w.optional_number(",\"remaining\":", r.remaining);
   w.optional_milliseconds(",\"retry_after_ms\":", r.retry_after_us);

@@ -243,6 +243,7 @@ class slot_totals {
 using rule_totals = slot_totals<rule_counters>;
 using upstream_totals = slot_totals<upstream_counters>;
 using concurrency_totals = slot_totals<concurrency_counters>;
+using list_totals = slot_totals<list_counters>;
 using listener_totals = slot_totals<listener_counters>;
 using names_list = std::vector<slot_name>;
 
@@ -368,6 +369,33 @@ void render_concurrency(exposition& to, const concurrency_totals& sums, const na
                 sums.sum(
                     slot, [i](auto& c) -> auto& { return c.rejected[i]; }));
     }
+  }
+}
+
+// ---- Lists ----
+
+/// Items may share a reason.
+names_list reasons_of(const std::vector<listed_requests>& list, metric_names& names) {
+  names_list reasons;
+  for (const listed_requests& item : list) {
+    const std::uint32_t slot = names.list_slot(item.reason);
+    const bool known = std::any_of(reasons.begin(), reasons.end(),
+                                   [slot](const slot_name& other) { return other.slot == slot; });
+    if (!known) export_name(reasons, slot, item.reason);
+  }
+  return reasons;
+}
+
+void render_lists(exposition& to, const list_totals& sums, const names_list& block, const names_list& exempt) {
+  to.family("weir_blocked_total", "counter", "Requests that `block` refused.");
+  for (const auto& [slot, reason] : block) {
+    to.sample({{"reason", reason}}, sums.sum(
+                                        slot, [](auto& c) -> auto& { return c.blocked; }));
+  }
+  to.family("weir_exempt_total", "counter", "Requests that `exempt` kept from being counted.");
+  for (const auto& [slot, reason] : exempt) {
+    to.sample({{"reason", reason}}, sums.sum(
+                                        slot, [](auto& c) -> auto& { return c.exempt; }));
   }
 }
 
@@ -649,6 +677,11 @@ std::uint32_t metric_names::concurrency_slot(std::string_view name) {
   return slot_of(concurrency_, name);
 }
 
+std::uint32_t metric_names::list_slot(std::string_view reason) {
+  const std::scoped_lock lock(mutex_);
+  return slot_of(lists_, reason);
+}
+
 // ---- Shard ----
 
 request_series& metric_shard::find_series(std::uint32_t key, std::uint32_t route_slot, http::method_id method,
@@ -704,6 +737,8 @@ std::string metrics_registry::render(const scrape_inputs& in) {
   for (const limiter::rule& limit : in.current->concurrency.rules())
     export_name(limits, names.concurrency_slot(limit.name), limit.name);
   render_concurrency(to, {shards, [](auto& s, auto slot) { return s.find_concurrency(slot); }}, limits);
+  render_lists(to, {shards, [](auto& s, auto slot) { return s.find_list(slot); }},
+               reasons_of(in.current->block, names), reasons_of(in.current->exempt, names));
   render_store(to, shards, in);
 
   names_list upstreams;

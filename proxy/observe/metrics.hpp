@@ -84,6 +84,11 @@ struct concurrency_counters {
   std::array<counter, reject_reason_count> rejected;
 };
 
+/// Requests that `block` and `exempt` speak about, by their reason.
+struct list_counters {
+  counter blocked, exempt;
+};
+
 struct upstream_counters {
   histogram<buckets_a_us.size()> duration;
   std::array<counter, status_codes> by_code;  ///< responses by status; index 0 = attempts without a response
@@ -123,10 +128,11 @@ class metric_names {
   [[nodiscard]] std::uint32_t upstream_slot(std::string_view name);
   [[nodiscard]] std::uint32_t listener_slot(std::string_view name);
   [[nodiscard]] std::uint32_t concurrency_slot(std::string_view name);
+  [[nodiscard]] std::uint32_t list_slot(std::string_view reason);
 
  private:
   std::mutex mutex_;
-  std::vector<std::string> rules_, routes_, upstreams_, listeners_, concurrency_;
+  std::vector<std::string> rules_, routes_, upstreams_, listeners_, concurrency_, lists_;
 };
 
 /// Counters by slot, allocated on first use by the one writer and published with release, so that a reader
@@ -172,6 +178,7 @@ class metric_shard {
   [[nodiscard]] upstream_counters& upstream(std::uint32_t slot) { return upstreams_[slot]; }
   [[nodiscard]] listener_counters& listener(std::uint32_t slot) { return listeners_[slot]; }
   [[nodiscard]] concurrency_counters& concurrency(std::uint32_t slot) { return concurrency_[slot]; }
+  [[nodiscard]] list_counters& list(std::uint32_t slot) { return lists_[slot]; }
 
   /// Counts one finished request. `status` 0 ... 999.
   void request(std::uint32_t route_slot, http::method_id method, int status, std::int64_t duration_us) {
@@ -195,6 +202,9 @@ class metric_shard {
   }
   [[nodiscard]] const concurrency_counters* find_concurrency(std::uint32_t slot) const noexcept {
     return concurrency_.find(slot);
+  }
+  [[nodiscard]] const list_counters* find_list(std::uint32_t slot) const noexcept {
+    return lists_.find(slot);
   }
   [[nodiscard]] const series_table& requests() const noexcept { return series_; }
 
@@ -220,6 +230,7 @@ class metric_shard {
   slot_table<upstream_counters, metric_names::max_slots> upstreams_;
   slot_table<listener_counters, metric_names::max_slots> listeners_;
   slot_table<concurrency_counters, metric_names::max_slots> concurrency_;
+  slot_table<list_counters, metric_names::max_slots> lists_;
   series_table series_;
   std::size_t series_size_ = 0;
   std::uint32_t last_key_ = 0;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "limiter/path_template.hpp"
+#include "proxy/identity/token_cache.hpp"
 #include "proxy/observe/metrics.hpp"
 #include "proxy/settings.hpp"
 #include "proxy/upstream/upstream.hpp"
@@ -28,11 +29,18 @@ struct compiled_config {
   std::vector<std::uint32_t> limit_slots;            ///< metric slot by index of a concurrency limit
   std::vector<std::shared_ptr<upstream>> upstreams;  ///< by settings->upstreams
   std::vector<std::string> identity_headers;  ///< lower case; every header a selector or user source reads
+  std::vector<std::string> discarded_headers;  ///< lower case; dropped unless the peer is trusted
+  std::vector<std::string> reserved_headers;   ///< lower case; `_` must not make an alias of one of them
+  std::vector<std::string> hidden_parameters;  ///< of the query: they name users, the log must not
+  std::vector<limiter::selector> single_values;  ///< of queries and cookies that identity, matches and lists read
+  std::vector<std::uint32_t> block_slots, exempt_slots;  ///< metric slot by position in the list
+  std::unique_ptr<identity::token_cache> tokens;         ///< null: no tokens are read; this worker's own
 
   /// Index of the first route that matches, or nothing.
-  [[nodiscard]] std::optional<std::uint32_t> find_route(std::string_view method, std::string_view path,
-                                                        std::string_view host,
-                                                        std::vector<std::uint32_t>& scratch) const;
+  /// `path` is normalised; the route of the attributes is not read.
+  [[nodiscard]] std::optional<std::uint32_t> find_route(const limiter::request_attributes& request,
+                                                        std::string_view path, std::string& scratch,
+                                                        std::vector<std::uint32_t>& candidates) const;
 };
 
 /// `previous` may be null; upstreams with equal settings are taken over from it, with their connections.

@@ -304,7 +304,8 @@ void server::reload(std::string_view why) {
   last_reload_success_s_ = wall_now_us() / 1'000'000;
   // the hash is that of the policy file: the files it names may have changed without it
   const settings& next = *outcome.settings;
-  if (next.hash == current_->hash && next.store == current_->store && next.listeners == current_->listeners &&
+  if (next.hash == current_->hash && next.file_digests == current_->file_digests &&
+      next.store == current_->store && next.listeners == current_->listeners &&
       next.upstreams == current_->upstreams) {
     ++reloads_unchanged_;
     log_event(log_level::info, "reload: unchanged",

@@ -29,6 +29,8 @@ LIBRARIES = {
     "boost/asio": {"asio", "limiter", "proxy", "weir_cli", "weir"},
     "boost/beast": {"asio", "proxy", "weir_cli", "weir"},
     "hiredis/": {"limiter"},
+    "cjose/": {"proxy_core"},
+    "jansson.h": {"proxy_core"},
     "yaml-cpp/": {"config"},
     "CLI/": {"weir_cli", "weir"},
     "sys/socket.h": {"limiter", "proxy", "weir_cli", "weir"},

@@ -72,6 +72,23 @@ TEST_CASE("selectors of the request's own attributes take them as they are") {
   CHECK(value_of("user", request) == "(absent)");
 }
 
+TEST_CASE("a tier and the claims of a verified token are values like others") {
+  class two_claims final : public claim_source {
+    std::optional<std::string_view> claim(std::string_view name) const override {
+      return name == "org" ? std::optional<std::string_view>("acme") : std::nullopt;
+    }
+  };
+  const two_claims claims;
+  request_attributes request;
+  CHECK(value_of("claim:org", request) == "(absent)");
+  CHECK(value_of("tier", request) == "(absent)");
+  request.claims = &claims;
+  request.tier = "gold";
+  CHECK(value_of("claim:org", request) == "acme");
+  CHECK(value_of("claim:Org", request) == "(absent)");
+  CHECK(value_of("tier", request) == "gold");
+}
+
 TEST_CASE("a header selector ignores the case of the name and nothing of the value") {
   const one_header headers("x-api-key", "AbC=1");
   request_attributes request;
@@ -147,7 +164,7 @@ TEST_CASE("a cookie given twice, in one line or in two, is absent and malformed"
 TEST_CASE("only a selector's own syntax is accepted") {
   for (const char* text :
        {"", "client_ip:x", "client-ip", "Client_ip", "header", "header:", "header:a b", "header:a:b",
-        "cookie:", "cookie:a=b", "query:", "constant:", "constant", "tier", "claim:org"}) {
+        "cookie:", "cookie:a=b", "query:", "constant:", "constant", "tier:x", "claim", "claim:"}) {
     CAPTURE(text);
     CHECK_FALSE(parse_selector(text).has_value());
   }
@@ -162,8 +179,8 @@ TEST_CASE("only a selector's own syntax is accepted") {
 
 TEST_CASE("every selector is named, and knows whether it can be absent and who chooses it") {
   CHECK(selector_names() ==
-        "client_ip method host route upstream user header:X cookie:X query:X constant:TEXT");
-  const std::set<std::string> from_the_client{"user", "header:X", "cookie:X", "query:X"};
+        "client_ip method host route upstream user tier header:X cookie:X query:X claim:X constant:TEXT");
+  const std::set<std::string> from_the_client{"user", "header:X", "cookie:X", "query:X", "claim:X"};
   std::string_view names = selector_names();
   int count = 0;
   for (std::size_t end = 0; end != std::string_view::npos; ++count) {
@@ -173,8 +190,8 @@ TEST_CASE("every selector is named, and knows whether it can be absent and who c
     const auto parsed = parse_selector(name);
     CAPTURE(name);
     REQUIRE(parsed.has_value());
-    CHECK(can_be_absent(*parsed) == from_the_client.contains(name));
+    CHECK(can_be_absent(*parsed) == (from_the_client.contains(name) || name == "tier"));
     CHECK(is_client_chosen(*parsed) == from_the_client.contains(name));
   }
-  CHECK(count == 10);
+  CHECK(count == 12);
 }

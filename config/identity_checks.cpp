@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/identity_checks.hpp"
+
+#include "config/values.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace weir::config {
+namespace {
+
+constexpr std::size_t lines_max = 1'000'000;
+constexpr std::size_t tiers_max = 256;
+
+/// A line of a list file without white space around it; comments begin with `#`.
+struct file_line {
+  std::string_view text;
+  std::size_t number = 0;
+};
+
+std::string_view trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+}
+
+/// Calls `read` for every line that holds something; stops when it answers false. False: too many lines.
+template <class Read>
+bool for_each_line(std::string_view content, Read read) {
+  std::size_t number = 0;
+  while (!content.empty()) {
+    if (++number > lines_max) return false;
+    const auto end = content.find('\n');
+    const std::string_view text = trimmed(content.substr(0, end));
+    content = end == std::string_view::npos ? std::string_view{} : content.substr(end + 1);
+    if (text.empty() || text.front() == '#') continue;
+    if (!read(file_line{text, number})) return true;
+  }
+  return true;
+}
+
+void too_long(const place& at, reporter& report) {
+  report.error("E0502", at, fmt::format("a file of more than {} lines", lines_max));
+}
+
+// ---- tokens ----
+
+void complete_jwt(file_draft& draft, reporter& report) {
+  if (!draft.jwt) return;
+  jwt_draft& d = *draft.jwt;
+  const int key_files = (d.jwks_at.line != 0 ? 1 : 0) + (d.secret_at.line != 0 ? 1 : 0);
+  if (d.unverified) {
+    report.warn("W0205", d.at, "`identity.jwt.unverified`: anyone can name any user",
+                {"", "only behind something that has verified every token"});
+    if (key_files > 0 || !d.algorithms.empty())
+      report.error("E0304", d.at, "keys and algorithms have no effect with `unverified: true`");
+  } else if (key_files != 1) {
+    report.error(key_files == 0 ? "E0302" : "E0304", d.at,
+                 "`identity.jwt` needs exactly one of `jwks_file` and `secret_file`");
+  } else if (d.algorithms_at.line == 0) {
+    report.error("E0302", d.at, "`identity.jwt` has no `algorithms`",
+                 {"such as `algorithms: [RS256]`: a token never chooses its own", ""});
+  } else if (!d.algorithms.empty() && (d.jwks || d.secret)) {
+    while (d.secret && (d.secret->ends_with('\n') || d.secret->ends_with('\r'))) d.secret->pop_back();
+    auto loaded = d.jwks ? identity::jwt_keys::from_jwks(*d.jwks, d.algorithms)
+                         : identity::jwt_keys::from_secret(*d.secret, d.algorithms);
+    if (!loaded.keys) report.error("E0502", d.jwks ? d.jwks_at : d.secret_at, std::move(loaded.problem));
+    d.value.keys = std::move(loaded.keys);
+  }
+  draft.settings.jwt = std::move(d.value);
+}
+
+bool is_claim(const limiter::selector& selector) {
+  return selector.text.starts_with("claim:");
+}
+
+void check_claim(const file_draft& draft, const limiter::selector& from, const place& at, reporter& report) {
+  if (is_claim(from) && !draft.jwt)
+    report.error("E0302", at, "a claim needs `identity.jwt`", {"only verified tokens have claims", ""});
+}
+
+// ---- users and tiers ----
+
+void complete_users(file_draft& draft, reporter& report) {
+  for (user_draft& d : draft.users) {
+    if (d.sources != 1)
+      report.error(d.sources == 0 ? "E0302" : "E0304", d.at,
+                   "a source of users needs exactly one of `header`, `cookie`, `query` and `claim`");
+    check_claim(draft, d.value.from, d.at, report);
+    draft.settings.users.push_back(std::move(d.value));
+  }
+}
+
+/// What is known when tiers are looked up.
+bool is_known_early(const limiter::selector& selector) {
+  return selector.text != "route" && selector.text != "upstream" && selector.text != "tier";
+}
+
+void read_tier_file(tier_draft& d, reporter& report) {
+  std::vector<limiter::value_table::entry> entries;
+  const bool whole = for_each_line(*d.csv, [&](const file_line& line) {
+    const auto comma = line.text.rfind(',');
+    const auto value = trimmed(line.text.substr(0, comma));
+    const auto tier = comma == std::string_view::npos ? std::string_view{} : trimmed(line.text.substr(comma + 1));
+    if (value.empty() || !is_name(tier)) {
+      report.error("E0502", d.file_at, fmt::format("line {} is not `value,tier`", line.number));
+      return false;
+    }
+    auto known = std::find(d.value.names.begin(), d.value.names.end(), tier);
+    if (known == d.value.names.end()) known = d.value.names.insert(known, std::string(tier));
+    if (d.value.names.size() > tiers_max) {
+      report.error("E0502", d.file_at, fmt::format("more than {} tiers", tiers_max));
+      return false;
+    }
+    entries.push_back(limiter::value_table::make_entry(
+        value, static_cast<std::uint32_t>(known - d.value.names.begin())));
+    return true;
+  });
+  if (!whole) too_long(d.file_at, report);
+  const std::size_t count = entries.size();
+  d.value.table = std::make_shared<const limiter::value_table>(std::move(entries));
+  if (d.value.table->size() != count) report.error("E0502", d.file_at, "the file lists a value twice");
+}
+
+void complete_tier(file_draft& draft, tier_draft& d, reporter& report) {
+  if (d.sources != 1)
+    return report.error(d.sources == 0 ? "E0302" : "E0304", d.at,
+                        "a source of tiers needs exactly one of `file`, `claim`, `header` and `constant`");
+  const bool by_file = d.file_at.line != 0;
+  if (by_file != d.by.has_value()) {
+    report.error(by_file ? "E0302" : "E0304", d.at, "`file` and `by` of a tier need each other");
+  } else if (by_file && !is_known_early(*d.by)) {
+    report.error("E0304", d.at, fmt::format("{} is not known yet when tiers are looked up", in_ticks(d.by->text)));
+  }
+  if (d.by) d.value.from = std::move(*d.by);
+  check_claim(draft, d.value.from, d.at, report);
+  if (d.csv) read_tier_file(d, report);
+  if (!draft.settings.tiers.empty() && !draft.settings.tiers.back().constant.empty())
+    report.error("E0304", d.at, "a source behind a constant is never asked");
+  draft.settings.tiers.push_back(std::move(d.value));
+}
+
+// ---- block and exempt ----
+
+void read_networks(list_draft& d, reporter& report) {
+  std::vector<limiter::address_range> ranges;
+  const bool whole = for_each_line(*d.content, [&](const file_line& line) {
+    const auto network = identity::parse_cidr(line.text);
+    if (network) {
+      identity::append_ranges(ranges, *network);
+    } else {
+      report.error("E0502", d.file_at, fmt::format("line {} is no network", line.number));
+    }
+    return network.has_value();
+  });
+  if (!whole) too_long(d.file_at, report);
+  d.value.clients = std::make_shared<const limiter::address_set>(std::move(ranges));
+}
+
+void read_values(list_draft& d, reporter& report) {
+  std::vector<limiter::value_table::entry> entries;
+  const bool whole = for_each_line(*d.content, [&](const file_line& line) {
+    entries.push_back(limiter::value_table::make_entry(line.text, 0));
+    return true;
+  });
+  if (!whole) too_long(d.file_at, report);
+  d.value.values = std::make_shared<const limiter::value_table>(std::move(entries));
+}
+
+}  // namespace
+
+void complete_identity(file_draft& draft, reporter& report) {
+  complete_jwt(draft, report);
+  complete_users(draft, report);
+  if (draft.tiers) {
+    draft.settings.tiers.clear();
+    for (tier_draft& d : *draft.tiers) complete_tier(draft, d, report);
+  }
+  if (draft.hops_at.line != 0 && draft.has_trusted_proxies)
+    report.error("E0304", draft.hops_at, "`hops` and `trusted_proxies` exclude each other",
+                 {"networks are safer: a request that took another way is noticed", ""});
+}
+
+void complete_list(std::vector<list_draft>& drafts, std::vector<proxy::listed_requests>& out,
+                   reporter& report) {
+  for (list_draft& d : drafts) {
+    const bool by_file = d.file_at.line != 0;
+    if (by_file == (d.match_at.line != 0))
+      report.error(by_file ? "E0304" : "E0302", d.at, "an item needs exactly one of `match` and `file`");
+    if (by_file != (d.by_at.line != 0))
+      report.error(by_file ? "E0302" : "E0304", d.at, "`file` and `by` need each other");
+    d.value.match = std::move(d.match.value);
+    if (d.content && d.value.by) {
+      if (d.value.by->text == "client_ip") {
+        read_networks(d, report);
+      } else {
+        read_values(d, report);
+      }
+    }
+    out.push_back(std::move(d.value));
+  }
+}
+
+bool may_lack(const limiter::selector& selector, const proxy::settings& settings) {
+  if (selector.text == "tier") return settings.tiers.empty() || settings.tiers.back().constant.empty();
+  return limiter::can_be_absent(selector);
+}
+
+void fold_paths(limiter::request_match& match) {
+  for (std::string& path : match.paths) path = lower_case(path);
+  for (limiter::request_match& other : match.excluded) fold_paths(other);
+}
+
+}  // namespace weir::config

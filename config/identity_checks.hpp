@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Identity and lists: what the sections leave to be put together.
+#pragma once
+
+#include "config/draft.hpp"
+#include "config/reporter.hpp"
+
+namespace weir::config {
+
+/// Fills jwt, users and tiers of the settings. Runs before rules are checked.
+void complete_identity(file_draft& draft, reporter& report);
+
+/// Fills one list of the settings from its draft; the names of routes are checked by the caller.
+void complete_list(std::vector<list_draft>& drafts, std::vector<proxy::listed_requests>& out, reporter& report);
+
+/// False when every request has a value, as far as the policy tells: a tier whose last source is a constant.
+[[nodiscard]] bool may_lack(const limiter::selector& selector, const proxy::settings& settings);
+
+/// Templates as `paths.case: insensitive` matches them.
+void fold_paths(limiter::request_match& match);
+
+}  // namespace weir::config

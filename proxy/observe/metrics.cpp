@@ -523,7 +523,7 @@ void render_upstream_pools(exposition& to, const upstream_totals& sums, const na
 // ---- Connections ----
 
 constexpr std::array<std::string_view, listener_counters::reject_reason_count> reject_reason_names{
-    "connection_limit", "descriptor_limit"};
+    "connection_limit", "address_limit", "descriptor_limit", "memory_limit"};
 
 void render_connections(exposition& to, const shard_list& shards, const listener_totals& sums,
                         const names_list& listeners) {

@@ -97,7 +97,7 @@ struct upstream_counters {
 /// Connections of one listener.
 struct listener_counters {
   gauge connections;
-  enum reject_reason { connection_limit, descriptor_limit, reject_reason_count };
+  enum reject_reason { connection_limit, address_limit, descriptor_limit, memory_limit, reject_reason_count };
   std::array<counter, reject_reason_count> rejected;
 };
 

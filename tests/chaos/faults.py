@@ -17,15 +17,14 @@ from support.upstream import Upstream
 
 
 class Stage:
-    """Everything a seed plays with."""
+    """Everything a seed plays with. The access log goes to a pipe that `reading` stops, or to `log_path`."""
 
-    def __init__(self, t, plan):
-        self.t, self.plan, self.count = t, plan, 0
+    def __init__(self, t, plan, upstream_port=None, log_path=None):
+        self.t, self.plan, self.count, self.log_path = t, plan, 0, log_path
         self.rng = random.Random(plan.seed * 7919)
         self.redis = t.redis()
         self.redis_relay = t.fault_relay(self.redis)
-        self.upstream = t.keep(Upstream(scenario.token_answer))
-        self.relay = t.keep(ByteRelay(self.upstream.port))
+        self.relay = t.keep(ByteRelay(upstream_port or t.keep(Upstream(scenario.token_answer)).port))
         self.reader, writer = os.pipe()
         self.log, self.reading = bytearray(), threading.Event()
         self.reading.set()
@@ -35,7 +34,10 @@ class Stage:
         os.close(writer)
 
     def policy(self):
-        return scenario.policy(self.relay, self.redis_relay, self.plan.mode)
+        policy = scenario.policy(self.relay, self.redis_relay, self.plan.mode)
+        if self.log_path:
+            policy["access_log"] = {"to": self.log_path}
+        return policy
 
     def _read_log(self):
         while True:

@@ -5,6 +5,7 @@ checks what must hold under every fault. A failing seed prints the command that 
 
 import argparse
 import concurrent.futures
+import multiprocessing
 import os
 import pathlib
 import shutil
@@ -17,6 +18,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
 import scenario  # noqa: E402
+from support import ports  # noqa: E402
 from support.context import Build, Context  # noqa: E402
 
 
@@ -36,6 +38,13 @@ def play(seed, weir, seconds):
     return complaint, f"{plan}: {note}"
 
 
+def take_ports(number, jobs):
+    """Each process at work has ports of its own."""
+    with number.get_lock():
+        ports.take_part(number.value, jobs)
+        number.value += 1
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weir", required=True, help="the program under test")
@@ -44,10 +53,11 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.2, help="of load per seed (nightly: 60)")
     parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="seeds at the same time")
     args = parser.parse_args()
-    weir = os.path.abspath(args.weir)
+    weir, jobs = os.path.abspath(args.weir), max(1, args.jobs)
     seeds = [args.seed] if args.seed is not None else range(1, args.seeds + 1)
     begin, failed = time.monotonic(), 0
-    with concurrent.futures.ProcessPoolExecutor(args.jobs) as pool:
+    number = multiprocessing.Value("i", 0)
+    with concurrent.futures.ProcessPoolExecutor(jobs, initializer=take_ports, initargs=(number, jobs)) as pool:
         runs = [(seed, pool.submit(play, seed, weir, args.seconds)) for seed in seeds]
         for seed, run in runs:
             complaint, note = run.result()

@@ -53,7 +53,7 @@ def draw(seed, seconds):
 
 def policy(relay, redis_relay, mode):
     return {"upstreams": {"app": {
-                "url": relay.url, "resolve": {"interval": "10s"},
+                "url": relay.url, "pool": {"idle_timeout": "500ms"},
                 "timeout": {"connect": "250ms", "first_byte": "400ms", "body_idle": "400ms", "total": f"{TOTAL}s"}}},
             "store": {"url": redis_relay.url, "failure_mode": mode},
             "limits": {"header_timeout": "500ms", "body_idle_timeout": "500ms", "write_idle_timeout": "1s"},

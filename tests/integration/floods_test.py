@@ -9,7 +9,8 @@ import threading
 import time
 
 from support import client, upstream
-from support.check import equal
+from support.check import alone, equal
+from support.crowd import Sink
 from support.invariants import Before
 from support.ports import free_port
 from support.weir import Helper, listening, wait_until
@@ -51,16 +52,17 @@ def _assert_unharmed(t, now, before, factor=2.0):
     now.assert_served()
     allowed = factor * before.p99 + (0.005 if t.thorough else 0.050 * t.slack)
     assert now.p99 <= allowed, f"others' p99 {now.p99 * 1e3:.1f} ms, before {before.p99 * 1e3:.1f} ms"
-    assert now.health_p99 <= 0.050 * (1 if t.thorough else t.slack), f"health {now.health_p99 * 1e3:.0f} ms"
+    assert now.health_p90 <= 0.050 * t.slack, f"health {now.health_p90 * 1e3:.0f} ms"
 
 
+@alone
 def slow_heads_are_closed_by_their_timer_and_others_are_served(t):
     count, seconds = (2000, 10.0) if t.thorough else (300, 1.5)
     u = t.upstream()
     weir = t.weir(_with_calm(t, u, limits={"header_timeout": f"{seconds * 1000:.0f}ms"}))
     weir.get()
-    others, calm = _calm(t, weir)
     before = Before(t, weir)
+    others, calm = _calm(t, weir)
     crowd = t.crowd(weir).open(count, b"GET /slow HTTP/1.1\r\nHost: a\r\nX-Slow: ")
     crowd.run(seconds + 5 * t.slack, crowd.all_closed, lambda m: crowd.say(m, b"x"), every=seconds / 20)
     now = others.end()
@@ -70,28 +72,29 @@ def slow_heads_are_closed_by_their_timer_and_others_are_served(t):
     assert early > -0.05 and late < 3.0 * t.slack, f"closed {early:+.2f} to {late:+.2f} s around the timer"
     assert not any(r.target == "/slow" for r in u.requests), "a slow head reached the upstream"
     _assert_unharmed(t, now, calm)
-    before.assert_again(memory=1.0 if count < 1000 else 0.10, spare=count * 30_000)
+    before.assert_again()
     equal(sum(r["status"] == 408 for r in weir.records(now.total + count)), count)
     t.note(f"{count} closed {early:+.2f} to {late:+.2f} s around the timer; others' {calm} -> {now}")
 
 
+@alone
 def slow_bodies_are_closed_by_their_rate_and_others_are_served(t):
     count = 1000 if t.thorough else 100
-    u = t.upstream()
+    u = t.keep(Sink())
     limits = {} if t.thorough else {"body_idle_timeout": "1s"}      # the rate counts after the first 10 s
     weir = t.weir(_with_calm(t, u, limits=limits))
-    weir.get()
-    others, calm = _calm(t, weir)
+    weir.get("/calm")
     before = Before(t, weir)
+    others, calm = _calm(t, weir)
     crowd = t.crowd(weir).open(count, b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nfew")
     crowd.run(16 + 5 * t.slack if t.thorough else 5 + 5 * t.slack, crowd.all_closed,
               (lambda m: crowd.say(m, b"x" * 100)) if t.thorough else None, every=1.0)
     now = others.end()
     equal(crowd.statuses(), {408: count})
-    assert all(r.body is None for r in u.requests if r.target == "/slow"), "the upstream saw a whole request"
-    wait_until("the upstream is rid of them", lambda: u.open_connections() <= 16, 10)
+    wait_until("the upstream is rid of them", lambda: u.open == 0, 10)
+    assert u.accepted >= count and u.most < 100_000, f"the upstream got {u.most} bytes of a request"
     _assert_unharmed(t, now, calm)
-    before.assert_again(memory=1.0, spare=count * 30_000)
+    before.assert_again(spare=2 * MIB if t.thorough else count * 30_000)
     t.note(f"{count} bodies, closed within {max(m.closed_at - m.opened_at for m in crowd.members):.1f} s; "
            f"others' {calm} -> {now}")
 
@@ -160,6 +163,7 @@ def a_client_that_only_writes_requests_is_stopped_by_backpressure(t):
     t.note(f"{member.sent >> 10} of {total >> 10} KiB taken, +{grown >> 10} KiB")
 
 
+@alone
 def ten_thousand_idle_connections_cost_little_and_new_ones_are_accepted(t):
     count = 10000 if t.thorough else 1000
     weir = t.weir({"upstreams": {"app": _echo(t, "10B")}, "limits": {"connections": 19000}})
@@ -183,8 +187,9 @@ def ten_thousand_idle_connections_cost_little_and_new_ones_are_accepted(t):
     t.note(f"{count} connections, {each:.0f} bytes each, {weir.resident_bytes() / MIB:.1f} MiB in all")
 
 
+@alone
 def slow_readers_hold_little_memory_and_are_closed(t):
-    count = 4000 if t.thorough else 200     # the upstream answers 4,096 at once
+    count = 4000 if t.thorough else 300     # the upstream answers 4,096 at once
     weir = t.weir({"upstreams": {"app": _echo(t, "1MiB")},
                    "limits": {"write_idle_timeout": "3s", "connections": 19000}})
     for _ in range(20):
@@ -203,16 +208,17 @@ def slow_readers_hold_little_memory_and_are_closed(t):
     equal(weir.get().status, 200)
     statuses = collections.Counter(r["status"] for r in weir.records(count + 21))
     equal(sum(statuses.values()), count + 21)
-    before.assert_again(memory=1.0, spare=60 * MIB)    # the pools of blocks stay
+    before.assert_again()
     t.note(f"{count} slow readers, {each / 1024:.1f} KiB each; {dict(statuses)}")
 
 
+@alone
 def connects_beyond_the_limit_of_one_address_are_refused_and_others_are_served(t):
     limit, rate, seconds = (500, 5000, 4.0) if t.thorough else (50, 1000, 1.0)
     u = t.upstream()
     weir = t.weir(_with_calm(t, u, limits={"connections_per_address": limit}))
-    others, calm = _calm(t, weir)       # they come from 127.0.0.1
     before = Before(t, weir)
+    others, calm = _calm(t, weir)       # they come from 127.0.0.1
     crowd = t.crowd(weir, source="127.0.0.2").open(int(rate * seconds), rate=rate)
     crowd.run(10 * t.slack, lambda: len(crowd.open_members()) <= limit)
     now = others.end()
@@ -225,7 +231,7 @@ def connects_beyond_the_limit_of_one_address_are_refused_and_others_are_served(t
     equal([x.status for x in crowd.open_members()[:5]], [200] * 5, "who was let in is served")
     _assert_unharmed(t, now, calm, factor=3.0)
     crowd.stop()
-    before.assert_again(memory=1.0)
+    before.assert_again()
     again = t.crowd(weir, source="127.0.0.2").open(limit)
     again.run(1)
     equal(len(again.open_members()), limit, "places are given back")
@@ -236,11 +242,11 @@ def a_trusted_proxy_may_open_more_connections_than_one_address(t):
     u = t.upstream()
     weir = t.weir(_policy(u, limits={"connections_per_address": 3},
                           client_ip={"trusted_proxies": ["127.0.0.2"]}))
-    trusted, alone = t.crowd(weir, source="127.0.0.2"), t.crowd(weir, source="127.0.0.3")
-    for crowd in (trusted, alone):
+    trusted, stranger = t.crowd(weir, source="127.0.0.2"), t.crowd(weir, source="127.0.0.3")
+    for crowd in (trusted, stranger):
         crowd.open(10)
         crowd.run(0.5)
-    equal((len(trusted.open_members()), len(alone.open_members())), (10, 3))
+    equal((len(trusted.open_members()), len(stranger.open_members())), (10, 3))
 
 
 def the_limit_of_connections_is_one_of_the_process(t):
@@ -258,6 +264,7 @@ def _cpu_seconds(weir):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@alone
 def running_out_of_descriptors_costs_no_cpu_and_ends_when_some_are_free(t):
     u = t.upstream()
     explicit = {"limits": {"connections": 10000, "keepalive_timeout": "60s"}}
@@ -284,7 +291,7 @@ def running_out_of_descriptors_costs_no_cpu_and_ends_when_some_are_free(t):
         wait_until("new connections are served", lambda: _served(weir), 5 * t.slack, interval=0.05)
         resumed = time.monotonic() - begin
         assert resumed <= 1.0 * t.slack, f"{resumed:.2f} s"
-        before.assert_again(memory=1.0)
+        before.assert_again()
         t.note(f"{name}: {served} served, {share:.0%} CPU, health {health * 1e3:.0f} ms, resumed {resumed:.2f} s")
 
 
@@ -295,6 +302,7 @@ def _served(weir):
         return False
 
 
+@alone
 def running_out_of_memory_sheds_requests_and_kills_nothing(t):
     if t.build.sanitized and not t.release:
         t.skip("a sanitizer needs more address space than the limit")
@@ -321,7 +329,7 @@ def hostile_names_grow_neither_metrics_nor_memory(t):
     total = 100_000 if t.thorough else 4000
     u = t.upstream()
     weir = t.weir(_policy(u, rules=[{"name": "per-ip", "key": ["client_ip"], "limit": "1000000/day"}],
-                          access_log={"to": "none"}))
+                          limits={"requests_per_connection": 1000000}, access_log={"to": "none"}))
 
     def ask(first, count):
         def run(part):

@@ -11,7 +11,7 @@ import time
 
 from support import client, upstream
 from support.bounds import SteppingClock
-from support.check import equal
+from support.check import alone, equal
 from support.invariants import Before
 from support.load import Load
 from support.weir import listening, wait_until
@@ -97,6 +97,7 @@ def rotation_under_load_loses_and_splits_no_line(t):
     t.note(f"{rotations} rotations, {len(ids)} lines")
 
 
+@alone
 def a_log_that_is_blocked_under_load_slows_nobody_and_tells_of_its_gap(t):
     u = t.upstream()
     reader, writer = os.pipe()
@@ -132,6 +133,7 @@ def a_log_that_is_blocked_under_load_slows_nobody_and_tells_of_its_gap(t):
 
 # ---- reload --------------------------------------------------------------------------------------------------------
 
+@alone
 def a_hundred_reloads_and_broken_files_under_load_fail_nothing(t):
     u = t.upstream()
 
@@ -163,6 +165,7 @@ def a_hundred_reloads_and_broken_files_under_load_fail_nothing(t):
 
 # ---- clocks and pauses ---------------------------------------------------------------------------------------------
 
+@alone
 def a_wall_clock_that_jumps_an_hour_moves_no_timer(t):
     if not t.release:
         t.skip("a preloaded clock needs a build without sanitizers")
@@ -192,6 +195,7 @@ def a_wall_clock_that_jumps_an_hour_moves_no_timer(t):
     t.note(f"{len(load.samples)} requests, timers after {took:.2f} and {idle_for:.2f} s")
 
 
+@alone
 def pauses_of_50_ms_time_out_nothing(t):
     u = t.upstream(upstream.delayed(0.01))
     weir = t.weir(_policy(u))

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thousands of clients in one thread: each a non-blocking socket that sends what it is told and notes what comes."""
+"""Thousands of clients in one thread: each a non-blocking socket that sends what it is told and notes what comes. And
+an upstream that only listens to as many."""
 
 import errno
 import selectors
 import socket
+import threading
 import time
 
 KEPT = 512      # bytes kept of what a client receives
@@ -169,3 +171,48 @@ class Crowd:
         if registered and member.sock in self.selector.get_map():
             self.selector.unregister(member.sock)
         member.sock.close()
+
+
+class Sink:
+    """An upstream of one thread that reads, counts and never answers."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.accepted = self.open = 0
+        self.most = 0       # bytes of one connection
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        self.ending.set()
+        self.thread.join(5)
+        self.listener.close()
+
+    def _run(self):
+        received = {}
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.listener, selectors.EVENT_READ)
+            while not self.ending.is_set():
+                for key, _ in selector.select(0.1):
+                    if key.fileobj is self.listener:
+                        sock, _ = self.listener.accept()
+                        selector.register(sock, selectors.EVENT_READ)
+                        self.accepted, self.open = self.accepted + 1, self.open + 1
+                    else:
+                        self._read(selector, key.fileobj, received)
+            for sock in received:
+                sock.close()
+
+    def _read(self, selector, sock, received):
+        try:
+            size = len(sock.recv(1 << 16))
+        except OSError:
+            size = 0
+        received[sock] = received.get(sock, 0) + size
+        self.most = max(self.most, received[sock])
+        if size == 0:
+            selector.unregister(sock)
+            sock.close()
+            self.open -= 1

@@ -82,6 +82,7 @@ struct limit_settings {
   std::size_t header_count = 100;
   std::uint64_t body_size = 64ull * 1024 * 1024;  ///< `unlimited` = no bound
   std::uint32_t connections = 0;                  ///< 0 = auto: descriptor limit - 64, at least 16
+  std::uint32_t connections_per_address = 16384;  ///< per address group; trusted proxies are exempt
   std::uint32_t requests_per_connection = 10000;
   milliseconds header_timeout{10000};         ///< absolute, from the first byte of a head
   milliseconds keepalive_timeout{60000};      ///< idle between requests

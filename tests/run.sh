@@ -9,25 +9,27 @@ cd "$root" || exit 1
 . deploy/packages.sh
 
 readonly logs=$root/build/logs
-readonly suite_timeout_s=1800     # a suite that hangs is a failure, not a night without an answer
+suite_timeout_s=1800              # a suite that hangs is a failure, not a night without an answer
 readonly fuzz_seconds=${FUZZ_SECONDS:-10}
 readonly seed=1
-readonly all_parts=(release asan conformance integration tsan fuzz tidy deploy)
+readonly all_parts=(release asan conformance integration chaos tsan fuzz tidy deploy)
 
 usage() {
   cat <<'TEXT'
-Usage: tests/run.sh [PART...]      without PART: all but `unit`, in this order
+Usage: tests/run.sh [PART...]      without PART: all but `unit` and `nightly`, in this order
 
   release      builds the release preset
   asan         unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
   conformance  every store against the decision vectors: memory, Redis, Valkey; the script against its twins and
                mutants; sharing, simulated and on a real Redis
   integration  the real program (asan) between a scripted upstream and a real Redis
+  chaos        50 seeds, each of three overlapping faults of Redis, upstream, clients and process (asan)
   tsan         unit tests and a reload and drain under load, under ThreadSanitizer
   fuzz         each fuzz target for FUZZ_SECONDS (10), from its corpus
   tidy         layering, coroutine forms, licences, formatting, clang-tidy
   deploy       the validators of everything under deploy/
   unit         the unit tests alone, plain and quick (`asan` runs the same ones)
+  nightly      the long runs, hours of them: full figures, chaos of 200 seeds for 60 s each, the soak of 30 minutes
 
 Logs: build/logs/PART.log
 TEXT
@@ -141,6 +143,19 @@ part_fuzz() {
 part_integration() {
   build asan weir && build release weir || return
   suite 'integration (asan)' python3 tests/integration/run.py --weir build/asan/weir --weir-release build/release/weir
+}
+
+part_chaos() {
+  build asan weir || return
+  suite 'chaos (asan)' tests/chaos/run.py --weir build/asan/weir
+}
+
+part_nightly() {
+  local suite_timeout_s=18000
+  build release weir || return
+  suite 'integration, full figures' tests/integration/run.py --weir build/release/weir --thorough --limit 900
+  suite 'chaos, 200 seeds' tests/chaos/run.py --weir build/release/weir --seeds 200 --seconds 60
+  suite 'soak' tests/chaos/soak.py --weir build/release/weir --minutes "${SOAK_MINUTES:-30}"
 }
 
 part_conformance() {

@@ -20,6 +20,8 @@ const table<proxy::limit_settings>& limits_table() {
               "request body, else 413; `routes[].body_size` for one route"),
           row("connections", "auto", integer_or_auto(&s::connections, 1, 1'000'000, std::uint32_t{0}),
               "client connections; auto = descriptor limit − 64, at least 16"),
+          row("connections_per_address", "16384", integer(&s::connections_per_address, 1, 1'000'000),
+              "of one address group, over all workers; trusted proxies are exempt"),
           row("requests_per_connection", "10000", integer(&s::requests_per_connection, 1, 1'000'000),
               "then it is closed"),
           row("header_timeout", "10s", duration(&s::header_timeout, 100ms, 1h),

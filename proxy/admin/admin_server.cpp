@@ -19,6 +19,7 @@
 #include <chrono>
 #include <exception>
 #include <list>
+#include <new>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -243,8 +244,12 @@ class admin_server::impl {
         self->pause_.expires_after(accept_pause);
         co_await self->pause_.async_wait(with_error);
       } else if (self->connections_.size() < max_connections) {
-        auto place = std::make_unique<connection>(self->connections_, std::move(socket));
-        asio::co_spawn(self->io_, serve(self, std::move(place), scrape), asio::detached);
+        try {
+          auto place = std::make_unique<connection>(self->connections_, std::move(socket));
+          asio::co_spawn(self->io_, serve(self, std::move(place), scrape), asio::detached);
+        } catch (const std::bad_alloc&) {
+          log_event(log_level::error, "out of memory", {});  // this connection is closed
+        }
       }
     }
   }

@@ -127,6 +127,7 @@ class active_request final : public limiter::pending_decision,
 class request_pool {
  public:
   static constexpr std::size_t max_kept = 256;
+  request_pool() { kept_.reserve(max_kept); }  // so that give() allocates nothing
   [[nodiscard]] std::unique_ptr<active_request> take() {
     if (kept_.empty()) return std::unique_ptr<active_request>(new active_request);
     std::unique_ptr<active_request> request = std::move(kept_.back());
@@ -137,6 +138,8 @@ class request_pool {
     request->end();
     if (kept_.size() < max_kept) kept_.push_back(std::move(request));
   }
+  /// Frees those that are kept.
+  void drop_kept() noexcept { kept_.clear(); }
 
  private:
   std::vector<std::unique_ptr<active_request>> kept_;

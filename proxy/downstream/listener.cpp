@@ -2,12 +2,15 @@
 #include "proxy/downstream/listener.hpp"
 
 #include "proxy/observe/own_log.hpp"
+#include "proxy/runtime/compiled_config.hpp"
+#include "proxy/runtime/descriptors.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <new>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <system_error>
@@ -78,12 +81,12 @@ int bind_listener(const socket_address& address) {
 }
 
 listener::listener(services& worker, session_set& sessions, const listener_settings& settings,
-                   listener_counters& counters, int fd, std::uint32_t max_connections,
+                   listener_counters& counters, int fd, connection_places& places,
                    std::shared_ptr<const tls::server_context> tls)
     : worker_(worker),
       sessions_(sessions),
       fd_(fd),
-      max_connections_(max_connections),
+      places_(places),
       is_unix_(!settings.address.unix_path.empty()) {
   context_.name = settings.name;
   context_.counters = &counters;
@@ -136,15 +139,13 @@ void listener::accept_some() {
     socklen_t size = sizeof peer;
     const int fd = ::accept4(fd_, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
+      short_of_descriptors_ = false;
       welcome(fd, peer);
       continue;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return;
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      // The queue stays readable without a new edge: come back when descriptors may be free again.
-      log_event(log_level::warn, "cannot accept",
-                {{"listener", context_.name}, {"cause", std::strerror(errno)}});
-      worker_.timers.arm(*this, worker_.now_us + retry_us);
+      wait_for_descriptors(errno);
       return;
     }
     // ECONNABORTED and the like concern one connection only
@@ -153,21 +154,55 @@ void listener::accept_some() {
   yielded_ = true;
 }
 
-void listener::welcome(int fd, const sockaddr_storage& peer) {
-  if (sessions_.size() >= max_connections_) {
-    ::close(fd);
-    context_.counters->rejected[listener_counters::connection_limit].add();
-    return;
+/// The queue stays readable without a new edge: come back when descriptors may be free again.
+void listener::wait_for_descriptors(int error) {
+  worker_.timers.arm(*this, worker_.now_us + retry_us);
+  if (short_of_descriptors_) return;
+  short_of_descriptors_ = true;
+  log_event(log_level::warn, "cannot accept", {{"listener", context_.name}, {"cause", std::strerror(error)}});
+}
+
+void listener::turn_away(int fd, listener_counters::reject_reason why) noexcept {
+  ::close(fd);
+  context_.counters->rejected[why].add();
+}
+
+/// Memory that runs out ends this connection and nothing else.
+void listener::welcome(int fd, const sockaddr_storage& peer) noexcept {
+  if (short_of_client_descriptors(fd)) return turn_away(fd, listener_counters::descriptor_limit);
+  if (worker_.buffers.exhausted()) return turn_away(fd, listener_counters::memory_limit);
+  try {
+    open_session(fd, peer);
+  } catch (const std::bad_alloc&) {
+    turn_away(fd, listener_counters::memory_limit);
+  }
+}
+
+/// Trusted proxies bring many clients each and are exempt from the limit of one address, like unix peers.
+connection_places::answer listener::place_for(const identity::address& peer) const {
+  const settings& s = *worker_.config->settings;
+  const auto& trusted = s.client_ip.trusted_proxies;
+  std::string group;
+  if (!is_unix_ &&
+      std::none_of(trusted.begin(), trusted.end(), [&](const auto& c) { return c.contains(peer); })) {
+    identity::append_group(group, peer, s.client_ip.group_ipv4, s.client_ip.group_ipv6);
+  }
+  return places_.take(group, s.limits.connections_per_address);
+}
+
+/// Throws only as long as the descriptor is the caller's.
+void listener::open_session(int fd, const sockaddr_storage& peer) {
+  const identity::address address = to_address(peer);
+  if (!may_connect(address)) return turn_away(fd, listener_counters::proxy_protocol);
+  connection_places::answer place = place_for(address);
+  if (!place.taken.taken()) {
+    const bool total = place.why == connection_places::refusal::total;
+    return turn_away(fd, total ? listener_counters::connection_limit : listener_counters::address_limit);
   }
   if (!is_unix_) {
     const int on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  }
-  const identity::address address = to_address(peer);
-  if (!may_connect(address)) {
-    ::close(fd);
-    context_.counters->rejected[listener_counters::proxy_protocol].add();
-    return;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &max_unsent, sizeof max_unsent);
   }
   std::string text;
   if (is_unix_) {
@@ -175,8 +210,9 @@ void listener::welcome(int fd, const sockaddr_storage& peer) {
   } else {
     identity::append_address(text, address);
   }
-  auto made = std::make_unique<session>(worker_, sessions_, context_);
-  if (made->open(fd, address, std::move(text))) sessions_.add(std::move(made));
+  session& made =
+      sessions_.add(std::make_unique<session>(worker_, sessions_, context_, std::move(place.taken)));
+  if (!made.open(fd, address, std::move(text))) sessions_.remove(made, worker_.dead);
 }
 
 }  // namespace weir::proxy

@@ -2,6 +2,7 @@
 // Accepts connections for one worker.
 #pragma once
 
+#include "proxy/downstream/connection_places.hpp"
 #include "proxy/downstream/session.hpp"
 #include "proxy/settings.hpp"
 
@@ -16,10 +17,10 @@ namespace weir::proxy {
 
 class listener final : public ready_handler, private timer, private yielding {
  public:
-  /// Takes over `fd`. Beyond `max_connections` sessions of this worker, new connections are accepted and
-  /// closed. `tls` null: plain.
+  /// Takes over `fd`. A connection for which there is no place, no descriptor to spare or no memory is
+  /// accepted and closed. `tls` null: plain.
   listener(services& worker, session_set& sessions, const listener_settings& settings,
-           listener_counters& counters, int fd, std::uint32_t max_connections,
+           listener_counters& counters, int fd, connection_places& places,
            std::shared_ptr<const tls::server_context> tls);
   ~listener() override;
 
@@ -37,17 +38,25 @@ class listener final : public ready_handler, private timer, private yielding {
   void on_turn() override;
   void accept_some();
   [[nodiscard]] bool may_connect(const identity::address& peer) const noexcept;
-  void welcome(int fd, const sockaddr_storage& peer);
+  void welcome(int fd, const sockaddr_storage& peer) noexcept;
+  void open_session(int fd, const sockaddr_storage& peer);
+  void turn_away(int fd, listener_counters::reject_reason why) noexcept;
+  [[nodiscard]] connection_places::answer place_for(const identity::address& peer) const;
+  void wait_for_descriptors(int error);
 
   static constexpr int max_accepts_per_turn = 64;
+  /// Bytes the kernel takes beyond what the client can receive now. Without it a client that reads nothing
+  /// costs megabytes that no limit of weir's sees.
+  static constexpr int max_unsent = 128 * 1024;
   static constexpr std::int64_t retry_us = 50'000;  ///< pause after running out of descriptors
 
   services& worker_;
   session_set& sessions_;
   listener_context context_;
   int fd_;
-  std::uint32_t max_connections_;
+  connection_places& places_;
   bool is_unix_;
+  bool short_of_descriptors_ = false;  // said so in the log
   bool yielded_ = false;
 };
 

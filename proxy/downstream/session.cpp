@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cxxabi.h>
 #include <limits>
+#include <new>
 #include <typeinfo>
 
 namespace weir::proxy {
@@ -52,8 +53,9 @@ void session_set::for_each(const std::function<void(session&)>& f) {
 
 // ---- life ----
 
-session::session(services& worker, session_set& owner, const listener_context& listener)
-    : worker_(worker), owner_(owner), listener_(listener) {}
+session::session(services& worker, session_set& owner, const listener_context& listener,
+                 connection_places::place place)
+    : worker_(worker), owner_(owner), listener_(listener), place_(std::move(place)) {}
 
 session::~session() {
   end_request();
@@ -215,6 +217,12 @@ bool session::wait_for_request() {
       if (worker_.now_us >= deadline_us() || worker_.draining) close();
       return false;
     }
+    if (worker_.buffers.exhausted()) {
+      // There is no memory to read the head with; an idle connection may be closed at any time.
+      listener_.counters->rejected[listener_counters::memory_limit].add();
+      close();
+      return false;
+    }
     channel_.in.clear();
     channel_.in.ensure(worker_.buffers, buffer_pool::small_block);
     const io_result got = channel_.socket.read(channel_.in.space(), channel_.in.space_size());
@@ -323,7 +331,11 @@ void session::fail_internal(const std::exception& error) noexcept {
     }
     if (stage_ == stage::deciding) worker_.limiter->cancel(*request_);
     if (forward_) forward_->cancel();
-    if (answer(http::local_error::internal, "internal", true)) run();
+    const bool no_memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+    if (no_memory ? answer(http::local_error::overloaded, "memory", true)
+                  : answer(http::local_error::internal, "internal", true)) {
+      run();
+    }
   } catch (...) {
     close();
   }

@@ -6,6 +6,7 @@
 #include "proxy/downstream/active_request.hpp"
 #include "proxy/downstream/client_channel.hpp"
 #include "proxy/downstream/tunnel.hpp"
+#include "proxy/downstream/connection_places.hpp"
 #include "proxy/identity/address.hpp"
 #include "proxy/retry/forward.hpp"
 #include "proxy/tls/context.hpp"
@@ -55,12 +56,13 @@ class session final : public ready_handler,
                       private forward_owner,
                       private yielding {
  public:
-  session(services& worker, session_set& owner, const listener_context& listener);
+  session(services& worker, session_set& owner, const listener_context& listener,
+          connection_places::place place);
   ~session() override;
 
   /// Takes over an accepted, non-blocking socket. False: it could not be registered; the session must be
   /// discarded.
-  [[nodiscard]] bool open(int fd, const identity::address& peer, std::string peer_text);
+  [[nodiscard]] bool open(int fd, const identity::address& peer, std::string peer_text) noexcept;
 
   /// The process drains: an idle connection leaves now, a busy one after its response.
   void drain();
@@ -168,6 +170,7 @@ class session final : public ready_handler,
   services& worker_;
   session_set& owner_;
   const listener_context& listener_;
+  connection_places::place place_;
   client_channel channel_;
   identity::address peer_;
   std::string peer_text_;

@@ -42,6 +42,7 @@ bool session::on_head() {
   channel_.in.consume(head.size());
   ++requests_;
   close_after_ = !head.keep_alive || requests_ >= config().limits.requests_per_connection;
+  if (worker_.buffers.crowded()) return answer(http::local_error::overloaded, "memory", true);
   if (head.framing != http::framing::none) {
     // Views into the buffer follow: it must be large enough for the body's window before they are taken.
     const bool large =

@@ -10,7 +10,7 @@
 
 namespace weir::proxy {
 
-bool session::open(int fd, const identity::address& peer, std::string peer_text) {
+bool session::open(int fd, const identity::address& peer, std::string peer_text) noexcept {
   peer_ = peer;
   peer_text_ = std::move(peer_text);
   if (!channel_.socket.open(worker_.sockets, fd, *this)) return false;

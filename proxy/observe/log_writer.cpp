@@ -14,6 +14,7 @@
 
 #include "proxy/observe/json_writer.hpp"
 #include "proxy/observe/own_log.hpp"
+#include "proxy/runtime/fatal_signals.hpp"
 
 #include <algorithm>
 #include <array>
@@ -119,8 +120,7 @@ std::int64_t wall_clock_us() {
 class all_signals_blocked {
  public:
   all_signals_blocked() noexcept {
-    sigset_t all;
-    sigfillset(&all);
+    const sigset_t all = all_but_fatal_signals();
     ::pthread_sigmask(SIG_SETMASK, &all, &before_);
   }
   ~all_signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }

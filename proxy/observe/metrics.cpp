@@ -551,7 +551,7 @@ void render_upstream_pools(exposition& to, const upstream_totals& sums, const na
 // ---- Connections ----
 
 constexpr std::array<std::string_view, listener_counters::reject_reason_count> reject_reason_names{
-    "connection_limit", "descriptor_limit", "proxy_protocol"};
+    "connection_limit", "address_limit", "descriptor_limit", "memory_limit", "proxy_protocol"};
 constexpr std::array<std::string_view, listener_counters::handshake_result_count> handshake_names{
     "ok", "failed", "timeout"};
 

@@ -102,7 +102,14 @@ struct upstream_counters {
 /// Connections of one listener.
 struct listener_counters {
   gauge connections;
-  enum reject_reason { connection_limit, descriptor_limit, proxy_protocol, reject_reason_count };
+  enum reject_reason {
+    connection_limit,
+    address_limit,
+    descriptor_limit,
+    memory_limit,
+    proxy_protocol,
+    reject_reason_count
+  };
   std::array<counter, reject_reason_count> rejected;
   enum handshake_result { handshake_ok, handshake_failed, handshake_timeout, handshake_result_count };
   std::array<counter, handshake_result_count> handshakes;

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -16,10 +17,42 @@ namespace weir::proxy {
 class buffer_pool {
  public:
   static constexpr std::size_t small_block = 16 * 1024;
-  static constexpr std::size_t large_block = 64 * 1024;  ///< window of large bodies
-  static constexpr std::size_t max_kept = 256;           ///< per size; more are freed
+  /// Window of large bodies; with the small block that holds the head less than 64 KiB per connection.
+  static constexpr std::size_t large_block = 48 * 1024;
+  static constexpr std::size_t max_kept = 256;  ///< per size; more are freed
+
+  buffer_pool() {
+    small_.reserve(max_kept);  // so that give() allocates nothing
+    large_.reserve(max_kept);
+  }
+
+  /// Bytes that may be out before new work is refused; without it there is no bound.
+  void set_budget(std::size_t bytes) noexcept { budget_ = bytes; }
+  /// Three quarters of the budget are out: requests that begin now are shed, those under way go on.
+  [[nodiscard]] bool crowded() const noexcept { return out_ > budget_ - budget_ / 4; }
+  /// All of it is: not even a head is read any more.
+  [[nodiscard]] bool exhausted() const noexcept { return out_ > budget_; }
 
   [[nodiscard]] std::unique_ptr<char[]> take(std::size_t size) {
+    std::unique_ptr<char[]> block = find(size);
+    out_ += size;
+    return block;
+  }
+
+  void give(std::unique_ptr<char[]> block, std::size_t size) {
+    out_ -= size;
+    std::vector<std::unique_ptr<char[]>>* kept = list(size);
+    if (kept != nullptr && kept->size() < max_kept) kept->push_back(std::move(block));
+  }
+
+  /// Frees the blocks that are kept.
+  void drop_kept() noexcept {
+    small_.clear();
+    large_.clear();
+  }
+
+ private:
+  [[nodiscard]] std::unique_ptr<char[]> find(std::size_t size) {
     std::vector<std::unique_ptr<char[]>>* kept = list(size);
     if (kept == nullptr || kept->empty()) return std::unique_ptr<char[]>(new char[size]);
     std::unique_ptr<char[]> block = std::move(kept->back());
@@ -27,18 +60,14 @@ class buffer_pool {
     return block;
   }
 
-  void give(std::unique_ptr<char[]> block, std::size_t size) {
-    std::vector<std::unique_ptr<char[]>>* kept = list(size);
-    if (kept != nullptr && kept->size() < max_kept) kept->push_back(std::move(block));
-  }
-
- private:
   [[nodiscard]] std::vector<std::unique_ptr<char[]>>* list(std::size_t size) noexcept {
     if (size == small_block) return &small_;
     if (size == large_block) return &large_;
     return nullptr;
   }
   std::vector<std::unique_ptr<char[]>> small_, large_;
+  std::size_t out_ = 0;  // bytes of the blocks that are taken
+  std::size_t budget_ = std::numeric_limits<std::size_t>::max();
 };
 
 /// Received bytes that are not consumed yet: [begin, end) of a pooled block.

@@ -3,6 +3,7 @@
 
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -61,7 +62,13 @@ void readiness_set::dispatch() {
   before_batch_();
   for (next_ = 0; next_ < count_;) {
     const epoll_event event = events_[next_++];
-    if (event.data.ptr != nullptr) static_cast<ready_handler*>(event.data.ptr)->on_ready(event.events);
+    if (event.data.ptr == nullptr) continue;
+    try {
+      static_cast<ready_handler*>(event.data.ptr)->on_ready(event.events);
+    } catch (const std::bad_alloc&) {
+      // There is no memory for this event. The others still get theirs; its owner is left to its deadline.
+      continue;
+    }
   }
   count_ = next_ = 0;
   after_batch_();

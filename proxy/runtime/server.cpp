@@ -7,8 +7,12 @@
 #include "proxy/observe/metrics.hpp"
 #include "proxy/observe/own_log.hpp"
 #include "proxy/runtime/cpu_quota.hpp"
+#include "proxy/runtime/descriptors.hpp"
 #include "proxy/runtime/endpoint_resolver.hpp"
+#include "proxy/runtime/fatal_signals.hpp"
 #include "proxy/runtime/file_watch.hpp"
+#include "proxy/runtime/memory_limit.hpp"
+#include "proxy/runtime/storm_watch.hpp"
 #include "proxy/runtime/worker.hpp"
 
 #include <algorithm>
@@ -17,17 +21,20 @@
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <fmt/format.h>
+#include <malloc.h>
+#include <new>
 #include <stdexcept>
-#include <sys/resource.h>
 #include <system_error>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 namespace weir::proxy {
 
 namespace {
 
 constexpr std::chrono::milliseconds log_flush_patience{1000};
+constexpr std::chrono::seconds storm_interval{2};
 
 /// Closes what it still holds; the workers take the descriptors over one by one.
 class bound_listeners {
@@ -60,10 +67,7 @@ class bound_listeners {
 /// `auto`: the descriptor limit less 64 for everything that is not a client connection.
 std::uint32_t connection_limit(const limit_settings& limits) {
   if (limits.connections > 0) return limits.connections;
-  rlimit descriptors{};
-  ::getrlimit(RLIMIT_NOFILE, &descriptors);
-  const rlim_t usable = std::min<rlim_t>(descriptors.rlim_cur, 1'000'000);
-  return static_cast<std::uint32_t>(usable > 80 ? usable - 64 : 16);
+  return static_cast<std::uint32_t>(std::max(descriptor_limit() - descriptors_kept_from_clients, 16));
 }
 
 class server {
@@ -74,6 +78,7 @@ class server {
         version_(std::move(version)),
         compiler_(std::move(compiler)),
         current_(std::move(initial)),
+        places_(connection_limit(current_->limits)),
         resolver_(io_,
                   [this](const std::string& upstream, std::size_t endpoint,
                          const std::vector<resolved_address>& addresses) {
@@ -82,6 +87,7 @@ class server {
         signals_(io_, SIGTERM, SIGINT),
         drain_timer_(io_),
         cut_timer_(io_),
+        storm_timer_(io_),
         watch_(io_, [this] { this->reload("a file changed"); }) {
     signals_.add(SIGHUP);
     signals_.add(SIGUSR1);
@@ -90,6 +96,7 @@ class server {
   int run();
 
  private:
+  void run_loop();
   void make_workers(bound_listeners& bound, int count);
   void announce(int workers) const;
   void wait_for_signal();
@@ -97,6 +104,7 @@ class server {
   void begin_drain(milliseconds delay);
   void cut();
   void on_worker_stopped();
+  void watch_storms();
   void reload(std::string_view why);
   [[nodiscard]] readiness_report readiness() const;
   [[nodiscard]] std::string render_metrics();
@@ -114,15 +122,18 @@ class server {
   slots::waiting_room waiting_room_{
       [this](const slots::ticket& t) { workers_[t.worker]->call_waiter(t.number); }};
   std::shared_ptr<limiter::members_board> members_;
+  connection_places places_;
   std::vector<std::unique_ptr<worker>> workers_;
   std::vector<std::thread> threads_;
   endpoint_resolver resolver_;
   std::unique_ptr<admin_server> admin_;
   boost::asio::signal_set signals_;
-  boost::asio::steady_timer drain_timer_, cut_timer_;
+  boost::asio::steady_timer drain_timer_, cut_timer_, storm_timer_;
+  storm_watch storm_;
   file_watch watch_;
   bool draining_ = false;
   bool cutting_ = false;
+  bool trim_ = false;  // at the next look: a storm is over
   std::size_t stopped_ = 0;
   std::uint64_t reloads_ok_ = 0, reloads_rejected_ = 0, reloads_unchanged_ = 0;
   std::int64_t last_reload_success_s_ = wall_now_us() / 1'000'000;
@@ -144,16 +155,16 @@ int server::run() {
     return 1;
   }
   // Signals are taken on this thread only.
-  sigset_t all;
+  const sigset_t all = all_but_fatal_signals();
   sigset_t before;
-  sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &before);
   for (const auto& w : workers_) threads_.emplace_back([&w] { w->run(); });
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 
   announce(count);
   wait_for_signal();
-  io_.run();
+  watch_storms();
+  run_loop();
 
   for (std::thread& thread : threads_) thread.join();
   std::uint64_t lost = 0;
@@ -163,6 +174,18 @@ int server::run() {
             {{"cut_requests", std::to_string(lost)},
              {"log_dropped", std::to_string(log_writer_ ? log_writer_->dropped() : 0)}});
   return lost > 0 ? 1 : 0;
+}
+
+/// A scrape or a signal that found no memory is lost; the next one may find some.
+void server::run_loop() {
+  for (;;) {
+    try {
+      io_.run();
+      return;
+    } catch (const std::bad_alloc&) {
+      log_event(log_level::error, "out of memory");
+    }
+  }
 }
 
 void server::make_workers(bound_listeners& bound, int count) {
@@ -180,6 +203,7 @@ void server::make_workers(bound_listeners& bound, int count) {
   local_table_ = std::make_shared<limiter::memory_table>(table);
   shared_table_ = current_->store.kind == store_kind::memory ? local_table_ : nullptr;
   members_ = std::make_shared<limiter::members_board>();
+  const std::size_t budget = buffer_budget(memory_limit(), static_cast<std::size_t>(count));
   random_source random;
   const std::string member = fmt::format("{:016x}", random.next());
   resolved_endpoints addresses = resolver_.resolve_all(*current_);
@@ -195,8 +219,8 @@ void server::make_workers(bound_listeners& bound, int count) {
     setup.leads = i == 0;
     setup.members = members_;
     setup.access_log = rings.empty() ? nullptr : rings[i];
-    setup.max_connections =
-        std::max<std::uint32_t>(connection_limit(current_->limits) / static_cast<std::uint32_t>(count), 1);
+    setup.places = &places_;
+    setup.buffer_budget = budget;
     setup.number = i;
     setup.waiting_room = &waiting_room_;
     setup.on_stopped = [this] { boost::asio::post(io_, [this] { on_worker_stopped(); }); };
@@ -274,10 +298,25 @@ void server::on_worker_stopped() {
   if (++stopped_ < workers_.size()) return;
   cut_timer_.cancel();
   drain_timer_.cancel();
+  storm_timer_.cancel();
   signals_.cancel();
   resolver_.stop();
   watch_.stop();
   admin_->stop();
+}
+
+/// The kept blocks are freed by their owners first, which takes less than the time until the next look.
+void server::watch_storms() {
+  storm_timer_.expires_after(storm_interval);
+  storm_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    if (std::exchange(trim_, false)) ::malloc_trim(0);
+    if (storm_.over(places_.open())) {
+      trim_ = true;
+      for (const auto& w : workers_) w->drop_spare_memory();
+    }
+    watch_storms();
+  });
 }
 
 // ---- reload ----
@@ -383,6 +422,8 @@ std::string server::render_metrics() {
 int serve(std::shared_ptr<const settings> initial, const reload_function& reload, const std::string& version,
           const std::string& compiler) {
   std::signal(SIGPIPE, SIG_IGN);
+  report_fatal_signals(version.c_str());
+  const signal_stack for_this_thread;
   configure_own_log(initial->log);
   server process(std::move(initial), reload, version, compiler);
   return process.run();

@@ -34,20 +34,32 @@ struct compiled_config;
 class mortal {
  public:
   virtual ~mortal() = default;
+
+ private:
+  friend class graveyard;
+  std::unique_ptr<mortal> next_;  // in the graveyard
 };
 
 class graveyard {
  public:
-  void bury(std::unique_ptr<mortal> body) { bodies_.push_back(std::move(body)); }
+  graveyard() = default;
+  ~graveyard() { clear(); }
+  graveyard(const graveyard&) = delete;
+  graveyard& operator=(const graveyard&) = delete;
+  /// Allocates nothing: an end must always be possible.
+  void bury(std::unique_ptr<mortal> body) noexcept {
+    body->next_ = std::move(last_);
+    last_ = std::move(body);
+  }
   void clear() noexcept {
-    while (!bodies_.empty()) {
-      std::vector<std::unique_ptr<mortal>> now;
-      now.swap(bodies_);
+    while (last_ != nullptr) {
+      const std::unique_ptr<mortal> body = std::move(last_);
+      last_ = std::move(body->next_);
     }
   }
 
  private:
-  std::vector<std::unique_ptr<mortal>> bodies_;
+  std::unique_ptr<mortal> last_;
 };
 
 /// Something that gave up its turn and wants another.

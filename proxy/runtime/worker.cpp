@@ -3,10 +3,12 @@
 
 #include "proxy/http/rewrite.hpp"
 #include "proxy/observe/own_log.hpp"
+#include "proxy/runtime/fatal_signals.hpp"
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <chrono>
+#include <new>
 
 namespace weir::proxy {
 
@@ -48,6 +50,7 @@ worker::worker(worker_setup setup, metrics_registry& metrics)
       sharing_metrics_(names_, shard_),
       on_stopped_(std::move(setup.on_stopped)) {
   begin_turn();
+  buffers_.set_budget(setup.buffer_budget);
   make_store(setup);
   sessions_ = std::make_unique<session_set>(requests_);
   services_.config = compile(setup.config, nullptr, services_, names_, setup.addresses, *setup.tls);
@@ -55,7 +58,7 @@ worker::worker(worker_setup setup, metrics_registry& metrics)
     const listener_settings& wanted = setup.config->listeners[i];
     listeners_.push_back(std::make_unique<listener>(
         services_, *sessions_, wanted, shard_.listener(names_.listener_slot(wanted.name)), setup.listening[i],
-        setup.max_connections, setup.tls->listeners[i]));
+        *setup.places, setup.tls->listeners[i]));
   }
 }
 
@@ -123,11 +126,12 @@ void worker::on_settled(const limiter::settled& what) {
 }
 
 void worker::run() {
+  const signal_stack for_this_thread;
   for (const auto& l : listeners_) l->start();
   sockets_.start();
   if (heartbeat_) heartbeat_->start();
   arm_wheel();
-  io_.run();
+  run_loop();
   // Sessions and pools go before the stores and sockets they use.
   limiter_->settlements().observe(nullptr);
   listeners_.clear();
@@ -135,6 +139,21 @@ void worker::run() {
   services_.config.reset();
   dead_.clear();
   on_stopped_();
+}
+
+/// A session's exceptions end at the session. Memory can run out elsewhere, too: in the store's connection or
+/// a timer. What it ran out for is lost and found by a deadline; the loop goes on.
+void worker::run_loop() {
+  for (;;) {
+    try {
+      io_.run();
+      return;
+    } catch (const std::bad_alloc&) {
+      log_event(log_level::error, "out of memory");
+      settle_posted_ = false;
+      settle_soon();
+    }
+  }
 }
 
 // ---- one loop turn ----
@@ -214,6 +233,13 @@ void worker::call_waiter(std::uint64_t number) {
     begin_turn();
     desk_.deliver(number);
     settle();
+  });
+}
+
+void worker::drop_spare_memory() {
+  boost::asio::post(io_, [this] {
+    buffers_.drop_kept();
+    requests_.drop_kept();
   });
 }
 

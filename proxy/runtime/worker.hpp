@@ -35,7 +35,8 @@ struct worker_setup {
   bool leads = false;                                   ///< this worker sends the process' heartbeat
   std::shared_ptr<limiter::members_board> members;
   log_ring* access_log = nullptr;
-  std::uint32_t max_connections = 0;
+  connection_places* places = nullptr;          ///< of the process; outlives the worker
+  std::size_t buffer_budget = 0;                ///< bytes of all connections' buffers
   std::size_t number = 0;                       ///< of the worker, from 0
   slots::waiting_room* waiting_room = nullptr;  ///< of the process; outlives the worker
   std::function<void()> on_stopped;             ///< called on the worker's thread as it ends
@@ -65,6 +66,9 @@ class worker final : private limiter::settlement_observer {
   /// Ends everything now. cut_requests() then tells how many were in flight.
   void cut();
 
+  /// Frees what is kept for more connections than there are now.
+  void drop_spare_memory();
+
   /// It is the turn of a request that waits for a slot.
   void call_waiter(std::uint64_t number);
 
@@ -78,6 +82,7 @@ class worker final : private limiter::settlement_observer {
   }
 
  private:
+  void run_loop();
   void begin_turn();
   void settle();
   void settle_soon();

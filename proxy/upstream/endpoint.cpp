@@ -2,6 +2,7 @@
 #include "proxy/upstream/endpoint.hpp"
 
 #include "proxy/observe/own_log.hpp"
+#include "proxy/runtime/descriptors.hpp"
 #include "proxy/tls/tls_stream.hpp"
 
 #include <algorithm>
@@ -31,6 +32,11 @@ resolved_address to_resolved(const T& address) {
 int open_and_connect(const resolved_address& address) {
   const int fd = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;
+  if (short_of_descriptors(fd, descriptors_kept_from_upstreams)) {
+    ::close(fd);
+    errno = EMFILE;
+    return -1;
+  }
   if (address.storage.ss_family != AF_UNIX) {
     const int on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -75,7 +81,9 @@ endpoint::endpoint(services& worker, const endpoint_settings& settings, const po
       counters_(counters),
       text_(settings.address.text()),
       tls_(settings.tls ? std::move(tls) : nullptr),
-      addresses_(std::move(addresses)) {}
+      addresses_(std::move(addresses)) {
+  idle_.reserve(pool_.size);  // so that give_back() allocates nothing
+}
 
 endpoint::~endpoint() {
   counters_.connections_idle.add(-static_cast<std::int64_t>(idle_.size()));
@@ -94,7 +102,10 @@ acquire_status endpoint::acquire(connection_user& user, bool must_be_quiet, upst
     return acquire_status::ready;
   }
   if (all_.size() < std::size_t{pool_.size} + pool_.overflow) {
-    return start_connect(user) ? acquire_status::connecting : acquire_status::failed;
+    errno = 0;
+    if (start_connect(user)) return acquire_status::connecting;
+    if (errno != EMFILE) return acquire_status::failed;
+    if (busy_ == 0) return acquire_status::overloaded;  // there is no connection to wait for
   }
   if (waiting_.size() >= pool_.max_pending) return acquire_status::overloaded;
   waiting_.push_back(&user);

@@ -30,7 +30,7 @@ enum class acquire_status : std::uint8_t {
   connecting,  ///< on_connection or on_connect_failed follows
   queued,      ///< as connecting, once a connection is free; the caller bounds its patience
                ///< (pool.acquire_timeout)
-  overloaded,  ///< max_pending waiters already
+  overloaded,  ///< max_pending waiters already, or the process is short of descriptors
   failed,      ///< no connection can be opened now
 };
 

@@ -227,7 +227,7 @@ bool exchange::take_response_slice() {
     }
     if (!socket.readable()) return true;
     in.clear();  // everything received so far was sent
-    if (response_body_.left() > buffer_pool::small_block)
+    if (response_body_.left() > buffer_pool::small_block && client_reads() && !worker_.buffers.crowded())
       in.ensure(worker_.buffers, buffer_pool::large_block);
     const io_result got = socket.read(in.space(), in.space_size());
     if (got.status == io_status::would_block) return true;

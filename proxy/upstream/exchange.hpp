@@ -76,10 +76,13 @@ class exchange {
   [[nodiscard]] progress on_switch() const noexcept;
   [[nodiscard]] progress relay();
   [[nodiscard]] bool take_response_slice();
+  /// It took more than the kernel alone would hold: a large window is not wasted on it.
+  [[nodiscard]] bool client_reads() const noexcept { return request_->bytes_out >= reader_proof; }
   void queue_response(std::string_view data);
   [[nodiscard]] progress flush_client();
 
   static constexpr int max_interim = 16;
+  static constexpr std::uint64_t reader_proof = 256 * 1024;
   static constexpr int max_windows_per_turn = 8;  ///< body windows moved before other sessions get their turn
   static constexpr std::size_t max_response_head = 32 * 1024;
 

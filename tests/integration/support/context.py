@@ -4,6 +4,8 @@
 import os
 import shutil
 
+from .bystanders import Bystanders
+from .crowd import Crowd
 from .fault_relay import FaultRelay
 from .ports import free_port
 from .redis import RedisServer
@@ -97,6 +99,14 @@ class Context:
         weir = self.keep(Weir((build or self.build).path, self.folder("weir"), policy, **kwargs))
         return weir.start() if start else weir
 
+    def bystanders(self, weir, **kwargs):
+        """A steady load and a health check in a process of their own (support/bystanders.py)."""
+        return self.keep(Bystanders(weir, **kwargs))
+
+    def crowd(self, weir, **kwargs):
+        """Thousands of clients in one thread (support/crowd.py)."""
+        return self.keep(Crowd(weir.port, **kwargs))
+
     def keep(self, thing):
         """`thing.stop()` is called at the end, newest first; what it returns are complaints."""
         self._things.append(thing)
@@ -126,6 +136,9 @@ class Context:
             if isinstance(thing, Weir) and os.path.exists(thing.stderr_path):
                 out.append(f"--- stderr of {thing.directory} (last lines)\n" + thing.stderr()[-2500:])
         return "\n".join(out)
+
+    def skip(self, why):
+        raise Skip(why)
 
     def need(self, program):
         path = shutil.which(program)

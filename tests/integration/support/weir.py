@@ -85,9 +85,10 @@ class Metrics(dict):
 class Weir:
     """`policy` is a dict (listen and admin are filled in unless given) or the text of a file."""
 
-    def __init__(self, binary, directory, policy, env=None, stdout=None, args=(), tls=None):
+    def __init__(self, binary, directory, policy, env=None, stdout=None, args=(), tls=None, through=()):
+        """`through`: a command that becomes weir, such as prlimit with its options."""
         self.tls = tls      # support.tls.Defaults: listener and upstreams use TLS where the policy does not say
-        self.binary, self.directory = binary, directory
+        self.binary, self.directory, self.through = binary, directory, list(through)
         os.makedirs(directory, exist_ok=True)
         self.port, self.admin_port = free_port(), free_port()
         self.policy_path = os.path.join(directory, "weir.yaml")
@@ -120,8 +121,9 @@ class Weir:
     def spawn(self):
         out = self.stdout if self.stdout is not None else open(self.stdout_path, "ab")
         err = open(self.stderr_path, "ab")
-        self.process = subprocess.Popen([self.binary, "run", "-c", self.policy_path, *self.args], cwd=self.directory,
-                                        stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.env)
+        self.process = subprocess.Popen([*self.through, self.binary, "run", "-c", self.policy_path, *self.args],
+                                        cwd=self.directory, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                        env=self.env)
         err.close()
         if self.stdout is None:
             out.close()

@@ -100,7 +100,8 @@ TEST_CASE("writing every default out changes nothing") {
       "weir\n"
       "limits: {target_size: 8KiB, header_size: 32KiB, field_size: 16KiB, header_count: 100, body_size: "
       "64MiB, connections: auto,\n"
-      "  requests_per_connection: 10000, header_timeout: 10s, keepalive_timeout: 60s, body_idle_timeout: "
+      "  connections_per_address: 16384, requests_per_connection: 10000, header_timeout: 10s, "
+      "keepalive_timeout: 60s, body_idle_timeout: "
       "10s, tls_handshake_timeout: 5s,\n"
       "  body_min_rate: 500B/second, write_idle_timeout: 30s}\n"
       "store: {url: \"memory://\", pool: {connect_timeout: 100ms, command_timeout: 50ms, max_in_flight: "
@@ -148,6 +149,7 @@ TEST_CASE("writing every default out changes nothing") {
   CHECK(a.limits.header_count == b.limits.header_count);
   CHECK(a.limits.body_size == b.limits.body_size);
   CHECK(a.limits.connections == b.limits.connections);
+  CHECK(a.limits.connections_per_address == b.limits.connections_per_address);
   CHECK(a.limits.requests_per_connection == b.limits.requests_per_connection);
   CHECK(a.limits.header_timeout == b.limits.header_timeout);
   CHECK(a.limits.keepalive_timeout == b.limits.keepalive_timeout);

@@ -223,7 +223,8 @@ TEST_CASE("every limit reaches the settings") {
       settings_of(
           "limits: {target_size: 1KiB, header_size: 4KiB, field_size: 2KiB, header_count: 16, body_size: "
           "unlimited,\n"
-          "  connections: 7, requests_per_connection: 8, header_timeout: 1s, keepalive_timeout: 2s,\n"
+          "  connections: 7, connections_per_address: 9, requests_per_connection: 8, header_timeout: 1s, "
+          "keepalive_timeout: 2s,\n"
           "  body_idle_timeout: 3s, body_min_rate: none, write_idle_timeout: 4s}\n")
           .limits;
   CHECK(l.target_size == 1024);
@@ -232,6 +233,7 @@ TEST_CASE("every limit reaches the settings") {
   CHECK(l.header_count == 16);
   CHECK(l.body_size == proxy::unlimited);
   CHECK(l.connections == 7);
+  CHECK(l.connections_per_address == 9);
   CHECK(l.requests_per_connection == 8);
   CHECK(l.header_timeout == 1s);
   CHECK(l.keepalive_timeout == 2s);

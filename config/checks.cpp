@@ -128,6 +128,11 @@ class checker {
       report_.error("E0304", d.master_at, "only sentinels know a `master` by name");
     if (redis.topology == redis_topology::cluster && redis.database != 0)
       report_.error("E0304", d.url_at, "a cluster has only database 0");
+    const bool may_start_empty =
+        d.value.kind == proxy::store_kind::redis && redis.topology != redis_topology::cluster;
+    if (redis.starts_empty && !may_start_empty)
+      report_.error("E0304", d.cold_start_at, "`cold_start: empty` needs one Redis, or the master of sentinels",
+                    {"only there is it known since when there is data", ""});
   }
 
   void check_store_tls() {

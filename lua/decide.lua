@@ -92,18 +92,25 @@ local function store_list(key, length, now, first, last, push)
 end
 
 -- Every argument is checked before anything is written. What is no number ends the script by Lua's own error.
-local op, k = ARGV[1], 1
+local since, position = false, 3 -- since: the server has data since then; what is absent was empty at that instant
+if ARGV[1] == 'cold' then
+  since, position = ARGV[2] + 0, 5
+  if not (since > 0 and since < 9007199254740992 and since % 1 == 0) then
+    return redis.error_reply('ERR weir: invalid instant at argument 2')
+  end
+end
+local op, k = ARGV[position - 2], 1
 if op ~= 'take' and op ~= 'peek' and op ~= 'refund' and op ~= 'take_upto' and op ~= 'renew' then
   return redis.error_reply('ERR weir: unknown operation')
 end
-if ARGV[2] ~= '1' then
-  k = ARGV[2] + 0
+if ARGV[position - 1] ~= '1' then
+  k = ARGV[position - 1] + 0
   if not (k > 1 and k <= 2147483648 and k % 1 == 0 and op == 'take') then
     return redis.error_reply('ERR weir: invalid number of requests')
   end
 end
 local bucket, built = false, false -- algorithms, made at their first use
-local rules, count, position = { nil, nil, nil, nil }, 0, 3
+local rules, count = { nil, nil, nil, nil }, 0
 local common = op == 'refund' and 5 or 4 -- arguments of a rule before its parameters
 local renews = op == 'renew'
 local elsewhere = false -- the clock lies in another calendar window than the caller believes
@@ -171,6 +178,11 @@ repeat
       local ddd = string.sub(name, 5)
       if string.sub(value, -3) == ddd then state, stored_as = string.sub(value, 1, -4), '#' .. ddd end
     end
+  end
+  if since and not state and not (letter == 'k' and since < p3) then -- used up at that instant
+    state = select(2, algorithm[WRITE](letter == 't' and p3 or p1, since, p1, p2, letter == 'k' and p2 or 0))
+  elseif since and own_key == 'l' and state.length == 0 then
+    state = { length = p1, at = function() return since end }
   end
   local allowed, retry, granted, used, after, beyond, carried = algorithm[EVALUATE](op, now, state, n, p1, p2, p3)
   all_allowed = all_allowed and allowed

@@ -116,6 +116,12 @@ void read_topology(store_draft& out, const node& n, context& ctx) {
     out.value.redis.topology = static_cast<redis_topology>(*index);
 }
 
+void read_cold_start(store_draft& out, const node& n, context& ctx) {
+  static constexpr std::array<std::string_view, 2> words{"full", "empty"};
+  out.cold_start_at = n.at;
+  if (const auto index = read_word(n, ctx, words)) out.value.redis.starts_empty = *index == 1;
+}
+
 // ---- TLS
 
 constexpr std::size_t longest_pem = std::size_t{256} * 1024;
@@ -267,6 +273,8 @@ const table<store_draft>& store_table() {
               in_value(duration_or(&s::allow_grace, std::chrono::seconds{1}, std::chrono::hours{24},
                                    "unlimited", std::chrono::milliseconds{-1})),
               "how long `failure_mode: allow` admits, from the first failure; then it acts as `deny`"),
+          row("cold_start", "full", value_type<d>{"word", "`full` `empty`", read_cold_start},
+              "buckets of a server that came back without data: `empty` = used up at that instant; no cluster"),
           group<d, s>("memory", value, memory_table),
       }};
   return all;

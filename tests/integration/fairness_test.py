@@ -7,9 +7,11 @@ import time
 import urllib.parse
 
 from support import client
-from support.bounds import accepts, algorithms, ideal
+from support.bounds import accepts, algorithms, ideal, wrongly_denied
 from support.check import equal
+from support.fault_relay import subject_key
 from support.load import Load
+from support.redis_cluster import key_slot
 from support.upstream import PATIENCE
 from support.weir import wait_until
 
@@ -252,6 +254,36 @@ def an_abuser_takes_nothing_from_the_others(t):
         assert 0.97 * fewest - 1 <= abuser.counts()[200] <= most + 1, (abuser.counts(), fewest, most)
 
 
+def an_abuser_in_a_cluster_takes_no_more_than_what_is_on_its_way_back(t):
+    """The client and the total lie on different nodes: what a denied request took of the total comes back a moment
+    later. Others are denied for want of it at most as often as units are on that way: requests that are denied behind
+    a take, times how long they and their refund take."""
+    u, cluster = t.upstream(), t.redis_cluster(replicas=0)
+    rules = [_rule("per-id", limit="10/second"), {"name": "everyone", "key": ["constant:all"], "limit": "36/second"}]
+    total = key_slot(subject_key("constant:all", "all"))
+    apart = (name for name in (f"abuser-{i}" for i in range(100))
+             if cluster.owner(key_slot(subject_key("header:X-Id", name))) is not cluster.owner(total))
+    name = next(apart)
+    store = {"url": "redis://in-nodes", "topology": "cluster", "nodes": cluster.addresses, "failure_mode": "deny",
+             "pool": {"command_timeout": "10s", "connect_timeout": "5s"}}
+    weir = t.weir(_policy(u, None, rules, store=store))
+    abuser = Load(weir.port, rate=200, connections=8, request=lambda i: _ask(name)).start()
+    others = [Load(weir.port, rate=6, connections=1, request=lambda i, n=n: _ask(f"user-{n}")).start() for n in range(4)]
+    time.sleep(20.0 if t.thorough else 4.0)
+    for load in [abuser, *others]:
+        load.stop()
+    given_back = weir.metrics().sum("weir_store_refunds_total")
+    assert given_back > 0, "no request was denied on one node behind a take on another"
+    slowest = max(s.seconds for load in [abuser, *others] for s in load.samples)
+    phantoms = given_back / abuser.elapsed * 2 * slowest
+    denied = sum(load.counts().get(429, 0) for load in others)
+    t.note(f"{given_back:.0f} given back, {phantoms:.2f} units on their way, {denied} denied of others")
+    equal({s for load in others for s in load.counts()} - {200, 429}, set())
+    assert denied <= phantoms, f"{denied} requests of others denied, at most {phantoms:.2f} units were on their way"
+    fewest, most = ideal(abuser.samples, 10, 10)
+    assert 0.97 * fewest - 1 <= abuser.counts()[200] <= most + 1, (abuser.counts(), fewest, most)
+
+
 WRITES = {"set", "del", "rpush", "ltrim", "rpop", "zadd", "zrem", "zremrangebyscore", "expire", "incr",
           "pexpire", "incrby", "hset", "lpush", "getset", "unlink"}
 
@@ -280,6 +312,7 @@ def denied_traffic_writes_nothing(t):
         if name == "token_bucket":
             fewest, most = ideal(load.samples, 10, 10)
             assert fewest - 1 <= counts[200] <= most + 1, f"{counts}, a perfect bucket {fewest} to {most}"
+        equal(wrongly_denied(name, load.samples, 10), [], f"{name}: denials that nothing explains")
         evaluations = calls.get("evalsha", 0) + calls.get("eval", 0)
         local = 1 - (evaluations - counts[200]) / counts[429]
         t.note(f"{name}: {local:.0%} of {counts[429]} denials answered locally")

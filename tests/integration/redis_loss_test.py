@@ -59,6 +59,30 @@ def restarts_and_a_flush_cost_one_burst_each(t):
             weir.terminate()
 
 
+def a_redis_that_came_back_without_data_begins_with_used_up_buckets(t):
+    """`cold_start: empty`: after a restart without persistence nothing is admitted but what the rate gives back;
+    `full`: a burst."""
+    names = algorithms(t)
+    for cold_start in ("empty", "full"):
+        u, redis = t.upstream(), t.redis()
+        redis.call("SET", "rl:1:{members}:since", 1)    # it has had data for long
+        rules = [_rule(name, "60/hour") for name in names]
+        weir = t.weir(_policy(u, redis.url, rules, "deny", cold_start=cold_start))
+        for name in names:
+            equal([weir.get(f"/{name}", {"X-Id": "old"}).status for _ in range(2)], [200, 200], name)
+        redis.kill()
+        redis.start()
+        wait_until("Redis is used again", lambda w=weir: w.metrics().sum("weir_store_up") == 1, 10)
+        hour = int(time.time()) // 3600
+        others = t.weir(_policy(u, redis.url, rules, "deny", cold_start=cold_start))
+        statuses = {name: [w.get(f"/{name}", {"X-Id": who}).status for w in (weir, others) for who in ("old", "new")]
+                    for name in names}
+        if int(time.time()) // 3600 != hour:
+            continue    # windows have begun anew meanwhile
+        equal(statuses, {name: [429 if cold_start == "empty" else 200] * 4 for name in names}, cold_start)
+        equal(len(redis.state_keys()), 0 if cold_start == "empty" else 2 * len(names), "a denial writes nothing")
+
+
 def a_killed_redis_is_found_by_scripts_again_within_one_extra_round_trip(t):
     """T6: after SCRIPT FLUSH a decision costs at most two round trips, and the script is loaded again."""
     u, redis = t.upstream(), t.redis()

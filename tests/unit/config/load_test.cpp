@@ -199,9 +199,11 @@ TEST_CASE("the ways to reach several servers reach the settings") {
   CHECK(cluster.breaker.open_for == 2s);
   const auto sentinel =
       settings_of(
-          "store: {url: \"redis://h\", topology: sentinel, nodes: [\"s:26379\"], master: my-master}\n")
+          "store: {url: \"redis://h\", topology: sentinel, nodes: [\"s:26379\"], master: my-master,\n"
+          "  cold_start: empty}\n")
           .store.redis;
   CHECK(sentinel.topology == limiter::redis_topology::sentinel);
+  CHECK(sentinel.starts_empty);
   CHECK(sentinel.master == "my-master");
 }
 
@@ -626,6 +628,8 @@ const std::vector<provocation>& provocations() {
       {"E0312", h + "worker: 1\n"},
       {"E0313", "version: 1\nupstreams: {web: {url: \"https://h\"}}\n"},
       {"E0304", h + "store: {url: \"redis://h\", tls: {server_name: h}}\n"},
+      {"E0304", h + "store: {cold_start: empty}\n"},
+      {"E0304", h + "store: {url: \"redis://h\", topology: cluster, nodes: [\"h:1\"], cold_start: empty}\n"},
       {"E0302", h + "store: {url: \"redis://h\", topology: cluster}\n"},
       {"E0302", h + "store: {url: \"redis://h\", topology: sentinel, nodes: [\"h:1\"]}\n"},
       {"E0304", h + "store: {url: \"redis://h\", nodes: [\"h:1\"]}\n"},

@@ -70,6 +70,7 @@ class degraded_mode {
  private:
   struct usage {
     std::shared_ptr<const rule> of;
+    std::shared_ptr<const std::string> name;  // of the subject, see charge
     std::int64_t units = 0;  // not told yet
     std::int64_t used_us = 0;
     std::int64_t first_us = -1;  // decision here ...

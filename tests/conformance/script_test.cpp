@@ -588,3 +588,35 @@ TEST_CASE("script: since when there is data must be an instant") {
     CHECK(s.host.data.empty());
   }
 }
+
+TEST_CASE("script: a lone bucket is written by a cost above 0 alone") {
+  for (const std::int64_t before : {0, 2}) {
+    script s;
+    if (before > 0) s.run("take", {rule_a(before)});
+    const std::int64_t writes = s.host.writes;
+    CHECK(s.run("take", {rule_a(0)}, now_us + 1).integers.at(1) == 1);
+    CHECK(s.host.writes == writes);
+  }
+}
+
+TEST_CASE("script: a lone bucket is checked argument by argument") {
+  const words good = rule_a(1);
+  const std::vector<std::pair<std::size_t, words>> bad{
+      {1, {"0", "2.5", "9", "x"}},                                        // key
+      {2, {"aaaa0011", "aaaa01", "aa=a001", "aaa;001"}},                  // name
+      {3, {"-1", "0.5", "2147483649", "nan", "inf", "x"}},                // cost
+      {5, {"0", "-1", "0.5", "nan", "x", "1000000"}},                     // q, here also above cap
+      {6, {"0", "-1", "500001", "nan", "inf", "9007199300000000", "x"}},  // cap
+  };
+  for (const auto& [place, values] : bad) {
+    for (const std::string& value : values) {
+      CAPTURE(place);
+      CAPTURE(value);
+      script s;
+      words rule = good;
+      rule[place] = value;
+      CHECK(!s.run("take", {rule}).error.empty());
+      CHECK(s.host.data.empty());
+    }
+  }
+}

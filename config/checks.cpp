@@ -131,7 +131,8 @@ class checker {
     const bool may_start_empty =
         d.value.kind == proxy::store_kind::redis && redis.topology != redis_topology::cluster;
     if (redis.starts_empty && !may_start_empty)
-      report_.error("E0304", d.cold_start_at, "`cold_start: empty` needs one Redis, or the master of sentinels",
+      report_.error("E0304", d.cold_start_at,
+                    "`cold_start: empty` needs one Redis, or the master of sentinels",
                     {"only there is it known since when there is data", ""});
   }
 
@@ -261,7 +262,8 @@ class checker {
       d.value.index = static_cast<std::uint32_t>(limits.size());
       if (d.max > 0 && !d.value.name.empty()) limits.push_back(d.value);
     }
-    draft_.settings.concurrency = limiter::policy_set{std::move(limits), draft_.settings.store.redis.readable_keys};
+    draft_.settings.concurrency =
+        limiter::policy_set{std::move(limits), draft_.settings.store.redis.readable_keys};
   }
 
   void check_rule_ids() {

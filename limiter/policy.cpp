@@ -125,7 +125,9 @@ policy_set::compiled::compiled(std::span<const rule> rules) : entries(rules.size
 }
 
 policy_set::policy_set(std::vector<rule> rules, bool readable_names)
-    : rules_(std::move(rules)), readable_names_(readable_names), compiled_(std::make_shared<const compiled>(rules_)) {}
+    : rules_(std::move(rules)),
+      readable_names_(readable_names),
+      compiled_(std::make_shared<const compiled>(rules_)) {}
 
 std::int64_t clamped_cost(const cost_source& from, std::string_view value) noexcept {
   constexpr std::int64_t most = std::int64_t{1} << 31;
@@ -172,7 +174,8 @@ void policy_set::match(const request_attributes& request, std::string& scratch, 
     std::int64_t cost = e.costs.empty() ? r.cost_default : e.costs[route];
     if (e.cost_value) cost = client_cost(*r.cost_from, *e.cost_value, cost, request, scratch);
     if (r.response_cost) cost = r.response_cost->reserve;
-    out.charges.push_back({.matched = &r, .subject = subject->subject, .cost = cost, .name = std::move(subject->name)});
+    out.charges.push_back(
+        {.matched = &r, .subject = subject->subject, .cost = cost, .name = std::move(subject->name)});
   }
 }
 

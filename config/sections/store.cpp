@@ -273,7 +273,8 @@ const table<store_draft>& store_table() {
               "what rules answer while the store does not: admit, 503, or count in this process"),
           row("key_prefix", "rl:", value_type<d>{"text", "up to 16 of `a-z 0-9 : _ -`", read_key_prefix}),
           row("key_form", "hashed", value_type<d>{"word", "`hashed` `readable`", read_key_form},
-              "how subjects are named in Redis; `readable` = by their values up to 64 bytes, for everybody who sees the keys"),
+              "how subjects are named in Redis; `readable` = by their values up to 64 bytes, for everybody "
+              "who sees the keys"),
           row("replicas", "auto", in_value(integer_or_auto(&s::replicas, 1, 10000, std::int64_t{0})),
               "N of `local`; auto = the most processes heard of through the store in the last 60s"),
           row("allow_grace", "unlimited",
@@ -281,7 +282,8 @@ const table<store_draft>& store_table() {
                                    "unlimited", std::chrono::milliseconds{-1})),
               "how long `failure_mode: allow` admits, from the first failure; then it acts as `deny`"),
           row("cold_start", "full", value_type<d>{"word", "`full` `empty`", read_cold_start},
-              "buckets of a server that came back without data: `empty` = used up at that instant; no cluster"),
+              "buckets of a server that came back without data: `empty` = used up at that instant; no "
+              "cluster"),
           group<d, s>("memory", value, memory_table),
       }};
   return all;

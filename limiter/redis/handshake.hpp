@@ -32,8 +32,8 @@ class handshake {
  public:
   enum class progress : std::uint8_t { more, done, failed };
 
-  /// Appends all commands to `out`. `script` and `sha1` must outlive the handshake. `since_key`: where the server
-  /// notes since when it has data; empty = not asked.
+  /// Appends all commands to `out`. `script` and `sha1` must outlive the handshake. `since_key`: where the
+  /// server notes since when it has data; empty = not asked.
   handshake(const login& credentials, std::string_view script, std::string_view sha1, std::string& out,
             std::string_view since_key = {});
 

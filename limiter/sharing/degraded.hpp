@@ -17,9 +17,9 @@ namespace weir::limiter {
 class degraded_mode {
  public:
   struct options {
-    std::int64_t allow_grace_us = -1;  ///< how long `failure_mode: allow` admits; -1 = without end
-    std::size_t max_usage = 16'384;    ///< subjects whose local usage is remembered for the store
-    std::size_t max_reports = 256;     ///< reports under way at once
+    std::int64_t allow_grace_us = -1;          ///< how long `failure_mode: allow` admits; -1 = without end
+    std::size_t max_usage = 16'384;            ///< subjects whose local usage is remembered for the store
+    std::size_t max_reports = 256;             ///< reports under way at once
     std::int64_t longest_hold_us = 2'000'000;  ///< see hold(): in which all processes find the store again
     std::uint64_t seed = 1;
     std::function<std::int64_t()> clock{};  ///< monotonic microseconds; empty: the steady clock
@@ -46,10 +46,10 @@ class degraded_mode {
   /// store will be told so, unless it has been told already.
   void correct_usage(const charge& c, std::int64_t units);
 
-  /// To be called after report(). The store is back, but other processes may still use their shares of it: for
-  /// as long again as a subject was decided here, at most `longest_hold_us`, it is charged here as well, so
-  /// that all together stay within the limit. Which charges were is in `held`, one bit each. False: the share
-  /// denies, nothing was charged, and what to judge is in `result`.
+  /// To be called after report(). The store is back, but other processes may still use their shares of it:
+  /// for as long again as a subject was decided here, at most `longest_hold_us`, it is charged here as well,
+  /// so that all together stay within the limit. Which charges were is in `held`, one bit each. False: the
+  /// share denies, nothing was charged, and what to judge is in `result`.
   [[nodiscard]] bool hold(std::span<const charge> charges, std::uint32_t& held, decision& result) {
     return usage_.size() == 0 || members_ == 1 || hold_to_share(charges, held, result);
   }
@@ -71,7 +71,7 @@ class degraded_mode {
   struct usage {
     std::shared_ptr<const rule> of;
     std::shared_ptr<const std::string> name;  // of the subject, see charge
-    std::int64_t units = 0;  // not told yet
+    std::int64_t units = 0;                   // not told yet
     std::int64_t used_us = 0;
     std::int64_t first_us = -1;  // decision here ...
     std::int64_t last_us = 0;    // ... without the store

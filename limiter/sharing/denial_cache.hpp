@@ -34,8 +34,8 @@ class denial_cache {
   /// not (others may have taken since). Nothing: unknown.
   [[nodiscard]] std::optional<rule_state> ask(const charge& c, std::int64_t now_us);
 
-  /// As ask(), but what is too old to deny counts as well, up to `longest_life_us`: the best that is known when
-  /// the store is away.
+  /// As ask(), but what is too old to deny counts as well, up to `longest_life_us`: the best that is known
+  /// when the store is away.
   [[nodiscard]] std::optional<rule_state> recall(const charge& c, std::int64_t now_us);
 
   /// Notes an answer to `op`; the answer with the newest store clock wins. `life_us` bounds its life.

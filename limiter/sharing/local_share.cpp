@@ -118,8 +118,8 @@ errc local_share::take(std::span<const charge> charges, std::int64_t members, co
   return answer.failure;
 }
 
-/// A share of less than one unit is drawn anew whenever it is full. Any other has used at least its part of what
-/// the whole has used.
+/// A share of less than one unit is drawn anew whenever it is full. Any other has used at least its part of
+/// what the whole has used.
 void local_share::lower(const charge& whole, const charge& share, const rule_state& before,
                         std::int64_t members, const last_known& known) {
   const std::int64_t burst = whole.matched->quota.burst;

@@ -22,10 +22,10 @@ class local_share {
 
   local_share(store& table, std::uint64_t seed) : table_(table), random_(seed) {}
 
-  /// Takes from the shares of `members` >= 1 processes, all charges or none. No share holds more than 1/members
-  /// of what `known` (may be empty) says is left, so that losing the shared store gives nobody a fresh burst.
-  /// Where a share is below one unit it becomes one unit that is there with probability burst / members.
-  /// `reply.states` speak of this process' share. Never fails unless the table does.
+  /// Takes from the shares of `members` >= 1 processes, all charges or none. No share holds more than
+  /// 1/members of what `known` (may be empty) says is left, so that losing the shared store gives nobody a
+  /// fresh burst. Where a share is below one unit it becomes one unit that is there with probability burst /
+  /// members. `reply.states` speak of this process' share. Never fails unless the table does.
   errc take(std::span<const charge> charges, std::int64_t members, const last_known& known,
             store_reply& reply);
 

@@ -559,7 +559,11 @@ void sharing_store::give_back(lease& l, std::int64_t units) {
   giving_back& g = *idle_returns_.back();
   idle_returns_.pop_back();
   g.of = l.of;
-  g.call = {.matched = g.of.get(), .subject = l.key.subject, .cost = units, .charged_at_us = l.granted_at_us, .name = l.name};
+  g.call = {.matched = g.of.get(),
+            .subject = l.key.subject,
+            .cost = units,
+            .charged_at_us = l.granted_at_us,
+            .name = l.name};
   g.sent_us = clock_();
   g.epoch = epoch_;
   g.sent = true;

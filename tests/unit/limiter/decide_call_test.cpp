@@ -157,7 +157,8 @@ TEST_CASE("calendar windows are told by three instants around the estimate of th
   daily.quota.zone = find_time_zone("UTC");
   const auto c = charge_of(daily, subject_a, 1);
   std::string out;
-  redis::append_decide(out, "EVALSHA", "sha", "rl:", operation::take, {&c, 1}, {.estimate_us = 1'800'000'000'000'000});
+  redis::append_decide(out, "EVALSHA", "sha", "rl:", operation::take, {&c, 1},
+                       {.estimate_us = 1'800'000'000'000'000});
   CHECK(arguments_of(out) == words{"EVALSHA", "sha", "1", "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}", "take", "1", "k",
                                    "1", "day0001", "1", "5", "1799971200000000", "1800057600000000",
                                    "1800144000000000"});

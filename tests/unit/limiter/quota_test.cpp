@@ -117,8 +117,11 @@ TEST_CASE("slots are at most a hundred thousand") {
 TEST_CASE("a subject is forgotten when its bucket is full or its windows have passed") {
   CHECK(forgotten_after_us({.limit = 10, .period_us = 1'000'000, .burst = 25}) == 2'500'000);
   CHECK(forgotten_after_us({.limit = 7, .period_us = 1'000'000, .burst = 1}) == 142'858);
-  CHECK(forgotten_after_us({.algorithm = algorithm::fixed_window, .limit = 5, .period_us = 60, .burst = 5}) == 60);
+  CHECK(forgotten_after_us({.algorithm = algorithm::fixed_window, .limit = 5, .period_us = 60, .burst = 5}) ==
+        60);
   CHECK(forgotten_after_us(
-            {.algorithm = algorithm::sliding_window_counter, .limit = 5, .period_us = 60, .burst = 5}) == 120);
-  CHECK(forgotten_after_us({.algorithm = algorithm::sliding_window_log, .limit = 5, .period_us = 60, .burst = 5}) == 60);
+            {.algorithm = algorithm::sliding_window_counter, .limit = 5, .period_us = 60, .burst = 5}) ==
+        120);
+  CHECK(forgotten_after_us(
+            {.algorithm = algorithm::sliding_window_log, .limit = 5, .period_us = 60, .burst = 5}) == 60);
 }

@@ -133,6 +133,12 @@ class checker {
       report_.error("E0304", d.master_at, "only sentinels know a `master` by name");
     if (redis.topology == redis_topology::cluster && redis.database != 0)
       report_.error("E0304", d.url_at, "a cluster has only database 0");
+    const bool may_start_empty =
+        d.value.kind == proxy::store_kind::redis && redis.topology != redis_topology::cluster;
+    if (redis.starts_empty && !may_start_empty)
+      report_.error("E0304", d.cold_start_at,
+                    "`cold_start: empty` needs one Redis, or the master of sentinels",
+                    {"only there is it known since when there is data", ""});
   }
 
   void check_store_tls() {
@@ -312,7 +318,7 @@ class checker {
     }
     complete_concurrency_limits(names);
     check_rule_ids();
-    draft_.settings.policy = limiter::policy_set{std::move(rules)};
+    draft_.settings.policy = limiter::policy_set{std::move(rules), draft_.settings.store.redis.readable_keys};
   }
 
   /// They share the names of the rules: both are the `rule` of a denial.
@@ -326,7 +332,8 @@ class checker {
       d.value.index = static_cast<std::uint32_t>(limits.size());
       if (d.max > 0 && !d.value.name.empty()) limits.push_back(d.value);
     }
-    draft_.settings.concurrency = limiter::policy_set{std::move(limits)};
+    draft_.settings.concurrency =
+        limiter::policy_set{std::move(limits), draft_.settings.store.redis.readable_keys};
   }
 
   void check_rule_ids() {

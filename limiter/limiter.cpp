@@ -54,6 +54,12 @@ void rate_limiter::decide(pending_decision& pending) {
   if (!take_here(pending)) return pending.on_decision();
   if (pending.charges.empty()) return pending.on_decision();
   degraded_.report(pending.charges);
+  pending.held_ = 0;
+  if (!degraded_.hold(pending.charges, pending.held_, pending.result)) {
+    judge(pending.result);
+    release_here(pending);
+    return pending.on_decision();
+  }
   primary_.execute(operation::take, pending.charges, pending);
 }
 
@@ -61,6 +67,10 @@ void rate_limiter::cancel(pending_decision& pending) noexcept {
   primary_.cancel(pending);
   release_here(pending);
   release_unknown(pending);
+}
+
+void rate_limiter::put_back_held(pending_decision& pending) {
+  if (pending.held_ != 0) degraded_.put_back(pending.charges, std::exchange(pending.held_, 0));
 }
 
 /// Every rule must let the request pass: those that were answered and those decided by their failure_mode.
@@ -78,13 +88,17 @@ void pending_decision::on_store_reply(errc error, const store_reply& reply) {
     failed = failed_charges(reply, failure);
   }
   if (failed != 0) {
+    owner_->put_back_held(*this);
     owner_->apply_failure_modes(*this, failed, failure);
   } else {
     owner_->degraded_.answered();
     judge(result);
   }
   prefer_rules();
-  if (result.verdict == verdict::deny) owner_->release_here(*this);
+  if (result.verdict == verdict::deny) {
+    owner_->put_back_held(*this);
+    owner_->release_here(*this);
+  }
   on_decision();
 }
 

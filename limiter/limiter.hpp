@@ -45,6 +45,7 @@ class rate_limiter {
   void release_here(const pending_decision& pending) noexcept;
   void release_unknown(const pending_decision& pending) noexcept;
 
+  void put_back_held(pending_decision& pending);
   void apply_failure_modes(pending_decision& pending, std::uint32_t failed, errc failure);
 
   store& primary_;
@@ -79,6 +80,7 @@ class pending_decision : private store_waiter {
   void on_store_reply(errc error, const store_reply& reply) final;
   void prefer_rules() noexcept;
   rate_limiter* owner_ = nullptr;
+  std::uint32_t held_ = 0;  // charges that this process' share was charged as well; see degraded_mode::hold
 };
 
 }  // namespace weir::limiter

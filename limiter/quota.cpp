@@ -74,6 +74,21 @@ credits to_credits(const quota& q) noexcept {
   return {rate.r, rate.q, q.burst * rate.q};
 }
 
+std::int64_t forgotten_after_us(const quota& q) noexcept {
+  constexpr std::int64_t longest_month_us = 31LL * 25 * 3'600'000'000;
+  if (q.calendar != calendar_unit::none) return longest_month_us;
+  switch (q.algorithm) {
+    case algorithm::token_bucket: {
+      const credits c = to_credits(q);
+      return ceil_div(c.cap, c.r);
+    }
+    case algorithm::sliding_window_counter:
+      return 2 * q.period_us;
+    default:
+      return q.period_us;
+  }
+}
+
 quota_check validate(const quota& q) noexcept {
   if (q.limit < 1 || q.period_us < 1 || q.burst < 1) return {quota_problem::not_positive, 0};
   switch (q.algorithm) {

@@ -45,6 +45,10 @@ struct credits {
 /// Credits of a valid token_bucket quota.
 [[nodiscard]] credits to_credits(const quota& q) noexcept;
 
+/// A subject that is not used for so long is as never used; valid quotas only. At most, where the calendar
+/// decides.
+[[nodiscard]] std::int64_t forgotten_after_us(const quota& q) noexcept;
+
 /// Why a quota cannot be computed exactly; `none` when it can.
 enum class quota_problem : std::uint8_t {
   none,

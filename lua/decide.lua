@@ -9,6 +9,32 @@ local ALLOWED, RETRY, GRANTED, USED, AFTER, BEYOND, CARRIED = 8, 9, 10, 11, 12, 
 local STATE, STORED_AS, ID, VALUE, CHANGED = 15, 16, 17, 18, 19 -- stored text, list or set; id of the stored entry; its
 -- own; the subject's value, a packed one between two ';'; true: to be stored anew
 
+-- The common case first, in three quarters of the time of what follows: one take of one bucket whose rate needs no
+-- fractions (r = 1) and that is alone in its key. All else goes on below: bad arguments and repairs, too.
+local ARGV, KEYS = ARGV, KEYS
+if ARGV[7] == '1' and ARGV[3] == 't' and ARGV[1] == 'take' and ARGV[2] == '1' and ARGV[4] == '1' and not ARGV[10] then
+  local key, n, q, cap = KEYS[1], ARGV[6] + 0, ARGV[8] + 0, ARGV[9] + 0
+  local ddd = string.match(ARGV[5], '^[%w_-][%w_-][%w_-][%w_-](%d%d%d)$')
+  if key and ddd and n >= 0 and n <= 2147483648 and n % 1 == 0 and
+      q >= 1 and q % 1 == 0 and cap >= q and cap % q == 0 and cap < 4503599627370496 then -- 2^52
+    local value, F = redis.call('GET', key), now
+    if value then F = string.sub(value, -3) == ddd and tonumber(string.sub(value, 1, -4)) end
+    if F and F - now <= cap then
+      local demand, used = n * q, F > now and F - now or 0
+      local free = cap - used
+      if demand > free then
+        return { now, 0, 0, (free - free % q) / q, demand > cap and -1 or demand - free, used, used }
+      end
+      if demand > 0 then
+        used, free = used + demand, free - demand
+        F = now + used
+        redis.call('SET', key, string.format('%d', F) .. ddd, 'PXAT', string.format('%d', F / 1000 + 1)) -- cut to an integer
+      end
+      return { now, 1, 1, (free - free % q) / q, 0, used, used }
+    end
+  end
+end
+
 -- The entry of a rule in a packed value between two ';', by id and never by position: text, id.
 local function find_entry(value, id, name)
   local _, before = string.find(value, ';' .. id .. '=', 1, true)
@@ -66,19 +92,25 @@ local function store_list(key, length, now, first, last, push)
 end
 
 -- Every argument is checked before anything is written. What is no number ends the script by Lua's own error.
-local ARGV, KEYS = ARGV, KEYS
-local op, k = ARGV[1], 1
+local since, position = false, 3 -- since: the server has data since then; what is absent was empty at that instant
+if ARGV[1] == 'cold' then
+  since, position = ARGV[2] + 0, 5
+  if not (since > 0 and since < 9007199254740992 and since % 1 == 0) then
+    return redis.error_reply('ERR weir: invalid instant at argument 2')
+  end
+end
+local op, k = ARGV[position - 2], 1
 if op ~= 'take' and op ~= 'peek' and op ~= 'refund' and op ~= 'take_upto' and op ~= 'renew' then
   return redis.error_reply('ERR weir: unknown operation')
 end
-if ARGV[2] ~= '1' then
-  k = ARGV[2] + 0
+if ARGV[position - 1] ~= '1' then
+  k = ARGV[position - 1] + 0
   if not (k > 1 and k <= 2147483648 and k % 1 == 0 and op == 'take') then
     return redis.error_reply('ERR weir: invalid number of requests')
   end
 end
 local bucket, built = false, false -- algorithms, made at their first use
-local rules, count, position = { nil, nil, nil, nil }, 0, 3
+local rules, count = { nil, nil, nil, nil }, 0
 local common = op == 'refund' and 5 or 4 -- arguments of a rule before its parameters
 local renews = op == 'renew'
 local elsewhere = false -- the clock lies in another calendar window than the caller believes
@@ -146,6 +178,11 @@ repeat
       local ddd = string.sub(name, 5)
       if string.sub(value, -3) == ddd then state, stored_as = string.sub(value, 1, -4), '#' .. ddd end
     end
+  end
+  if since and not state and not (letter == 'k' and since < p3) then -- used up at that instant
+    state = select(2, algorithm[WRITE](letter == 't' and p3 or p1, since, p1, p2, letter == 'k' and p2 or 0))
+  elseif since and own_key == 'l' and state.length == 0 then
+    state = { length = p1, at = function() return since end }
   end
   local allowed, retry, granted, used, after, beyond, carried = algorithm[EVALUATE](op, now, state, n, p1, p2, p3)
   all_allowed = all_allowed and allowed

@@ -17,4 +17,7 @@ namespace weir::lua {
 /// The heartbeat (members.lua); sent as text, once a second.
 [[nodiscard]] std::string_view members_script() noexcept;
 
+/// Since when the server has data (since.lua); sent as text by new connections that want to know.
+[[nodiscard]] std::string_view since_script() noexcept;
+
 }  // namespace weir::lua

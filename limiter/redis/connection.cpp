@@ -35,7 +35,8 @@ void connection::start_handshake() {
                            .password = settings.password,
                            .database = settings.database,
                            .only_master = only_master_},
-                     lua::decide_script(), lua::decide_sha1(), output_);
+                     lua::decide_script(), lua::decide_sha1(), output_,
+                     settings.starts_empty ? settings.key_prefix + "1:{members}:since" : std::string());
   write();
 }
 
@@ -173,8 +174,9 @@ bool connection::advance(handshake::progress progress) {
       break;
   }
   const std::string memory_policy = handshake_->memory_policy();
+  const std::int64_t since_us = handshake_->since_us();
   handshake_.reset();
-  owner_->on_ready(memory_policy);
+  owner_->on_ready(memory_policy, since_us);
   return owner_ != nullptr;
 }
 

@@ -27,8 +27,9 @@ class connection : public std::enable_shared_from_this<connection> {
   /// Hears of everything until close(); may call close() from inside any of these.
   class owner {
    public:
-    /// Connected, authenticated, script loaded. `memory_policy` is the server's maxmemory-policy, if it told.
-    virtual void on_ready(std::string_view memory_policy) = 0;
+    /// Connected, authenticated, script loaded. `memory_policy` is the server's maxmemory-policy, if it told;
+    /// `since_us` as handshake::since_us().
+    virtual void on_ready(std::string_view memory_policy, std::int64_t since_us) = 0;
     /// Elements the array reply to the oldest unanswered command must have, 0 for a control command; nothing
     /// when no command is unanswered.
     [[nodiscard]] virtual std::optional<std::size_t> awaited_elements() const noexcept = 0;

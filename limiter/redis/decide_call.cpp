@@ -80,7 +80,7 @@ constexpr std::size_t key_overhead = 4 + 2 + 4;  // `1:{`, `}`, `:` and letter, 
 
 void put_key(command_writer& out, std::string_view prefix, const charge& c,
              const algorithm_functions& algorithm) {
-  const std::string_view subject = c.subject.view();
+  const std::string_view subject = c.subject_name();
   const std::string_view rid = c.matched->rid.text();
   const std::size_t own = algorithm.own_key != 0 ? 2 + rid.size() : 0;
   out.header('$', prefix.size() + 4 + subject.size() + own);
@@ -151,7 +151,7 @@ void put_group(command_writer& out, operation op, const charge& c, const argumen
 std::size_t room_for(std::string_view command, std::string_view script, std::string_view key_prefix,
                      std::span<const charge> charges, std::size_t arguments) noexcept {
   constexpr std::size_t argument = command_writer::frame + longest_holder;
-  const std::size_t key = command_writer::frame + key_prefix.size() + key_overhead + sizeof(subject_key);
+  const std::size_t key = command_writer::frame + key_prefix.size() + key_overhead + longest_readable_name;
   return 5 * argument + command.size() + script.size() + charges.size() * key + arguments * argument;
 }
 
@@ -181,25 +181,37 @@ bool parse_rule(std::span<const std::int64_t, reply_per_rule> integers, operatio
 }  // namespace
 
 void append_decide(std::string& out, std::string_view command, std::string_view script,
-                   std::string_view key_prefix, operation op, std::span<const charge> charges, std::int64_t k,
-                   std::int64_t estimate_us, std::int64_t clock_us) {
+                   std::string_view key_prefix, operation op, std::span<const charge> charges,
+                   const decide_options& options) {
   argument_groups groups;
-  const counts total = plan(op, charges, estimate_us, groups);
+  counts total = plan(op, charges, options.estimate_us, groups);
+  if (options.since_us > 0) total.arguments += 2;
   const std::size_t before = out.size();
   out.resize(before + room_for(command, script, key_prefix, charges, total.arguments));
   command_writer writer(out.data() + before);
-  writer.header('*', 3 + total.keys + total.arguments + (clock_us >= 0 ? 1 : 0));
+  writer.header('*', 3 + total.keys + total.arguments + (options.clock_us >= 0 ? 1 : 0));
   writer.bulk(command);
   writer.bulk(script);
   writer.number(static_cast<std::int64_t>(total.keys));
   for (std::size_t i = 0; i < charges.size(); ++i) {
     if (groups[i].first_use) put_key(writer, key_prefix, charges[i], *groups[i].algorithm);
   }
+  if (options.since_us > 0) {
+    writer.bulk("cold");
+    writer.number(options.since_us);
+  }
   writer.bulk(name_of(op));
-  writer.number(k);
+  writer.number(options.k);
   for (std::size_t i = 0; i < charges.size(); ++i) put_group(writer, op, charges[i], groups[i]);
-  if (clock_us >= 0) writer.number(clock_us);
+  if (options.clock_us >= 0) writer.number(options.clock_us);
   out.resize(static_cast<std::size_t>(writer.end() - out.data()));
+}
+
+bool may_be_cold(std::span<const charge> charges, std::int64_t since_us, std::int64_t now_us) noexcept {
+  constexpr std::int64_t error_us = 10'000'000;  // of `now_us`, which is an estimate
+  return since_us > 0 && std::any_of(charges.begin(), charges.end(), [&](const charge& c) {
+           return now_us - since_us < forgotten_after_us(c.matched->quota) + error_us;
+         });
 }
 
 std::size_t decide_reply_size(std::size_t charges) noexcept {

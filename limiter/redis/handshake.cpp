@@ -2,6 +2,7 @@
 #include "limiter/redis/handshake.hpp"
 
 #include "limiter/redis/errors.hpp"
+#include "lua/scripts.hpp"
 
 #include <charconv>
 #include <tuple>
@@ -58,15 +59,16 @@ void append_auth(std::string& out, const login& credentials) {
 }
 
 std::string_view handshake::command(step s) noexcept {
-  constexpr std::string_view names[] = {"AUTH", "SELECT", "INFO", "INFO", "ROLE", "SCRIPT LOAD", ""};
+  constexpr std::string_view names[] = {"AUTH", "SELECT", "INFO", "INFO", "ROLE", "SCRIPT LOAD", "EVAL", ""};
   return names[static_cast<std::size_t>(s)];
 }
 
 handshake::handshake(const login& credentials, std::string_view script, std::string_view sha1,
-                     std::string& out)
+                     std::string& out, std::string_view since_key)
     : step_(step::info),
       selects_(credentials.database != 0),
       only_master_(credentials.only_master),
+      asks_since_(!since_key.empty()),
       sha1_(sha1) {
   if (selects_) step_ = step::select;
   if (!credentials.password.empty()) step_ = step::auth;
@@ -76,6 +78,7 @@ handshake::handshake(const login& credentials, std::string_view script, std::str
   append_command(out, {"INFO", "memory"});
   if (only_master_) append_command(out, {"ROLE"});
   append_command(out, {"SCRIPT", "LOAD", script});
+  if (asks_since_) append_command(out, {"EVAL", lua::since_script(), "1", since_key});
 }
 
 handshake::progress handshake::on_reply(const reply& answer) {
@@ -107,6 +110,7 @@ bool handshake::judge(const reply& answer) {
   if (step_ == step::info) return judge_info(answer);
   if (step_ == step::memory) return judge_memory(answer);
   if (step_ == step::load) return judge_load(answer);
+  if (step_ == step::since) return judge_since(answer);
   return answer.type == reply::kind::status || unexpected();
 }
 
@@ -143,6 +147,12 @@ bool handshake::judge_load(const reply& answer) {
   return (answer.type == reply::kind::bulk && answer.text == sha1_) || unexpected();
 }
 
+bool handshake::judge_since(const reply& answer) {
+  if (answer.type != reply::kind::integer || answer.integers.front() <= 0) return unexpected();
+  since_us_ = answer.integers.front();
+  return true;
+}
+
 bool handshake::unexpected() {
   return fail(errc::protocol, "unexpected reply to " + std::string(command(step_)));
 }
@@ -157,6 +167,7 @@ void handshake::advance() {
   step_ = static_cast<step>(static_cast<std::uint8_t>(step_) + 1);
   if (step_ == step::select && !selects_) step_ = step::info;
   if (step_ == step::role && !only_master_) step_ = step::load;
+  if (step_ == step::since && !asks_since_) step_ = step::done;
 }
 
 }  // namespace weir::limiter::redis

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a new connection says before its first decision: AUTH, SELECT, INFO server, INFO memory, ROLE, SCRIPT
-// LOAD, in one write. Pure: bytes out, replies in.
+// LOAD, and since when there is data, in one write. Pure: bytes out, replies in.
 #pragma once
 
 #include "limiter/errc.hpp"
@@ -32,8 +32,10 @@ class handshake {
  public:
   enum class progress : std::uint8_t { more, done, failed };
 
-  /// Appends all commands to `out`. `script` and `sha1` must outlive the handshake.
-  handshake(const login& credentials, std::string_view script, std::string_view sha1, std::string& out);
+  /// Appends all commands to `out`. `script` and `sha1` must outlive the handshake. `since_key`: where the
+  /// server notes since when it has data; empty = not asked.
+  handshake(const login& credentials, std::string_view script, std::string_view sha1, std::string& out,
+            std::string_view since_key = {});
 
   /// Takes the replies in the order of the commands. After `failed` see failure() and cause().
   [[nodiscard]] progress on_reply(const reply& answer);
@@ -45,18 +47,22 @@ class handshake {
   /// After `done`: the server's maxmemory-policy, empty when it did not tell.
   [[nodiscard]] const std::string& memory_policy() const noexcept { return memory_policy_; }
 
+  /// After `done`: since when the server has data, microseconds since the epoch; 0 = it was not asked.
+  [[nodiscard]] std::int64_t since_us() const noexcept { return since_us_; }
+
   [[nodiscard]] errc failure() const noexcept { return failure_; }
   /// For the log: what the server refused, never a secret.
   [[nodiscard]] const std::string& cause() const noexcept { return cause_; }
 
  private:
-  enum class step : std::uint8_t { auth, select, info, memory, role, load, done };
+  enum class step : std::uint8_t { auth, select, info, memory, role, load, since, done };
   static std::string_view command(step s) noexcept;
   // These return false after noting the failure.
   bool judge(const reply& answer);
   bool judge_info(const reply& answer);
   bool judge_memory(const reply& answer);
   bool judge_load(const reply& answer);
+  bool judge_since(const reply& answer);
   bool refused(std::string_view error_text);
   bool unexpected();
   bool fail(errc failure, std::string cause);
@@ -65,10 +71,12 @@ class handshake {
   step step_;
   bool selects_;
   bool only_master_;
+  bool asks_since_;
   std::string_view sha1_;
   errc failure_ = errc::ok;
   std::string cause_;
   std::string memory_policy_;
+  std::int64_t since_us_ = 0;
 };
 
 }  // namespace weir::limiter::redis

@@ -19,8 +19,8 @@ constexpr std::uint8_t most_window_moves = 2;
 constexpr std::size_t heartbeat_reply_size = 4;  // now, members, configurations, resets
 
 void append_heartbeat(std::string& out, const heartbeat_words& words) {
-  append_command(out, {"EVAL", lua::members_script(), "3", words.key, words.key + ":configurations",
-                       words.key + ":resets", words.member, words.fingerprint});
+  append_command(out, {"EVAL", lua::members_script(), "4", words.key, words.key + ":configurations",
+                       words.key + ":resets", words.key + ":since", words.member, words.fingerprint});
 }
 
 }  // namespace
@@ -71,10 +71,14 @@ void node::link::append_decision(std::string& out, call_group&& group, bool with
   const std::size_t places = group.members.size();
   const bool decides = first.heartbeat == nullptr;
   if (!decides) append_heartbeat(out, *first.heartbeat);
-  if (decides)
+  if (decides) {
+    const std::int64_t now_us = node_.store_now_us(clock::now());
     append_decide(out, with_text ? "EVAL" : "EVALSHA", with_text ? lua::decide_script() : lua::decide_sha1(),
                   node_.plan_->settings.key_prefix, first.op, first.charges,
-                  static_cast<std::int64_t>(places), node_.store_now_us(clock::now()));
+                  {.k = static_cast<std::int64_t>(places),
+                   .estimate_us = now_us,
+                   .since_us = may_be_cold(first.charges, node_.since_us_, now_us) ? node_.since_us_ : 0});
+  }
   const auto deadline = group.deadline();
   node_.in_flight_ += places;
   if (places > 1) add(node_.environment_->counters.merged, places - 1);
@@ -271,13 +275,14 @@ void node::link::try_dial(clock::time_point now) {
   connection_->dial(node_.dial_count_++);
 }
 
-void node::link::on_ready(std::string_view memory_policy) {
+void node::link::on_ready(std::string_view memory_policy, std::int64_t since_us) {
   const auto now = clock::now();
   phase_ = phase::up;
   reconnect_.connected();
   age_ = link_age(now, node_.plan_->settings.recycle, node_.environment_->uniform());
   show(gauge_state::idle);
   const std::string policy(memory_policy);
+  node_.since_us_ = since_us;
   node_.link_ready(*this, policy);
 }
 

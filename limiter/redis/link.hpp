@@ -61,7 +61,7 @@ class node::link final : public connection::owner {
   };
 
   // connection::owner
-  void on_ready(std::string_view memory_policy) override;
+  void on_ready(std::string_view memory_policy, std::int64_t since_us) override;
   [[nodiscard]] std::optional<std::size_t> awaited_elements() const noexcept override;
   void on_reply(const reply& answer) override;
   void on_written() override;

@@ -150,6 +150,7 @@ class node : public std::enable_shared_from_this<node> {
   bool flush_posted_ = false;
   store_reply reply_, own_reply_;
 
+  std::int64_t since_us_ = 0;                    // the server has data since then; 0 = not asked
   std::optional<std::int64_t> clock_offset_us_;  // the server's clock less the steady one
 
   breaker breaker_;

@@ -6,12 +6,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace weir::limiter {
 namespace {
 
-bool is_failed(std::uint32_t failed, std::size_t i) noexcept {
-  return (failed >> i & 1) != 0;
+bool is_set(std::uint32_t bits, std::size_t i) noexcept {
+  return (bits >> i & 1) != 0;
 }
 
 std::int64_t steady_us() {
@@ -58,21 +59,21 @@ failure_mode degraded_mode::mode_of(const rule& r) const noexcept {
 bool degraded_mode::decide(std::span<const charge> charges, std::uint32_t failed, errc failure,
                            decision& result) {
   note_failure();
-  result.failure = failure;
+  result.failure = last_failure_ = failure;
   result.failed = failed;
   result.mode = failure_mode::allow;
   const bool all_failed = result.states.empty();
   result.states.resize(charges.size());
   bool denied = false;
   for (std::size_t i = 0; i < charges.size(); ++i) {
-    if (is_failed(failed, i)) result.states[i] = untouched(*charges[i].matched);
+    if (is_set(failed, i)) result.states[i] = untouched(*charges[i].matched);
     denied = denied || !result.states[i].allowed;
   }
   if (denied) return true;  // by a rule that was answered; the others need not count the request
 
   charge_list local;
   for (std::size_t i = 0; i < charges.size(); ++i) {
-    if (!is_failed(failed, i)) continue;
+    if (!is_set(failed, i)) continue;
     const failure_mode mode = mode_of(*charges[i].matched);
     if (mode == failure_mode::deny) {
       give_back(charges, failed, result);
@@ -104,15 +105,12 @@ bool degraded_mode::decide(std::span<const charge> charges, std::uint32_t failed
   }
   const rule_state* next = answer.states.data();
   for (std::size_t i = 0; i < charges.size(); ++i) {
-    if (!is_failed(failed, i) || mode_of(*charges[i].matched) != failure_mode::local) continue;
+    if (!is_set(failed, i) || mode_of(*charges[i].matched) != failure_mode::local) continue;
     denied = denied || !next->allowed;
     result.states[i] = *next++;
   }
-  if (denied) {
-    give_back(charges, failed, result);
-  } else {
-    for (const charge& c : local) note_usage(c);
-  }
+  if (denied) give_back(charges, failed, result);
+  for (const charge& c : local) note_usage(c, !denied);
   return true;
 }
 
@@ -120,7 +118,7 @@ bool degraded_mode::decide(std::span<const charge> charges, std::uint32_t failed
 void degraded_mode::give_back(std::span<const charge> charges, std::uint32_t failed, decision& result) {
   charge_list taken;
   for (std::size_t i = 0; i < charges.size() && i < result.states.size(); ++i) {
-    if (is_failed(failed, i)) continue;
+    if (is_set(failed, i)) continue;
     if (!result.states[i].allowed) return;  // nothing was taken
     taken.push_back(charges[i]);
     taken.back().charged_at_us = result.now_us;
@@ -129,18 +127,22 @@ void degraded_mode::give_back(std::span<const charge> charges, std::uint32_t fai
   if (!taken.empty()) calls_.send(operation::refund, taken);
 }
 
-void degraded_mode::note_usage(const charge& c) {
+void degraded_mode::note_usage(const charge& c, bool allowed) {
   if (c.cost == 0 || c.matched->quota.algorithm == algorithm::concurrency) return;
   const entry_key key = key_of(c);
   usage* known = usage_.find(key);
   if (known == nullptr) {
     if (usage_.full()) usage_.erase(usage_.oldest_key());
     known = &usage_.insert(key);
+    known->name = c.name;
   }
-  known->since_us = options_.clock();  // of the last use: units of before it are not forgotten with time
+  known->last_us = options_.clock();
+  if (known->first_us < 0) known->first_us = known->last_us;
   if (!known->of || known->of->rid != c.matched->rid || known->of->quota != c.matched->quota) {
     known->of = std::make_shared<const rule>(*c.matched);
   }
+  if (!allowed) return;
+  known->used_us = known->last_us;  // units of before it are not forgotten with time
   known->units = std::min(known->units + c.cost, c.matched->quota.burst);
 }
 
@@ -148,30 +150,80 @@ void degraded_mode::correct_usage(const charge& c, std::int64_t units) {
   const entry_key key = key_of(c);
   usage* const known = usage_.find(key);
   if (known == nullptr) return;
-  known->units = std::min(known->units + units, c.matched->quota.burst);
-  if (known->units <= 0) usage_.erase(key);
+  known->units = std::clamp<std::int64_t>(known->units + units, 0, c.matched->quota.burst);
+}
+
+// ---- The store is back -----------------------------------------------------------------------------------
+
+std::int64_t degraded_mode::held_until_us(const usage& u) const noexcept {
+  return u.last_us + std::min(u.last_us - u.first_us, options_.longest_hold_us);
+}
+
+bool degraded_mode::hold_to_share(std::span<const charge> charges, std::uint32_t& held, decision& result) {
+  if (!shared_.available()) return true;  // it will be decided here alone
+  const std::int64_t now_us = options_.clock();
+  charge_list local;
+  for (std::size_t i = 0; i < charges.size(); ++i) {
+    const usage* const known = usage_.find(key_of(charges[i]));
+    if (known == nullptr || now_us >= held_until_us(*known) || charges[i].matched->settles()) continue;
+    held |= std::uint32_t{1} << i;
+    local.push_back(charges[i]);
+  }
+  store_reply answer;
+  if (local.empty() || shares_.take(local, members_, nullptr, answer) != errc::ok) {
+    held = 0;
+    return true;
+  }
+  const bool allowed = std::all_of(answer.states.begin(), answer.states.end(),
+                                   [](const rule_state& state) { return state.allowed; });
+  if (allowed) return true;
+  result.failure = last_failure_;
+  result.failed = std::exchange(held, 0);
+  result.mode = failure_mode::local;
+  const rule_state* next = answer.states.data();
+  for (std::size_t i = 0; i < charges.size(); ++i) {
+    result.states.push_back(is_set(result.failed, i) ? *next++ : untouched(*charges[i].matched));
+  }
+  return false;
+}
+
+void degraded_mode::put_back(std::span<const charge> charges, std::uint32_t held) {
+  charge_list local;
+  for (std::size_t i = 0; i < charges.size(); ++i) {
+    if (is_set(held, i)) local.push_back(charges[i]);
+  }
+  if (!local.empty()) shares_.put_back(local, members_);
 }
 
 void degraded_mode::report_usage(std::span<const charge> charges) {
   if (!shared_.available()) return;
   for (const charge& c : charges) {
     const entry_key key = key_of(c);
-    if (const usage* known = usage_.find(key)) {
-      if (report_one(key, *known)) usage_.erase(key);
-    }
+    usage* const known = usage_.find(key);
+    if (known != nullptr && report_one(key, *known)) (void)forget(key, *known);
   }
   constexpr int with_each_request = 4;
   for (int i = 0; i < with_each_request && usage_.size() > 0; ++i) {
     const entry_key key = usage_.oldest_key();
     if (!report_one(key, usage_.oldest())) return;
-    usage_.erase(key);
+    if (!forget(key, usage_.oldest())) (void)usage_.find(key);  // the others are next
   }
 }
 
-bool degraded_mode::report_one(const entry_key& key, const usage& u) {
-  if (forgotten(u.of->quota, u.units, options_.clock() - u.since_us)) return true;
-  const charge used{.matched = u.of.get(), .subject = key.subject, .cost = u.units};
-  return calls_.send(operation::take_upto, {&used, 1});
+/// True: there is nothing left to tell.
+bool degraded_mode::report_one(const entry_key& key, usage& u) {
+  if (u.units == 0 || forgotten(u.of->quota, u.units, options_.clock() - u.used_us)) return true;
+  const charge used{.matched = u.of.get(), .subject = key.subject, .cost = u.units, .name = u.name};
+  if (!calls_.send(operation::take_upto, {&used, 1})) return false;
+  u.units = 0;
+  return true;
+}
+
+/// False: the subject is still held to its share.
+bool degraded_mode::forget(const entry_key& key, const usage& u) {
+  if (options_.clock() < held_until_us(u)) return false;
+  usage_.erase(key);
+  return true;
 }
 
 }  // namespace weir::limiter

@@ -17,9 +17,10 @@ namespace weir::limiter {
 class degraded_mode {
  public:
   struct options {
-    std::int64_t allow_grace_us = -1;  ///< how long `failure_mode: allow` admits; -1 = without end
-    std::size_t max_usage = 16'384;    ///< subjects whose local usage is remembered for the store
-    std::size_t max_reports = 256;     ///< reports under way at once
+    std::int64_t allow_grace_us = -1;          ///< how long `failure_mode: allow` admits; -1 = without end
+    std::size_t max_usage = 16'384;            ///< subjects whose local usage is remembered for the store
+    std::size_t max_reports = 256;             ///< reports under way at once
+    std::int64_t longest_hold_us = 2'000'000;  ///< see hold(): in which all processes find the store again
     std::uint64_t seed = 1;
     std::function<std::int64_t()> clock{};  ///< monotonic microseconds; empty: the steady clock
     local_share::last_known last_known{};   ///< what the shared store said last; may be empty
@@ -45,6 +46,16 @@ class degraded_mode {
   /// store will be told so, unless it has been told already.
   void correct_usage(const charge& c, std::int64_t units);
 
+  /// To be called after report(). The store is back, but other processes may still use their shares of it:
+  /// for as long again as a subject was decided here, at most `longest_hold_us`, it is charged here as well,
+  /// so that all together stay within the limit. Which charges were is in `held`, one bit each. False: the
+  /// share denies, nothing was charged, and what to judge is in `result`.
+  [[nodiscard]] bool hold(std::span<const charge> charges, std::uint32_t& held, decision& result) {
+    return usage_.size() == 0 || members_ == 1 || hold_to_share(charges, held, result);
+  }
+  /// Gives back what hold() charged, when the store denied or gave no answer.
+  void put_back(std::span<const charge> charges, std::uint32_t held);
+
   /// The shared store answered.
   void answered() noexcept {
     if (failing_since_us_ >= 0) note_answer();
@@ -55,21 +66,26 @@ class degraded_mode {
   void report(std::span<const charge> charges) {
     if (usage_.size() > 0) report_usage(charges);
   }
-  [[nodiscard]] std::size_t unreported() const noexcept { return usage_.size(); }
 
  private:
   struct usage {
     std::shared_ptr<const rule> of;
-    std::int64_t units = 0;
-    std::int64_t since_us = 0;
+    std::shared_ptr<const std::string> name;  // of the subject, see charge
+    std::int64_t units = 0;                   // not told yet
+    std::int64_t used_us = 0;
+    std::int64_t first_us = -1;  // decision here ...
+    std::int64_t last_us = 0;    // ... without the store
   };
 
   void note_failure();
   void note_answer() noexcept;
   [[nodiscard]] failure_mode mode_of(const rule& r) const noexcept;
-  void note_usage(const charge& c);
+  void note_usage(const charge& c, bool allowed);
+  [[nodiscard]] std::int64_t held_until_us(const usage& u) const noexcept;
+  [[nodiscard]] bool hold_to_share(std::span<const charge> charges, std::uint32_t& held, decision& result);
   void report_usage(std::span<const charge> charges);
-  [[nodiscard]] bool report_one(const entry_key& key, const usage& u);
+  [[nodiscard]] bool report_one(const entry_key& key, usage& u);
+  [[nodiscard]] bool forget(const entry_key& key, const usage& u);
   void give_back(std::span<const charge> charges, std::uint32_t failed, decision& result);
 
   store& shared_;
@@ -80,6 +96,7 @@ class degraded_mode {
   std::int64_t failing_since_us_ = -1;    // first failure; -1 = none
   std::int64_t answering_since_us_ = -1;  // first answer after the last failure
   bool grace_over_ = false;
+  errc last_failure_ = errc::ok;
   bounded_lru<usage> usage_;
 };
 

@@ -12,23 +12,36 @@ bool cacheable(algorithm a) noexcept {
 }
 
 std::optional<rule_state> denial_cache::ask(const charge& c, std::int64_t now_us) {
-  if (c.cost == 0 || !cacheable(c.matched->quota.algorithm)) return std::nullopt;
+  const entry* const known = known_about(c);
+  if (known == nullptr || now_us >= known->expires_at_us) return std::nullopt;
+  return state_of(*known, c, now_us);
+}
+
+std::optional<rule_state> denial_cache::recall(const charge& c, std::int64_t now_us) {
+  const entry* const known = known_about(c);
+  if (known == nullptr || now_us >= known->sent_us + longest_life_us) return std::nullopt;
+  return state_of(*known, c, now_us);
+}
+
+const denial_cache::entry* denial_cache::known_about(const charge& c) noexcept {
+  if (c.cost == 0 || !cacheable(c.matched->quota.algorithm)) return nullptr;
   const entry* const known = entries_.find(key_of(c));
-  if (known == nullptr || now_us >= known->expires_at_us || known->quota != c.matched->quota) {
-    return std::nullopt;
-  }
+  return known != nullptr && known->quota == c.matched->quota ? known : nullptr;
+}
+
+std::optional<rule_state> denial_cache::state_of(const entry& known, const charge& c, std::int64_t now_us) {
   rule_state state;
-  if (known->quota.algorithm != algorithm::token_bucket) {
-    if (c.cost < known->cost || now_us >= known->denied_until_us) return std::nullopt;
+  if (known.quota.algorithm != algorithm::token_bucket) {
+    if (c.cost < known.cost || now_us >= known.denied_until_us) return std::nullopt;
     state.allowed = false;
-    state.remaining = known->cost - 1;
-    state.retry_after_us = known->denied_until_us - now_us + known->delay_us;
+    state.remaining = known.cost - 1;
+    state.retry_after_us = known.denied_until_us - now_us + known.delay_us;
     state.reset_after_us = state.retry_after_us;
     return state;
   }
-  const credits rate = to_credits(known->quota);
-  const wide regained = static_cast<wide>(rate.r) * std::max<std::int64_t>(0, now_us - known->sent_us);
-  const std::int64_t used = known->used > regained ? known->used - static_cast<std::int64_t>(regained) : 0;
+  const credits rate = to_credits(known.quota);
+  const wide regained = static_cast<wide>(rate.r) * std::max<std::int64_t>(0, now_us - known.sent_us);
+  const std::int64_t used = known.used > regained ? known.used - static_cast<std::int64_t>(regained) : 0;
   const std::int64_t free = rate.cap - used;
   state.remaining = free / rate.q;
   state.reset_after_us = ceil_div(used, rate.r);
@@ -36,7 +49,7 @@ std::optional<rule_state> denial_cache::ask(const charge& c, std::int64_t now_us
   if (c.cost <= state.remaining) return state;
   state.allowed = false;
   state.retry_after_us =
-      c.cost > known->quota.burst ? -1 : ceil_div(c.cost * rate.q - free, rate.r) + known->delay_us;
+      c.cost > known.quota.burst ? -1 : ceil_div(c.cost * rate.q - free, rate.r) + known.delay_us;
   return state;
 }
 

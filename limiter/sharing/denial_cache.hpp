@@ -34,6 +34,10 @@ class denial_cache {
   /// not (others may have taken since). Nothing: unknown.
   [[nodiscard]] std::optional<rule_state> ask(const charge& c, std::int64_t now_us);
 
+  /// As ask(), but what is too old to deny counts as well, up to `longest_life_us`: the best that is known
+  /// when the store is away.
+  [[nodiscard]] std::optional<rule_state> recall(const charge& c, std::int64_t now_us);
+
   /// Notes an answer to `op`; the answer with the newest store clock wins. `life_us` bounds its life.
   void learn(const charge& c, operation op, const rule_state& answered, const exchange& when,
              std::int64_t life_us);
@@ -55,6 +59,9 @@ class denial_cache {
     bool denies = false;               // a take of cost 1 was denied by this answer
   };
 
+  [[nodiscard]] const entry* known_about(const charge& c) noexcept;
+  [[nodiscard]] static std::optional<rule_state> state_of(const entry& known, const charge& c,
+                                                          std::int64_t now_us);
   [[nodiscard]] entry* place_for(const charge& c, bool denies, std::int64_t now_us);
 
   bounded_lru<entry> entries_;

@@ -15,6 +15,11 @@ bool full(const rule_state& state, const quota& q) noexcept {
   return state.remaining >= q.burst && state.reset_after_us == 0;
 }
 
+/// Whole units that are used, rounded down.
+std::int64_t used_units(const rule_state& state, const quota& q) noexcept {
+  return q.algorithm == algorithm::token_bucket ? state.used / to_credits(q).q : q.burst - state.remaining;
+}
+
 bool no_slot(const charge& share) noexcept {
   return share.matched->quota.limit == 0;
 }
@@ -101,9 +106,8 @@ errc local_share::take(std::span<const charge> charges, std::int64_t members, co
   table_.execute(operation::peek, shares, before);
   if (before.failure != errc::ok) return before.failure;
   for (std::size_t i = 0; i < charges.size(); ++i) {
-    const quota& share = shares[i].matched->quota;
-    if (share.algorithm == algorithm::concurrency) continue;
-    if (full(before.reply.states[i], share)) begin(charges[i], shares[i], members, known);
+    if (shares[i].matched->quota.algorithm == algorithm::concurrency) continue;
+    lower(charges[i], shares[i], before.reply.states[i], members, known);
   }
   immediate_answer answer;
   table_.execute(operation::take, shares, answer);
@@ -114,18 +118,23 @@ errc local_share::take(std::span<const charge> charges, std::int64_t members, co
   return answer.failure;
 }
 
-/// A bucket that is full is as good as new: it begins at its share of the last known level, or by lot.
-void local_share::begin(const charge& whole, const charge& share, std::int64_t members,
-                        const last_known& known) {
+/// A share of less than one unit is drawn anew whenever it is full. Any other has used at least its part of
+/// what the whole has used.
+void local_share::lower(const charge& whole, const charge& share, const rule_state& before,
+                        std::int64_t members, const last_known& known) {
   const std::int64_t burst = whole.matched->quota.burst;
-  std::int64_t missing = 0;
+  const quota& q = share.matched->quota;
+  std::int64_t used = 0;  // units of the share
   if (burst < members) {
+    if (!full(before, q)) return;
     std::uniform_int_distribution<std::int64_t> lot(1, members);
-    if (lot(random_) > burst) missing = share.matched->quota.burst;
+    if (lot(random_) > burst) used = q.burst;
   } else if (const auto state = known ? known(whole) : std::nullopt) {
-    missing = std::max<std::int64_t>(0, burst - state->remaining);
+    const wide parts = static_cast<wide>(burst - state->remaining) * part_for(*whole.matched, members).units;
+    used = static_cast<std::int64_t>((parts + members - 1) / members);
   }
-  if (missing == 0) return;
+  const std::int64_t missing = used - used_units(before, q);
+  if (missing <= 0) return;
   charge level = share;
   level.cost = std::min(missing, largest_cost);
   immediate_answer ignored;

@@ -22,8 +22,8 @@ class local_share {
 
   local_share(store& table, std::uint64_t seed) : table_(table), random_(seed) {}
 
-  /// Takes from the shares of `members` >= 1 processes, all charges or none. A subject that is new here
-  /// starts with its share of what it is known to have left, so that losing the shared store gives nobody a
+  /// Takes from the shares of `members` >= 1 processes, all charges or none. No share holds more than
+  /// 1/members of what `known` (may be empty) says is left, so that losing the shared store gives nobody a
   /// fresh burst. Where a share is below one unit it becomes one unit that is there with probability burst /
   /// members. `reply.states` speak of this process' share. Never fails unless the table does.
   errc take(std::span<const charge> charges, std::int64_t members, const last_known& known,
@@ -51,7 +51,8 @@ class local_share {
   };
 
   [[nodiscard]] const part& part_for(const rule& whole, std::int64_t members);
-  void begin(const charge& whole, const charge& share, std::int64_t members, const last_known& known);
+  void lower(const charge& whole, const charge& share, const rule_state& before, std::int64_t members,
+             const last_known& known);
 
   store& table_;
   std::minstd_rand random_;

@@ -75,8 +75,12 @@ class sharing_store final : public store {
   /// After drain(): true when nothing is held and every unit given back was acknowledged or failed.
   [[nodiscard]] bool settled() const noexcept { return returning_ == 0 && granting_ == 0 && held_ == 0; }
 
-  /// What the shared store would say to these charges as far as known; for a process that lost it.
-  [[nodiscard]] std::optional<rule_state> last_known(const charge& c) { return denials_.ask(c, clock_()); }
+  /// What the shared store said last about this charge, for a process that lost it. What came back to the
+  /// subject within the last second is not counted: other processes, which asked later, may have taken it.
+  [[nodiscard]] std::optional<rule_state> last_known(const charge& c) {
+    constexpr std::int64_t others_took_us = 1'000'000;
+    return denials_.recall(c, clock_() - others_took_us);
+  }
 
  private:
   struct flight;

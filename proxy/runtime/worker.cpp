@@ -76,6 +76,8 @@ void worker::make_store(const worker_setup& setup) {
   local_store_ = std::make_unique<limiter::memory_store>(setup.local_table);
   limiter::degraded_mode::options degraded;
   degraded.allow_grace_us = s.allow_grace.count() < 0 ? -1 : std::chrono::microseconds(s.allow_grace).count();
+  // a probe in every open_for, and the dial behind it
+  degraded.longest_hold_us += std::chrono::microseconds(s.redis.breaker.open_for).count();
   degraded.seed = random_.next();
   degraded.clock = steady_now_us;
   if (redis_ != nullptr) {

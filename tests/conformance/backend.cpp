@@ -63,7 +63,8 @@ class redis_backend final : public backend {
 
   store_reply execute(operation op, std::span<const charge> charges, std::int64_t t) override {
     command_.clear();
-    limiter::redis::append_decide(command_, "EVALSHA", sha_, prefix_, op, charges, 1, t, t);
+    limiter::redis::append_decide(command_, "EVALSHA", sha_, prefix_, op, charges,
+                                  {.estimate_us = t, .clock_us = t});
     remember_keys(charges);
     const auto integers = to_integers(*client_.exchange(command_));
     store_reply reply;

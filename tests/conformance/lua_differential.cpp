@@ -175,8 +175,8 @@ class trial {
     store_reply twin;
     table_.execute(op, charges, twin, k);
     command_.clear();
-    redis::append_decide(command_, "EVALSHA", "sha", "rl:", op, charges, k, now_us_ + estimate_error(),
-                         now_us_);
+    redis::append_decide(command_, "EVALSHA", "sha", "rl:", op, charges,
+                         {.k = k, .estimate_us = now_us_ + estimate_error(), .clock_us = now_us_});
     host_.now_us = now_us_;
     const std::int64_t writes_before = host_.writes;
     const lua_host::result reply = host_.evaluate(command_);

@@ -124,6 +124,14 @@ MUTANTS = [
     ("denial of request m + 1 not told", "decide.lua", "      if admitted < k then", "      if false then"),
     ("closed window refunded", "decide.lua", "charged_at < algorithm[BEGAN](now, p2, p3) then n = 0", "false then n = 0"),
     ("a slot that is not held keeps others from being released", "decide.lua", "or op == 'refund' or op == 'renew')", ")"),
+    ("lone bucket: last token refused", "decide.lua", "if demand > free then", "if demand >= free then"),
+    ("lone bucket: digits of another rule ignored", "decide.lua", "F = string.sub(value, -3) == ddd and ", "F = "),
+    ("lone bucket: not repaired", "decide.lua", "if F and F - now <= cap then", "if F then"),
+    ("lone bucket: idle time forgotten", "decide.lua", "F > now and F - now or 0", "F - now"),
+    ("lone bucket: cost 0 written", "decide.lua", "      if demand > 0 then\n        used, free", "      if true then\n        used, free"),
+    ("lone bucket: TTL rounded down", "decide.lua", "string.format('%d', F / 1000 + 1)", "string.format('%d', F / 1000)"),
+    ("lone bucket: a cost above the capacity has a retry", "decide.lua", "demand > cap and -1 or demand - free", "demand - free"),
+    ("lone bucket: cost not bounded", "decide.lua", "and n <= 2147483648 and n % 1 == 0 and\n      q >= 1", "and n % 1 == 0 and\n      q >= 1"),
     ("granted units not told", "decide.lua", "1 + (commit and rule[GRANTED] or 0)", "1"),
 ]
 

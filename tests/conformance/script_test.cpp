@@ -522,3 +522,101 @@ TEST_CASE("script: an entry of another algorithm counts as absent under each of 
     }
   }
 }
+
+namespace {
+
+/// The verdict of a take over data that the server has since `since_us`.
+std::int64_t admitted_cold(script& s, const words& rule, std::int64_t since_us, std::int64_t at_us) {
+  words arguments{"cold", text(since_us), "take", "1"};
+  arguments.insert(arguments.end(), rule.begin(), rule.end());
+  arguments.push_back(text(at_us));
+  return s.host.evaluate({key, log_key, slot_key}, arguments).integers.at(1);
+}
+
+}  // namespace
+
+TEST_CASE("script: what a cold server does not know was used up when it began") {
+  constexpr std::int64_t began = now_us + 300'000;  // windows of one second begin at now_us
+  const std::int64_t midnight = today + day;
+  struct {
+    words rule;
+    std::int64_t first_us;  // a unit is there
+  } const cases[] = {{rule_a(1), began + 100'000},
+                     {rule_log(1), began + 1'000'000},
+                     {rule_window(1), now_us + 1'000'000},
+                     {rule_counter(1), now_us + 1'200'000},
+                     {rule_day(1), midnight}};
+  for (const auto& [rule, first_us] : cases) {
+    CAPTURE(rule[0]);
+    script s;
+    CHECK(admitted_cold(s, rule, began, began) == 0);
+    CHECK(admitted_cold(s, rule, began, first_us - 1) == 0);
+    CHECK(s.host.data.empty());  // a denial writes nothing
+    CHECK(admitted_cold(s, rule, began, first_us) == 1);
+    CHECK(s.host.data.size() == 1);
+  }
+}
+
+TEST_CASE("script: a cold server admits the rate and no burst") {
+  script s;
+  int admitted = 0;
+  for (std::int64_t at = now_us; at < now_us + 10'000'000; at += 1'000)
+    admitted += static_cast<int>(admitted_cold(s, rule_a(1), now_us, at));
+  CHECK(admitted == 99);
+  script fractions;
+  const words seven{"t", "1", "aaaa001", "1", "7", "10", "100"};
+  CHECK(admitted_cold(fractions, seven, now_us, now_us + 1) == 0);
+  CHECK(admitted_cold(fractions, seven, now_us, now_us + 2) == 1);
+}
+
+TEST_CASE("script: a cold server believes what it knows") {
+  script s;
+  s.run("take", {rule_a(1), rule_log(1)});
+  CHECK(admitted_cold(s, rule_a(4), now_us, now_us) == 1);
+  CHECK(admitted_cold(s, rule_log(2), now_us, now_us) == 1);
+  CHECK(admitted_cold(s, rule_b(1), now_us, now_us) == 0);  // another rule of the subject
+}
+
+TEST_CASE("script: since when there is data must be an instant") {
+  for (const char* since : {"0", "-1", "0.5", "x", "", "9007199254740992"}) {
+    script s;
+    words arguments{"cold", since, "take", "1"};
+    const words rule = rule_a(1);
+    arguments.insert(arguments.end(), rule.begin(), rule.end());
+    arguments.push_back(text(now_us));
+    CHECK(!s.host.evaluate({key, log_key, slot_key}, arguments).error.empty());
+    CHECK(s.host.data.empty());
+  }
+}
+
+TEST_CASE("script: a lone bucket is written by a cost above 0 alone") {
+  for (const std::int64_t before : {0, 2}) {
+    script s;
+    if (before > 0) s.run("take", {rule_a(before)});
+    const std::int64_t writes = s.host.writes;
+    CHECK(s.run("take", {rule_a(0)}, now_us + 1).integers.at(1) == 1);
+    CHECK(s.host.writes == writes);
+  }
+}
+
+TEST_CASE("script: a lone bucket is checked argument by argument") {
+  const words good = rule_a(1);
+  const std::vector<std::pair<std::size_t, words>> bad{
+      {1, {"0", "2.5", "9", "x"}},                                        // key
+      {2, {"aaaa0011", "aaaa01", "aa=a001", "aaa;001"}},                  // name
+      {3, {"-1", "0.5", "2147483649", "nan", "inf", "x"}},                // cost
+      {5, {"0", "-1", "0.5", "nan", "x", "1000000"}},                     // q, here also above cap
+      {6, {"0", "-1", "500001", "nan", "inf", "9007199300000000", "x"}},  // cap
+  };
+  for (const auto& [place, values] : bad) {
+    for (const std::string& value : values) {
+      CAPTURE(place);
+      CAPTURE(value);
+      script s;
+      words rule = good;
+      rule[place] = value;
+      CHECK(!s.run("take", {rule}).error.empty());
+      CHECK(s.host.data.empty());
+    }
+  }
+}

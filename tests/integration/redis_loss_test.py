@@ -59,6 +59,30 @@ def restarts_and_a_flush_cost_one_burst_each(t):
             weir.terminate()
 
 
+def a_redis_that_came_back_without_data_begins_with_used_up_buckets(t):
+    """`cold_start: empty`: after a restart without persistence nothing is admitted but what the rate gives back;
+    `full`: a burst."""
+    names = algorithms(t)
+    for cold_start in ("empty", "full"):
+        u, redis = t.upstream(), t.redis()
+        redis.call("SET", "rl:1:{members}:since", 1)    # it has had data for long
+        rules = [_rule(name, "60/hour") for name in names]
+        weir = t.weir(_policy(u, redis.url, rules, "deny", cold_start=cold_start))
+        for name in names:
+            equal([weir.get(f"/{name}", {"X-Id": "old"}).status for _ in range(2)], [200, 200], name)
+        redis.kill()
+        redis.start()
+        wait_until("Redis is used again", lambda w=weir: w.metrics().sum("weir_store_pool_connects_total") == 2, 10)
+        hour = int(time.time()) // 3600
+        others = t.weir(_policy(u, redis.url, rules, "deny", cold_start=cold_start))
+        statuses = {name: [w.get(f"/{name}", {"X-Id": who}).status for w in (weir, others) for who in ("old", "new")]
+                    for name in names}
+        if int(time.time()) // 3600 != hour:
+            continue    # windows have begun anew meanwhile
+        equal(statuses, {name: [429 if cold_start == "empty" else 200] * 4 for name in names}, cold_start)
+        equal(bool(redis.state_keys()), cold_start == "full", "something was written")
+
+
 def a_killed_redis_is_found_by_scripts_again_within_one_extra_round_trip(t):
     """T6: after SCRIPT FLUSH a decision costs at most two round trips, and the script is loaded again."""
     u, redis = t.upstream(), t.redis()
@@ -154,11 +178,9 @@ def _bridge_an_outage(t, replicas):
     for sample in load.samples:
         if sample.status == 200:
             per_second[int(sample.at - load.started)] = per_second.get(int(sample.at - load.started), 0) + 1
-    # Processes lose and find Redis within moments of each other; while they disagree, Redis serves some and the shares
-    # of the others hold: measured up to 3 units, a sixth of a second of the rate.
-    assert counts[200] <= burst + rate * load.elapsed + rate / 4, f"{counts} in {load.elapsed:.2f} s"
-    assert excess <= burst + rate, f"per second {per_second}, cut at {cut - load.started:.1f}, back at " \
-                                f"{back - load.started:.1f}: a window admitted {excess:.1f} above its rate, burst {burst}"
+    assert counts[200] <= burst + rate * load.elapsed, f"{counts} in {load.elapsed:.2f} s"
+    assert excess <= burst, f"per second {per_second}, cut at {cut - load.started:.1f}, back at " \
+                            f"{back - load.started:.1f}: a window admitted {excess:.1f} above its rate, burst {burst}"
 
 
 def the_known_level_of_a_key_survives_the_loss_of_redis(t):

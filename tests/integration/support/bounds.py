@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 
 ALGORITHMS = ("token_bucket", "fixed_window", "sliding_window_counter", "sliding_window_log")
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
@@ -111,6 +112,26 @@ def surely_inside(samples, rate, status=200):
         for count, end in enumerate(ends, 1):
             worst = max(worst, count - rate * (end - begin))
     return worst
+
+
+def wrongly_denied(algorithm, samples, limit):
+    """Denials of a limit per second that no instant within the request's duration explains, as (begin, end) by the
+    clock of the day, which is the store's. Nothing for token buckets: see ideal()."""
+    offset = time.time() - time.monotonic()
+    spans = {status: [(s.at + offset, s.at + offset + s.seconds) for s in samples if s.status == status]
+             for status in (200, 429)}
+
+    def most(begin, end):
+        return sum(1 for first, last in spans[200] if first <= end and last >= begin)
+
+    def explained(begin, end):
+        if algorithm == "sliding_window_log":
+            return most(begin - 1, end) >= limit
+        windows = {float(int(begin)), float(int(end))}
+        if algorithm == "fixed_window":
+            return any(most(w, w + 1) >= limit for w in windows)
+        return any(most(w - 1, w) * (1 - (max(begin, w) - w)) + most(w, w + 1) + 1 > limit for w in windows)
+    return [] if algorithm == "token_bucket" else [span for span in spans[429] if not explained(*span)]
 
 
 def ideal(samples, rate, burst):

@@ -288,9 +288,11 @@ TEST_CASE("the ways to reach several servers reach the settings") {
   CHECK(cluster.breaker.open_for == 2s);
   const auto sentinel =
       settings_of(
-          "store: {url: \"redis://h\", topology: sentinel, nodes: [\"s:26379\"], master: my-master}\n")
+          "store: {url: \"redis://h\", topology: sentinel, nodes: [\"s:26379\"], master: my-master,\n"
+          "  cold_start: empty}\n")
           .store.redis;
   CHECK(sentinel.topology == limiter::redis_topology::sentinel);
+  CHECK(sentinel.starts_empty);
   CHECK(sentinel.master == "my-master");
 }
 
@@ -728,6 +730,8 @@ const std::vector<provocation>& provocations() {
       {"E0206",
        h + "listen: [{address: \"127.0.0.1:1\", proxy_protocol: {from: [10.0.0.1], versions: [v3]}}]\n"},
       {"E0304", h + "store: {url: \"redis://h\", tls: {server_name: h}}\n"},
+      {"E0304", h + "store: {cold_start: empty}\n"},
+      {"E0304", h + "store: {url: \"redis://h\", topology: cluster, nodes: [\"h:1\"], cold_start: empty}\n"},
       {"E0302", h + "store: {url: \"redis://h\", topology: cluster}\n"},
       {"E0302", h + "store: {url: \"redis://h\", topology: sentinel, nodes: [\"h:1\"]}\n"},
       {"E0304", h + "store: {url: \"redis://h\", nodes: [\"h:1\"]}\n"},

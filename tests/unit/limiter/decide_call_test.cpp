@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <doctest/doctest.h>
+#include <memory>
 #include <openssl/sha.h>
 #include <optional>
 #include <string>
@@ -62,7 +63,7 @@ std::vector<std::string> arguments_of(std::string_view resp) {
 std::vector<std::string> command(operation op, std::vector<charge> charges, std::int64_t clock_us = -1,
                                  std::int64_t k = 1) {
   std::string out;
-  redis::append_decide(out, "EVALSHA", "sha", "rl:", op, charges, k, 0, clock_us);
+  redis::append_decide(out, "EVALSHA", "sha", "rl:", op, charges, {.k = k, .clock_us = clock_us});
   return arguments_of(out);
 }
 
@@ -156,7 +157,8 @@ TEST_CASE("calendar windows are told by three instants around the estimate of th
   daily.quota.zone = find_time_zone("UTC");
   const auto c = charge_of(daily, subject_a, 1);
   std::string out;
-  redis::append_decide(out, "EVALSHA", "sha", "rl:", operation::take, {&c, 1}, 1, 1'800'000'000'000'000);
+  redis::append_decide(out, "EVALSHA", "sha", "rl:", operation::take, {&c, 1},
+                       {.estimate_us = 1'800'000'000'000'000});
   CHECK(arguments_of(out) == words{"EVALSHA", "sha", "1", "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}", "take", "1", "k",
                                    "1", "day0001", "1", "5", "1799971200000000", "1800057600000000",
                                    "1800144000000000"});
@@ -269,4 +271,37 @@ TEST_CASE("the production prelude reads the server's clock once and no argument"
   CHECK(prelude.find("ARGV") == std::string_view::npos);
   CHECK(prelude.find("KEYS") == std::string_view::npos);
   CHECK(core.find("'TIME'") == std::string_view::npos);
+}
+
+TEST_CASE("what a store without data does not know was used up at an instant") {
+  const auto c = charge_of(first, subject_a, 1);
+  std::string out;
+  redis::append_decide(out, "EVALSHA", "sha", "rl:", operation::take, {&c, 1}, {.since_us = 17});
+  const auto words = arguments_of(out);
+  CHECK(words[4] == "cold");
+  CHECK(words[5] == "17");
+  CHECK(words[6] == "take");
+}
+
+TEST_CASE("a store counts as cold until a bucket that was empty then is full") {
+  const auto c = charge_of(first, subject_a, 1);
+  const std::int64_t full_us = forgotten_after_us(first.quota);
+  constexpr std::int64_t since_us = 1'000'000'000, error_us = 10'000'000;
+  CHECK(redis::may_be_cold({&c, 1}, since_us, since_us));
+  CHECK(redis::may_be_cold({&c, 1}, since_us, since_us + full_us + error_us - 1));
+  CHECK(!redis::may_be_cold({&c, 1}, since_us, since_us + full_us + error_us));
+  CHECK(!redis::may_be_cold({&c, 1}, 0, since_us));
+}
+
+TEST_CASE("a readable name stands in the key, and logs append to it") {
+  for (const rule* r : {&first, &exact}) {
+    auto c = charge_of(*r, subject_a, 1);
+    c.name = std::make_shared<const std::string>("user=" + std::string(longest_readable_name - 5, 'x'));
+    std::string out;
+    redis::append_decide(out, "EVALSHA", "sha", "abcdefghijklmnop", operation::take, {&c, 1});
+    const auto words = arguments_of(out);
+    REQUIRE(words.size() > 3);
+    CHECK(words[3] == "abcdefghijklmnop1:{" + *c.name + (r == &exact ? "}:llog0" : "}"));
+    CHECK(words[3].size() <= 128);
+  }
 }

@@ -3,7 +3,9 @@
 #include "limiter/limiter.hpp"
 #include "sharing_fakes.hpp"
 
+#include <array>
 #include <doctest/doctest.h>
+#include <memory>
 
 using namespace weir::limiter;
 using namespace weir::limiter::testing;
@@ -144,6 +146,124 @@ TEST_CASE("usage of other subjects follows little by little, and what time gave 
   h.p.shared.down = errc::ok;
   for (int i = 0; i < 3; ++i) h.allows(ten, 99);
   CHECK(h.p.shared.grants == 10);
+}
+
+namespace {
+
+/// Four processes over one store, each with a connection of its own; all ask for the same subject.
+struct fleet {
+  static constexpr int size = 4;
+  static constexpr std::int64_t rate = 20;
+
+  struct member {
+    member(virtual_time& t, const std::shared_ptr<memory_table>& table)
+        : p(t),
+          limiter(p.sharing, p.local_store, size,
+                  {.clock = [&t] { return t.now_us; },
+                   .last_known = [this](const charge& c) { return p.sharing.last_known(c); }}) {
+      p.shared.table = table;
+    }
+    process p;
+    rate_limiter limiter;
+    request pending;
+  };
+
+  explicit fleet(std::int64_t burst)
+      : shared_rule(make_rule(0, {.limit = rate, .period_us = second, .burst = burst})) {
+    const auto table = std::make_shared<memory_table>(
+        memory_table::options{.max_keys = 1000, .shards = 1, .clock = [this] { return time.now_us; }});
+    for (auto& m : members) m = std::make_unique<member>(time, table);
+  }
+
+  bool ask(int who) {
+    member& m = *members[static_cast<std::size_t>(who)];
+    m.pending.charges.clear();
+    m.pending.charges.push_back({.matched = &shared_rule, .subject = subject(1)});
+    m.limiter.decide(m.pending);
+    return m.pending.result.verdict == verdict::allow;
+  }
+
+  /// Requests every `gap_us` until `until_us`, to each process in turn.
+  void run(std::int64_t until_us, std::int64_t gap_us) {
+    for (; time.now_us < until_us; time.now_us += gap_us) {
+      const auto drained = static_cast<double>(time.now_us - last_us) * rate / second;
+      if (!ask(next++ % size)) continue;
+      level = std::max(0.0, level - drained) + 1;
+      last_us = time.now_us;
+      highest = std::max(highest, level);
+      ++admitted;
+    }
+  }
+  void cut() {
+    for (auto& m : members) m->p.shared.down = errc::closed;
+  }
+  void mend(int who) { members[static_cast<std::size_t>(who)]->p.shared.down = errc::ok; }
+
+  virtual_time time;
+  const rule shared_rule;
+  std::array<std::unique_ptr<member>, size> members;
+  int next = 0, admitted = 0;
+  double level = 0, highest = 0;  // of a queue that each admission raises and the rate drains
+  std::int64_t last_us = start_us;
+};
+
+}  // namespace
+
+TEST_CASE("an outage admits no more than the limit in any window, in whatever order processes come back") {
+  for (const std::int64_t burst : {40, 400}) {
+    for (const std::int64_t gap_us : {2'000, 7'300, 11'000, 45'000}) {
+      CAPTURE(burst);
+      CAPTURE(gap_us);
+      fleet f(burst);
+      std::int64_t end = start_us + 200 * second + 31'000;  // nothing is left
+      f.run(end, gap_us);
+      f.cut();
+      f.run(end += 10 * second, gap_us);
+      const int before = f.admitted;
+      for (int who = 0; who < fleet::size; ++who) {
+        f.mend(who);
+        f.run(end += 650'000, gap_us);
+      }
+      f.run(end += 5 * second, gap_us);
+      CHECK(f.highest <= static_cast<double>(burst) + 1e-6);
+      CHECK(f.admitted - before >= fleet::rate * 7 * 8 / 10);
+    }
+  }
+}
+
+TEST_CASE("outage follows outage, and no share is fresh in the second") {
+  fleet f(40);
+  std::int64_t end = start_us + 3 * second;
+  f.run(end, 7'300);
+  for (int outage = 0; outage < 4; ++outage) {
+    f.cut();
+    f.run(end += 3 * second, 7'300);
+    for (int who = 0; who < fleet::size; ++who) f.mend((who + outage) % fleet::size);
+    f.run(end += 3 * second, 7'300);
+  }
+  CHECK(f.highest <= 40 + 1e-6);
+}
+
+TEST_CASE("one lost reply does not hold a subject to its share") {
+  house h(4);
+  h.p.shared.down = errc::timeout;
+  CHECK(h.allows(ten));
+  h.p.shared.down = errc::ok;
+  CHECK(h.run(ten, 10, 0) == 9);
+}
+
+TEST_CASE("what the store denies after an outage costs the share nothing") {
+  house h(2);
+  h.p.shared.down = errc::closed;
+  CHECK(h.run(ten, 4, 500'000) == 4);
+  h.p.shared.down = errc::ok;
+  const charge others{.matched = &ten, .subject = subject(1), .cost = 10};
+  store_reply reply;
+  h.p.shared.table->execute(operation::take_upto, {&others, 1}, reply);
+  CHECK(h.run(ten, 4, 0) == 0);
+  h.p.shared.table->execute(operation::refund, {&others, 1}, reply);
+  h.p.sharing.forget_answers();
+  CHECK(h.run(ten, 10, 0) == 4);  // of five one is used
 }
 
 TEST_CASE("the grace of `allow` runs from the first failure and is not begun anew") {

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 using weir::limiter::algorithm;
+using weir::limiter::forgotten_after_us;
 using weir::limiter::quota;
 using weir::limiter::quota_problem;
 using weir::limiter::to_credits;
@@ -111,4 +112,16 @@ TEST_CASE("windows and leases are short enough for instants to stay below 2^53")
 TEST_CASE("slots are at most a hundred thousand") {
   CHECK(validate({algorithm::concurrency, 100'000, second, 100'000}).problem == quota_problem::none);
   CHECK(validate({algorithm::concurrency, 100'001, second, 100'001}).nearest_legal == 100'000);
+}
+
+TEST_CASE("a subject is forgotten when its bucket is full or its windows have passed") {
+  CHECK(forgotten_after_us({.limit = 10, .period_us = 1'000'000, .burst = 25}) == 2'500'000);
+  CHECK(forgotten_after_us({.limit = 7, .period_us = 1'000'000, .burst = 1}) == 142'858);
+  CHECK(forgotten_after_us({.algorithm = algorithm::fixed_window, .limit = 5, .period_us = 60, .burst = 5}) ==
+        60);
+  CHECK(forgotten_after_us(
+            {.algorithm = algorithm::sliding_window_counter, .limit = 5, .period_us = 60, .burst = 5}) ==
+        120);
+  CHECK(forgotten_after_us(
+            {.algorithm = algorithm::sliding_window_log, .limit = 5, .period_us = 60, .burst = 5}) == 60);
 }

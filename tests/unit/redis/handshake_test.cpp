@@ -44,6 +44,27 @@ TEST_CASE("a handshake says AUTH, SELECT, INFO twice and SCRIPT LOAD at once") {
   CHECK(talk.memory_policy() == "allkeys-lru");
 }
 
+TEST_CASE("a handshake that was told where asks since when there is data") {
+  std::string out;
+  handshake talk({}, "s", "sha", out, "rl:1:{members}:since");
+  CHECK(out.ends_with("$1\r\n1\r\n$20\r\nrl:1:{members}:since\r\n"));
+  CHECK(talk.on_reply(info("7.0.15")) == progress::more);
+  CHECK(talk.on_reply(make(reply::kind::bulk, "")) == progress::more);
+  CHECK(talk.on_reply(make(reply::kind::bulk, "sha")) == progress::more);
+  SUBCASE("and takes the answer") {
+    CHECK(talk.on_reply({.type = reply::kind::integer, .text = {}, .integers = {17}}) == progress::done);
+    CHECK(talk.since_us() == 17);
+  }
+  SUBCASE("and no other than an instant") {
+    CHECK(talk.on_reply({.type = reply::kind::integer, .text = {}, .integers = {0}}) == progress::failed);
+    CHECK(talk.failure() == errc::protocol);
+  }
+  SUBCASE("and is told of an error") {
+    CHECK(talk.on_reply(error("NOPERM no")) == progress::failed);
+    CHECK(talk.cause() == "EVAL refused: NOPERM");
+  }
+}
+
 TEST_CASE("a handshake that wants a master asks for the role and refuses a replica") {
   for (const auto& [role, expected] :
        {std::pair{"*3\r\n$6\r\nmaster\r\n:7\r\n*1\r\n*3\r\n$1\r\nh\r\n$1\r\n1\r\n$1\r\n0\r\n",

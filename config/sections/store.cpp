@@ -161,7 +161,9 @@ const table<limiter::redis_breaker>& breaker_table() {
   static const table<s> all{
       "`store.breaker`",
       {
-          row("failures", "5", integer(&s::failures, 1, 1000), "in a row, then a node is asked no more"),
+          row("failures", "5", integer(&s::failures, 1, 1000),
+              "in a row, or time-outs within 10s if more than 1 % of the commands were late; then a node is "
+              "asked no more"),
           row("open_for", "1s", duration(&s::open_for, 100ms, 1min), "between two probes of such a node"),
       }};
   return all;
@@ -220,7 +222,7 @@ const table<store_draft>& store_table() {
           row("topology", "single", value_type<d>{"word", "`single` `sentinel` `cluster`", read_topology},
               "one server, the master that sentinels name, or a cluster"),
           row("nodes", "", value_type<d>{"list of addresses", "1–64; `HOST:PORT`", read_nodes},
-              "the sentinels, or some nodes of the cluster"),
+              "the sentinels (one that asks for a login gets the store's), or some nodes of the cluster"),
           row("master", "", value_type<d>{"text", "1–128 of `A-Z a-z 0-9 . _ -`", read_master},
               "the name the sentinels know it by"),
           row("username", "", value_type<d>{"text", "1–256 bytes", read_username}),

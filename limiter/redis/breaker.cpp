@@ -3,18 +3,19 @@
 
 namespace weir::limiter::redis {
 
-bool breaker::succeeded() noexcept {
+void breaker::answered(clock::time_point now) noexcept {
+  if (!closed()) return;
   failures_ = 0;
-  const bool was_closed = closed();
-  state_ = state::closed;
-  return !was_closed;
+  lateness_.answered(now);
 }
 
-bool breaker::failed(clock::time_point now, double random) noexcept {
-  if (!closed()) return false;
-  if (++failures_ < settings_.failures) return false;
+breaker::effect breaker::failed(clock::time_point now, std::size_t late, double random) noexcept {
+  if (!closed()) return effect::none;
+  if (late > 0) lateness_.timed_out(now, late);
+  const bool in_a_row = ++failures_ >= settings_.failures;
+  if (!in_a_row && !lateness_.p99_beyond_deadline(settings_.failures)) return effect::none;
   open(now, random);
-  return true;
+  return in_a_row ? effect::opened_by_row : effect::opened_by_p99;
 }
 
 bool breaker::trip(clock::time_point now, double random) noexcept {
@@ -26,6 +27,7 @@ bool breaker::trip(clock::time_point now, double random) noexcept {
 void breaker::open(clock::time_point now, double random) noexcept {
   state_ = state::open;
   failures_ = 0;
+  lateness_ = {};
   const std::chrono::duration<double, clock::period> pause = settings_.open_for * (0.5 + random / 2);
   probe_at_ = now + std::chrono::duration_cast<clock::duration>(pause);
 }

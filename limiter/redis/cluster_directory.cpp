@@ -155,7 +155,7 @@ class cluster_directory final : public directory,
                     std::chrono::milliseconds(static_cast<int>(100 + 200 * environment_->uniform())));
     }
     const redis_address whom = to_ask_[next_++];
-    query_ = std::make_shared<control_query>(environment_->io, plan_, whom, true);
+    query_ = std::make_shared<control_query>(environment_->io, plan_, whom, control_query::login_when::first);
     query_->start({"CLUSTER", "SLOTS"},
                   [this, self = shared_from_this(), whom](errc error, const scanned_reply* reply) {
                     query_ = nullptr;

@@ -14,18 +14,16 @@ namespace asio = boost::asio;
 using io_error = boost::system::error_code;
 
 control_query::control_query(asio::io_context& io, std::shared_ptr<const session_plan> plan, redis_address to,
-                             bool with_login)
-    : plan_(std::move(plan)), transport_(io, plan_, std::move(to)), timer_(io.get_executor()) {
-  const redis_settings& s = plan_->settings;
-  if (!with_login || s.password.empty()) return;
-  append_auth(output_, {.username = s.username, .password = s.password});
-  to_skip_ = 1;
-}
+                             login_when login)
+    : plan_(std::move(plan)),
+      transport_(io, plan_, std::move(to)),
+      timer_(io.get_executor()),
+      login_(login) {}
 
 void control_query::start(const std::vector<std::string>& words, answered done) {
   done_ = std::move(done);
-  output_ += '*' + std::to_string(words.size()) + "\r\n";
-  for (const std::string& word : words) output_ += '$' + std::to_string(word.size()) + "\r\n" + word + "\r\n";
+  question_ = words;
+  put_question(login_ == login_when::first);
   timer_.expires_after(plan_->settings.connect_timeout + plan_->settings.command_timeout);
   timer_.async_wait([self = shared_from_this()](const io_error& error) {
     if (!error) self->finish(errc::timeout, nullptr);
@@ -34,6 +32,19 @@ void control_query::start(const std::vector<std::string>& words, answered done) 
     if (error != errc::ok) return finish(error, nullptr);
     on_open();
   });
+}
+
+void control_query::put_question(bool with_login) {
+  const redis_settings& s = plan_->settings;
+  output_.clear();
+  written_ = 0;
+  if (with_login && !s.password.empty()) {
+    append_auth(output_, {.username = s.username, .password = s.password});
+    to_skip_ = 1;
+  }
+  output_ += '*' + std::to_string(question_.size()) + "\r\n";
+  for (const std::string& word : question_)
+    output_ += '$' + std::to_string(word.size()) + "\r\n" + word + "\r\n";
 }
 
 void control_query::on_open() {
@@ -71,19 +82,28 @@ void control_query::take() {
     if (progress == reply_scanner::progress::incomplete) return read();
     const scanned_reply& reply = scanner_.reply();
     const reply_token& first = reply.tokens.front();
-    if (first.type == reply_token::kind::error) {
-      const errc classified = classify_error(reply.text(first));
-      return finish(to_skip_ > 0             ? errc::auth
-                    : classified == errc::ok ? errc::protocol
-                                             : classified,
-                    nullptr);
-    }
+    if (first.type == reply_token::kind::error) return refused(reply.text(first));
     if (to_skip_ == 0) return finish(errc::ok, &reply);
     --to_skip_;
-    input_.erase(0, scanner_.bytes());
-    end_ -= scanner_.bytes();
-    scanner_ = {};
+    drop_reply();
   }
+}
+
+void control_query::drop_reply() {
+  input_.erase(0, scanner_.bytes());
+  end_ -= scanner_.bytes();
+  scanner_ = {};
+}
+
+void control_query::refused(std::string_view text) {
+  if (to_skip_ > 0) return finish(errc::auth, nullptr);
+  const bool may_log_in = login_ == login_when::asked && !plan_->settings.password.empty();
+  const bool heard = written_ == output_.size();
+  if (!may_log_in || !heard || error_code(text) != "NOAUTH") return finish(classify_error(text), nullptr);
+  login_ = login_when::first;
+  drop_reply();
+  put_question(true);
+  on_open();
 }
 
 void control_query::finish(errc error, const scanned_reply* reply) {

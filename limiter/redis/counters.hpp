@@ -29,7 +29,7 @@ struct redis_counters {
   gauge idle{0}, busy{0};  ///< connections without and with commands in flight
   gauge waiting{0};        ///< decisions that have not left yet
   counter created{0};      ///< connections dialled
-  counter leaked{0};       ///< commands found held long after their deadline
+  counter leaked{0};       ///< calls held a second beyond their deadline or longer
   enum close_reason : std::uint8_t {
     lost,
     timed_out,

@@ -5,6 +5,7 @@
 #include "limiter/redis/errors.hpp"
 #include "lua/scripts.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace weir::limiter::redis {
@@ -32,11 +33,9 @@ node::link::~link() {
   shutdown();
 }
 
-bool node::link::holds_calls() const noexcept {
-  for (const sent_command& command : sent_) {
-    if (!command.group.empty()) return true;
-  }
-  return false;
+std::size_t node::link::unanswered() const noexcept {
+  return static_cast<std::size_t>(
+      std::count_if(sent_.begin(), sent_.end(), [](const auto& command) { return !command.group.empty(); }));
 }
 
 // ---- Commands ----------------------------------------------------------------------
@@ -182,9 +181,10 @@ void node::link::on_decision(sent_command command, const reply& answer) {
   if (answer.type != reply::kind::integers || !parse_decide(answer.integers, command.op, command.charges,
                                                             reply, static_cast<std::int64_t>(command.places)))
     return condemn(std::move(command), errc::protocol, "unexpected reply to a decision");
+  const auto now = clock::now();
   reconnect_.answered();
-  node_.answered_well();
-  node_.set_store_clock(reply.now_us, clock::now());
+  node_.answered_well(now);
+  node_.set_store_clock(reply.now_us, now);
   const auto admitted = static_cast<std::size_t>(reply.admitted);
   for (std::size_t i = 0; i < command.places && !node_.stopped_; ++i) {
     call* const member = command.group.members[i];
@@ -202,7 +202,7 @@ void node::link::on_heartbeat(sent_command command, const reply& answer) {
   if (answer.type != reply::kind::integers || answer.integers.size() != heartbeat_reply_size)
     return condemn(std::move(command), errc::protocol, "unexpected reply to a heartbeat");
   reconnect_.answered();
-  node_.answered_well();
+  node_.answered_well(clock::now());
   const heartbeat_answer heard{.now_us = answer.integers[0],
                                .members = answer.integers[1],
                                .configurations = answer.integers[2],
@@ -303,8 +303,7 @@ void node::link::on_lost(errc reason, std::string_view cause) {
   if (was_pinging) due_ = now;
   const bool replacement = replaces_ != nullptr && !was_up;
   if (replacement || retire_as_ != redis_counters::close_reason_count) phase_ = phase::gone;
-  const bool had_calls = holds_calls();
-  node_.link_lost(*this, was_up, had_calls, was_pinging ? errc::ok : reason);
+  node_.link_lost(*this, was_up, unanswered(), was_pinging ? errc::ok : reason);
   if (!node_.stopped_) fail_sent(reason);
 }
 
@@ -388,7 +387,6 @@ void node::link::serve(clock::time_point now) {
     return connection_->watch();
   }
   if (*earliest > now) return;
-  if (now - *earliest > std::chrono::seconds(1)) node_.report_leak(now - *earliest);
   drop(errc::timeout, "no answer within command_timeout");
 }
 

@@ -24,7 +24,8 @@ class node::link final : public connection::owner {
            retire_as_ == redis_counters::close_reason_count;
   }
   [[nodiscard]] const link* replaces() const noexcept { return replaces_; }
-  [[nodiscard]] bool holds_calls() const noexcept;
+  /// Commands that left for somebody who still waits.
+  [[nodiscard]] std::size_t unanswered() const noexcept;
 
   /// Writes everything in one go; the groups are not empty. Only while idle().
   void write(std::vector<call_group>&& batch, clock::time_point now);

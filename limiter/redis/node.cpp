@@ -114,7 +114,7 @@ void node::withdraw(const call& what) noexcept {
 
 bool node::quiet() const noexcept {
   return waiting_.empty() &&
-         std::none_of(links_.begin(), links_.end(), [](const auto& one) { return one->holds_calls(); });
+         std::none_of(links_.begin(), links_.end(), [](const auto& one) { return one->unanswered() > 0; });
 }
 
 void node::schedule_flush() {
@@ -192,15 +192,15 @@ void node::link_ready(link& which, std::string_view memory_policy) {
   }
   wake_by(clock::now() + plan_->settings.command_timeout);  // then it is watched
   if (first) listener_.on_node_change(*this);
-  if (!breaker_.closed()) {
-    if (!breaker_.probing()) probe(which);
-  } else {
+  if (breaker_.closed()) {
     flush();
+  } else {
+    wake_by(breaker_.probe_at());
   }
 }
 
 /// `reason` ok: it was found dead by a ping, which has cost nobody anything.
-void node::link_lost(link& which, bool was_up, bool had_calls, errc reason) {
+void node::link_lost(link& which, bool was_up, std::size_t unanswered, errc reason) {
   if (was_up && --serving_ == 0) listener_.on_node_change(*this);
   const bool found_by_ping = reason == errc::ok;
   const bool replacement = which.replaces() != nullptr && !was_up;
@@ -215,7 +215,7 @@ void node::link_lost(link& which, bool was_up, bool had_calls, errc reason) {
     hopeful_ = false;
     last_failure_ = reason;
   }
-  if (!was_up || had_calls) note_failure(reason);
+  if (!was_up || unanswered > 0) note_failure(reason, reason == errc::timeout ? unanswered : 0);
   if (stopped_ || serving_ > 0) return;
   // what has not left was merely on a closed connection
   const auto now = clock::now();
@@ -276,9 +276,9 @@ void node::set_store_clock(std::int64_t now_us, clock::time_point now) noexcept 
       now_us - std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count();
 }
 
-void node::answered_well() {
+void node::answered_well(clock::time_point now) {
   last_error_reply_ = errc::ok;
-  if (breaker_.closed()) (void)breaker_.succeeded();
+  breaker_.answered(now);
 }
 
 /// An error reply to a decision: does it say that the node is of no use?
@@ -297,19 +297,27 @@ void node::judge_error(errc error, std::string_view code) {
       return;
     case errc::busy:
     case errc::loading:
-      return note_failure(error);
+      return note_failure(error, 0);
     default:  // it answers: denials still work while writes fail
-      if (breaker_.closed()) (void)breaker_.succeeded();
+      breaker_.answered(now);
   }
 }
 
-void node::note_failure(errc reason) {
+/// `late`: commands without an answer when one of them was beyond its deadline.
+void node::note_failure(errc reason, std::size_t late) {
+  const auto now = clock::now();
   const double random = environment_->uniform();
-  const bool refused_login = reason == errc::auth;
-  if (!(refused_login ? breaker_.trip(clock::now(), random) : breaker_.failed(clock::now(), random))) return;
-  if (!refused_login)
-    log("warn", name() + " failed " + std::to_string(plan_->settings.breaker.failures) +
-                    " times in a row: asked no more but for one probe at a time");
+  if (reason == errc::auth) {
+    if (breaker_.trip(now, random)) opened(reason);
+    return;
+  }
+  const auto effect = breaker_.failed(now, late, random);
+  if (effect == breaker::effect::none) return;
+  log("warn", name() +
+                  (effect == breaker::effect::opened_by_row
+                       ? " failed " + std::to_string(plan_->settings.breaker.failures) + " times in a row"
+                       : " answers more than one command in a hundred too late") +
+                  ": asked no more but for one probe at a time");
   opened(reason);
 }
 
@@ -340,8 +348,8 @@ void node::on_probe(const call_answer& answer) {
   const bool moved = answer.text.starts_with("MOVED ") || answer.text.starts_with("ASK ");
   const bool missing = answer.error == errc::noscript;  // decisions bring it
   if (answer.error == errc::ok || moved || missing) {
-    if (breaker_.succeeded()) closed_again();
-    return;
+    breaker_.probe_succeeded();
+    return closed_again();
   }
   breaker_.probe_failed(clock::now(), environment_->uniform());
   last_failure_ = answer.error;
@@ -378,7 +386,6 @@ void node::serve_links(clock::time_point now) {
 void node::serve_waiting(clock::time_point now) {
   while (call* const late = stopped_ ? nullptr : waiting_.take_expired(now)) {
     add(environment_->counters.waiting, -1);
-    if (now - late->deadline > std::chrono::seconds(1)) report_leak(now - late->deadline);
     answer(*late, {.error = errc::timeout, .reply = nullptr, .text = {}, .sent = false});
   }
 }
@@ -400,14 +407,6 @@ std::optional<node::clock::time_point> node::next_wake() const {
   }
   if (!breaker_.closed() && !breaker_.probing() && some_idle) consider(breaker_.probe_at());
   return next;
-}
-
-/// A command that is still held so long after its deadline would never have been given back.
-void node::report_leak(clock::duration overdue) {
-  add(environment_->counters.leaked);
-  if (std::exchange(leak_reported_, true)) return;
-  const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(overdue);
-  log("warn", name() + ": a command was held " + std::to_string(age.count()) + " ms beyond its deadline");
 }
 
 void node::log(std::string_view level, const std::string& message) const {

@@ -103,16 +103,16 @@ class node : public std::enable_shared_from_this<node> {
   void flush();
   void add_link(link* replaces);
   void link_ready(link& which, std::string_view memory_policy);
-  void link_lost(link& which, bool was_up, bool was_busy, errc reason);
+  void link_lost(link& which, bool was_up, std::size_t unanswered, errc reason);
   void drop_retired() noexcept;
 
   /// What the server's clock shows, as far as its last reply tells; this machine's before the first.
   [[nodiscard]] std::int64_t store_now_us(clock::time_point now) const noexcept;
   void set_store_clock(std::int64_t now_us, clock::time_point now) noexcept;
 
-  void answered_well();
+  void answered_well(clock::time_point now);
   void judge_error(errc error, std::string_view code);
-  void note_failure(errc reason);
+  void note_failure(errc reason, std::size_t late);
   void opened(errc reason);
   void closed_again();
   void probe(link& by);
@@ -127,7 +127,6 @@ class node : public std::enable_shared_from_this<node> {
   void serve_waiting(clock::time_point now);
   void serve_breaker(clock::time_point now);
   [[nodiscard]] std::optional<clock::time_point> next_wake() const;
-  void report_leak(clock::duration overdue);
   void log(std::string_view level, const std::string& message) const;
   [[nodiscard]] std::string name() const;
 
@@ -165,7 +164,6 @@ class node : public std::enable_shared_from_this<node> {
   std::uint32_t logged_losses_ = 0;  // bit per errc: logged since the node was last up
   errc last_error_reply_ = errc::ok;
   clock::time_point next_error_log_{};
-  bool leak_reported_ = false;
   bool policy_warned_ = false;
 };
 

@@ -79,7 +79,8 @@ class sentinel_directory final : public directory,
       was_up_ = true;
       return;
     }
-    query_ = std::make_shared<control_query>(environment_->io, plan_, search_.sentinel(), false);
+    query_ = std::make_shared<control_query>(environment_->io, plan_, search_.sentinel(),
+                                             control_query::login_when::asked);
     query_->start({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", plan_->settings.master},
                   [this, self = shared_from_this()](errc error, const scanned_reply* reply) {
                     query_ = nullptr;
@@ -95,10 +96,16 @@ class sentinel_directory final : public directory,
   void on_no_answer(errc error) {
     if (!master_) failure_ = error == errc::ok ? errc::refused : error;
     if (!std::exchange(unanswered_, true) && environment_->log) {
-      environment_->log("warn", "the sentinel " + search_.sentinel().text() + " does not know the master `" +
-                                    plan_->settings.master + "` or does not answer");
+      environment_->log("warn", "the sentinel " + search_.sentinel().text() + what_is_wrong(error));
     }
     ask_after(search_.failed(environment_->uniform()));
+  }
+
+  [[nodiscard]] std::string what_is_wrong(errc error) const {
+    const bool has_login = !plan_->settings.password.empty();
+    if (error == errc::auth) return has_login ? " refuses the store's login" : " wants a login";
+    if (error != errc::ok) return " does not answer (" + std::string(to_string(error)) + ")";
+    return " does not know the master `" + plan_->settings.master + "`";
   }
 
   void use(redis_address address) {

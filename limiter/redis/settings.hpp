@@ -34,7 +34,8 @@ struct redis_tls {
   friend bool operator==(const redis_tls&, const redis_tls&) = default;
 };
 
-/// Consecutive failures that take a node out, and the pause between two probes of it.
+/// Failures that take a node out (in a row; or time-outs, see lateness), and the pause between two probes of
+/// it.
 struct redis_breaker {
   int failures = 5;  ///< >= 1
   std::chrono::milliseconds open_for{1000};

@@ -21,6 +21,10 @@ using clock = std::chrono::steady_clock;
 constexpr int most_redirects = 2;
 constexpr int most_retries = 3;  // of what a server says it cannot answer just now
 
+/// A call that is held so long after its deadline is a leak: what should have ended it has not, or too late.
+constexpr auto leak_after = std::chrono::seconds(1);
+constexpr auto leak_log_pause = std::chrono::seconds(10);
+
 /// "Not now, ask again": nothing was executed.
 bool is_temporary(std::string_view text) noexcept {
   return text.starts_with("TRYAGAIN") || text.starts_with("CLUSTERDOWN") || text.starts_with("LOADING");
@@ -56,6 +60,7 @@ class redis_store::impl final : public std::enable_shared_from_this<impl>, publi
     std::uint16_t slot = 0;
     std::uint8_t redirects = 0;
     std::uint8_t retries = 0;
+    bool held = false;  // by somebody who waits for its end
     bool done = false;
     bool in_pause = false;
     redis::part_result result;
@@ -101,6 +106,10 @@ class redis_store::impl final : public std::enable_shared_from_this<impl>, publi
 
   void withdraw(part& what) noexcept;
 
+  void look_for_leaks_at(clock::time_point when);
+  void end_leaks();
+  void report_leak(const part& what, clock::time_point now);
+
   const std::shared_ptr<redis::node_environment> environment_;
   redis_settings settings_;
   std::shared_ptr<redis::directory> directory_;
@@ -114,6 +123,10 @@ class redis_store::impl final : public std::enable_shared_from_this<impl>, publi
   std::vector<std::pair<clock::time_point, part*>> pauses_;
   asio::basic_waitable_timer<clock, asio::wait_traits<clock>, asio::io_context::executor_type> pause_timer_;
 
+  asio::basic_waitable_timer<clock, asio::wait_traits<clock>, asio::io_context::executor_type> leak_timer_;
+  bool looking_for_leaks_ = false;
+  clock::time_point next_leak_log_{};
+
   std::atomic<bool> available_{false};
 };
 
@@ -123,7 +136,8 @@ redis_store::impl::impl(asio::io_context& io, redis_settings settings, log_funct
       settings_(std::move(settings)),
       directory_(
           redis::make_directory(environment_, redis::make_session_plan(settings_), std::move(dials), *this)),
-      pause_timer_(io.get_executor()) {}
+      pause_timer_(io.get_executor()),
+      leak_timer_(io.get_executor()) {}
 
 // ---- Requests and their calls ------------------------------------------------------
 
@@ -172,12 +186,15 @@ redis_store::impl::part& redis_store::impl::new_part(request* of, operation op,
   p.slot = slot;
   p.redirects = p.retries = 0;
   p.done = p.in_pause = false;
+  p.held = true;
   if (of != nullptr) of->parts.push_back(&p);
+  if (!looking_for_leaks_) look_for_leaks_at(deadline + leak_after);
   return p;
 }
 
 void redis_store::impl::recycle(part& used) {
   used.at = nullptr;
+  used.held = false;
   used.own.clear();
   used.result.error = errc::closed;
   used.result.states.clear();
@@ -210,6 +227,9 @@ void redis_store::impl::split(request& r, clock::time_point deadline) {
 }
 
 void redis_store::impl::dispatch(part& what) {
+#ifdef WEIR_TEST_HOOKS
+  if (!what.charges.empty() && what.charges.front().matched->name == "test-lose-call") return;
+#endif
   redis::node* const to = stopped_ ? nullptr : directory_->find(what.slot);
   if (to == nullptr) return finish(what, stopped_ ? errc::closed : directory_->absence(), nullptr);
   send(what, *to);
@@ -225,6 +245,9 @@ void redis_store::impl::send(part& what, redis::node& to) {
 void redis_store::impl::on_answer(part& what, const redis::call_answer& answer) {
   if (answer.heard != nullptr) what.heard = *answer.heard;
   if (answer.error == errc::ok) return finish(what, errc::ok, answer.reply);
+  if (answer.error == errc::timeout) {
+    if (const auto now = clock::now(); now >= what.deadline + leak_after) report_leak(what, now);
+  }
   const bool in_time = !answer.text.empty() && clock::now() < what.deadline;
   if (in_time && (redirected(what, answer.text) || paused(what, answer.text))) return;
   finish(what, answer.error, nullptr);
@@ -371,6 +394,48 @@ void redis_store::impl::give_back(std::span<const charge> charges) {
   }
 }
 
+// ---- Leaks -------------------------------------------------------------------------
+
+/// Runs at most once a second, and only while calls are held.
+void redis_store::impl::look_for_leaks_at(clock::time_point when) {
+  looking_for_leaks_ = true;
+  leak_timer_.expires_at(when);
+  leak_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+    if (!error && !self->stopped_) self->end_leaks();
+  });
+}
+
+/// Whoever waits for a call that was lost has waited long enough.
+void redis_store::impl::end_leaks() {
+  const auto now = clock::now();
+  looking_for_leaks_ = false;
+  bool some_held = false;
+  for (std::size_t i = 0; i < parts_.size() && !stopped_; ++i) {  // an answer may bring new ones
+    part& p = *parts_[i];
+    if (!p.held || p.done) continue;
+    if (now < p.deadline + leak_after) {
+      some_held = true;
+      continue;
+    }
+    withdraw(p);
+    report_leak(p, now);
+    finish(p, errc::timeout, nullptr);
+  }
+  if (some_held && !looking_for_leaks_ && !stopped_) look_for_leaks_at(now + leak_after);
+}
+
+void redis_store::impl::report_leak(const part& what, clock::time_point now) {
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  add(environment_->counters.leaked);
+  if (now < next_leak_log_ || !environment_->log) return;
+  next_leak_log_ = now + leak_log_pause;
+  const auto allowed = duration_cast<milliseconds>(settings_.command_timeout);
+  const auto age = duration_cast<milliseconds>(now - what.deadline) + allowed;
+  environment_->log("warn", "leak: a call to redis was held for " + std::to_string(age.count()) +
+                                " ms and may take " + std::to_string(allowed.count()) + " ms");
+}
+
 // ---- Leaving -----------------------------------------------------------------------
 
 void redis_store::impl::withdraw(part& what) noexcept {
@@ -418,6 +483,7 @@ void redis_store::impl::shutdown() {
   available_.store(false, std::memory_order_relaxed);
   pauses_.clear();
   pause_timer_.cancel();
+  leak_timer_.cancel();
   directory_->shutdown();
 }
 

@@ -434,7 +434,7 @@ void render_store_pool(exposition& to, const std::vector<const limiter::redis_co
               sum([i](const counters& c) -> auto& { return c.closed[i]; }));
   }
   single(
-      "weir_store_pool_leaked_total", "counter", "Decisions found held long after their deadline.",
+      "weir_store_pool_leaked_total", "counter", "Calls held for a second or more beyond their deadline.",
       [](const counters& c) -> auto& { return c.leaked; });
   single(
       "weir_store_commands_total", "counter", "Commands sent to the store; equal decisions share one.",

@@ -13,10 +13,10 @@ from . import client
 
 
 class Sample:
-    __slots__ = ("at", "wall", "status", "seconds", "port")
+    __slots__ = ("index", "at", "wall", "status", "seconds", "port")
 
-    def __init__(self, at, wall, status, seconds, port):
-        self.at, self.wall, self.status, self.seconds, self.port = at, wall, status, seconds, port
+    def __init__(self, index, at, wall, status, seconds, port):
+        self.index, self.at, self.wall, self.status, self.seconds, self.port = index, at, wall, status, seconds, port
 
 
 class Stale(Exception):
@@ -154,7 +154,7 @@ class Load:
                         connection.close()
                     connection = None
                     status = f"{type(e).__name__}: {e}"
-            sample = Sample(begin, wall, status, time.monotonic() - begin, port)
+            sample = Sample(index, begin, wall, status, time.monotonic() - begin, port)
             with self.lock:
                 self.samples.append(sample)
         if connection:

@@ -11,11 +11,12 @@ from .weir import wait_until
 
 
 class Sentinel:
-    """One `redis-server --sentinel`. It rewrites its own configuration file."""
+    """One `redis-server --sentinel`. It rewrites its own configuration file. `password` is that of the servers it
+    watches, `own_password` what it wants itself."""
 
-    def __init__(self, directory, name, master_port, quorum, down_after, password=None):
+    def __init__(self, directory, name, master_port, quorum, down_after, password=None, own_password=None):
         os.makedirs(directory, exist_ok=True)
-        self.directory, self.port, self.process = directory, free_port(), None
+        self.directory, self.port, self.process, self.own_password = directory, free_port(), None, own_password
         self.config = os.path.join(directory, "sentinel.conf")
         lines = ["bind 127.0.0.1", f"port {self.port}", f"dir {directory}", "protected-mode no",
                  f"sentinel monitor {name} 127.0.0.1 {master_port} {quorum}",
@@ -23,6 +24,8 @@ class Sentinel:
                  f"sentinel failover-timeout {name} 3000", f"sentinel parallel-syncs {name} 1"]
         if password:
             lines.append(f"sentinel auth-pass {name} {password}")
+        if own_password:
+            lines += [f"requirepass {own_password}", f"sentinel sentinel-pass {own_password}"]
         with open(self.config, "w", encoding="ascii") as f:
             f.write("\n".join(lines) + "\n")
 
@@ -41,7 +44,7 @@ class Sentinel:
             return False
 
     def call(self, *args):
-        client = RespClient(self.port)
+        client = RespClient(self.port, password=self.own_password)
         try:
             return client.call(*args)
         finally:
@@ -56,7 +59,8 @@ class Sentinel:
 class RedisSentinel:
     """`master` and `replica` are the servers as they started; current_master() tells who it is now."""
 
-    def __init__(self, directory, name="weir-master", sentinels=3, down_after=500, password=None, options=()):
+    def __init__(self, directory, name="weir-master", sentinels=3, down_after=500, password=None, options=(),
+                 sentinel_password=None):
         self.name, self.password = name, password
         secret = ["--requirepass", password, "--masterauth", password] if password else []
         folders = [os.path.join(directory, n) for n in ("master", "replica")]
@@ -67,7 +71,7 @@ class RedisSentinel:
                                                         *options], password=password)
         self.servers = [self.master, self.replica]
         self.sentinels = [Sentinel(os.path.join(directory, f"sentinel-{i}"), name, self.master.port,
-                                   sentinels // 2 + 1, down_after, password) for i in range(sentinels)]
+                                   sentinels // 2 + 1, down_after, password, sentinel_password) for i in range(sentinels)]
 
     @property
     def addresses(self):

@@ -9,7 +9,9 @@
 #include <deque>
 #include <doctest/doctest.h>
 #include <optional>
+#include <random>
 #include <set>
+#include <thread>
 
 using namespace weir::tests;
 using weir::limiter::errc;
@@ -326,6 +328,44 @@ TEST_CASE("five failures in a row open the breaker and it answers at once until 
   f.check_recovery();
   CHECK(f.logged("failed 5 times in a row"));
   CHECK(f.logged("answers again"));
+}
+
+TEST_CASE(
+    "time-outs that are never in a row open the breaker when more than one command in a hundred is late") {
+  fixture f;
+  f.impatient();
+  f.settings.breaker.failures = 3;
+  f.connect();
+  for (int i = 0; i < 3; ++i) {
+    CHECK(f.store->available());
+    f.heal();
+    CHECK(f.decide() == errc::ok);
+    f.server->on_decision = silence;
+    CHECK(f.decide() == errc::timeout);
+    if (i < 2) REQUIRE(f.wait_until_up());
+  }
+  CHECK_FALSE(f.store->available());
+  CHECK(f.logged("answers more than one command in a hundred too late"));
+  CHECK(f.store->counters().breaker_opened == 1);
+  f.heal();
+  f.check_recovery();
+}
+
+TEST_CASE("an open breaker probes when its time has come, not when the connection is back") {
+  fixture f;
+  f.settings.command_timeout = 20ms;
+  f.settings.breaker.open_for = 5s;
+  f.connect();
+  f.server->on_decision = silence;
+  for (int i = 0; i < 5; ++i) {
+    CHECK(f.decide() == errc::timeout);
+    if (i < 4) REQUIRE(f.wait_until_up());
+  }
+  const std::size_t before = f.server->decisions.size();
+  f.run_until([] { return false; }, 1500ms);
+  CHECK(f.store->counters().idle == 1);
+  CHECK_FALSE(f.store->available());
+  CHECK(f.server->decisions.size() == before);
 }
 
 TEST_CASE("while a batch is under way equal takes are collected into one command") {
@@ -646,6 +686,95 @@ TEST_CASE("a healed command keeps its deadline") {
   f.send(w);
   REQUIRE(f.run_until([&] { return w.answered(); }));
   f.check_timeout(w, begin);
+}
+
+TEST_CASE(
+    "what is found long after its deadline is a leak: each is counted, the first is logged with its age") {
+  fixture f;
+  f.settings.command_timeout = 50ms;
+  f.connect();
+  f.server->on_decision = silence;
+  std::deque<waiter> held(3);
+  f.send(held[0]);
+  f.settle();
+  f.send(held[1]);
+  f.send(held[2]);
+  std::this_thread::sleep_for(1100ms);  // the loop stands still: nobody ends them in time
+  REQUIRE(f.run_until([&] { return held[0].answered() && held[1].answered() && held[2].answered(); }));
+  CHECK(held[0].error == errc::timeout);
+  CHECK(f.store->counters().leaked == 3);
+  const auto is_leak = [](const std::string& line) { return line.starts_with("warn: leak: "); };
+  REQUIRE(std::count_if(f.log.begin(), f.log.end(), is_leak) == 1);
+  const std::string& line = *std::find_if(f.log.begin(), f.log.end(), is_leak);
+  const int age = std::stoi(line.substr(line.find("held for ") + 9));
+  CAPTURE(line);
+  CHECK(age >= 1100);
+  CHECK(age < 1100 + 500);
+  CHECK(line.ends_with("ms and may take 50 ms"));
+  f.heal();
+  REQUIRE(f.wait_until_up());
+  CHECK(f.decide() == errc::ok);
+  CHECK(f.store->counters().leaked == 3);
+}
+
+#ifdef WEIR_TEST_HOOKS
+TEST_CASE("a call that nobody would ever end is found, reported and ended") {
+  fixture f;
+  f.settings.command_timeout = 50ms;
+  f.connect();
+  auto rule = make_rule(5);
+  rule.name = "test-lose-call";
+  waiter lost(rule);
+  f.send(lost);
+  f.run_until([] { return false; }, 900ms);
+  CHECK_FALSE(lost.answered());
+  CHECK(f.decide() == errc::ok);
+  CHECK(f.store->counters().leaked == 0);
+  REQUIRE(f.run_until([&] { return lost.answered(); }));
+  CHECK(lost.error == errc::timeout);
+  CHECK(f.store->counters().leaked == 1);
+  CHECK(f.logged("leak: a call to redis was held for 10"));
+  CHECK(f.decide() == errc::ok);
+}
+#endif
+
+TEST_CASE("calls that come and go in every state leave nothing behind") {
+  fixture f;
+  f.settings.pool_size = 2;
+  f.settings.max_in_flight = 64;
+  f.connect();
+  std::deque<waiter> waiters(48);
+  std::minstd_rand random{7};
+  for (int round = 0; round < 3000; ++round) {
+    waiter& w = waiters[random() % waiters.size()];
+    if (w.store_token == nullptr) {
+      w.answers = 0;
+      f.send(w);
+    } else {
+      f.store->cancel(w);
+    }
+    if (round % 500 == 499) f.server->drop();
+    if (random() % 4 == 0) {
+      f.io.restart();
+      f.io.poll();
+    }
+  }
+  for (waiter& w : waiters) f.store->cancel(w);
+  REQUIRE(f.wait_until_up());
+  const auto& now = f.store->counters();
+  const auto closed = [&now] {
+    std::uint64_t sum = 0;
+    for (const auto& one : now.closed) sum += one.load();
+    return sum;
+  };
+  REQUIRE(f.run_until([&] { return now.idle == 2 && now.busy == 0; }));
+  CHECK(now.waiting == 0);
+  CHECK(now.created - closed() == 2);
+  CHECK(now.leaked == 0);
+  std::deque<waiter> all(64);  // every place is free again
+  for (waiter& w : all) f.send(w);
+  REQUIRE(f.run_until([&] { return all.back().answered(); }));
+  for (const waiter& w : all) CHECK(w.error == errc::ok);
 }
 
 TEST_CASE("beyond max_in_flight commands are refused at once") {

@@ -57,6 +57,47 @@ TEST_CASE("sentinels are asked in order for the master, whose role is verified")
   CHECK(f.logged("does not know the master `mymaster`"));
 }
 
+TEST_CASE("a sentinel that wants a login gets the store's, and one that wants none does not see it") {
+  fixture f;
+  f.settings.username = "weir";
+  f.settings.password = "secret";
+  bool logged_in = false;
+  const auto name = f.knowing.on_control;
+  f.knowing.on_control = [&](const words& command) {
+    if (command.front() == "AUTH") logged_in = command == words{"AUTH", "weir", "secret"};
+    if (command.front() == "AUTH") return answer{logged_in ? "+OK\r\n" : "-WRONGPASS no\r\n"};
+    return logged_in ? name(command) : answer{"-NOAUTH Authentication required.\r\n"};
+  };
+  f.connect();
+  CHECK(f.decide() == errc::ok);
+  CHECK(logged_in);
+  CHECK(f.knowing.accepted == 1);  // asked again on the same connection
+  CHECK(f.ignorant.controls.size() == 1);
+}
+
+TEST_CASE("a sentinel that refuses the login is named, without the login") {
+  fixture f;
+  f.settings.password = "secret";
+  for (scripted_server* one : {&f.ignorant, &f.knowing}) {
+    one->on_control = [](const words& command) {
+      return answer{command.front() == "AUTH" ? "-WRONGPASS invalid username-password pair\r\n"
+                                              : "-NOAUTH Authentication required.\r\n"};
+    };
+  }
+  f.make_store();
+  REQUIRE(f.run_until([&f] { return !f.log.empty(); }));
+  CHECK(f.logged("refuses the store's login"));
+  CHECK_FALSE(f.logged("secret"));
+  CHECK(f.decide() == errc::auth);
+  CHECK(f.ignorant.controls.size() >= 2);  // the question, then the login
+
+  f.settings.password.clear();
+  f.log.clear();
+  f.make_store();
+  REQUIRE(f.run_until([&f] { return !f.log.empty(); }));
+  CHECK(f.logged("wants a login"));
+}
+
 TEST_CASE("a named master that is a replica is not used, and the sentinels are asked again") {
   fixture f;
   f.named = &f.second;

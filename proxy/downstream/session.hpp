@@ -5,6 +5,7 @@
 
 #include "proxy/downstream/active_request.hpp"
 #include "proxy/downstream/client_channel.hpp"
+#include "proxy/http/error_response.hpp"
 #include "proxy/identity/address.hpp"
 #include "proxy/retry/forward.hpp"
 
@@ -110,6 +111,9 @@ class session final : public ready_handler,
 
   void begin_request();
   [[nodiscard]] bool refuse_head();
+  [[nodiscard]] bool long_body_left() const noexcept;
+  [[nodiscard]] http::error_context begin_answer(std::string_view reason, bool close);
+  [[nodiscard]] bool answer_options();
   [[nodiscard]] bool answer(http::local_error error, std::string_view reason, bool close);
   [[nodiscard]] bool answer_denied();
   [[nodiscard]] bool finish_request();

@@ -121,6 +121,7 @@ bool session::after_decision() {
   request_->verdict = record_decision::allow;
   request_->permit.emplace(request_->take_permit());
   got_slots();
+  if (request_->head.hops == 0) return answer_options();
   if (!request_->route) return answer(http::local_error::no_route, "no_route", false);
   const route_settings& route = config().routes[*request_->route];
   const upstream_settings& target = config().upstreams[route.upstream];

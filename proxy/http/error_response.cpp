@@ -154,6 +154,17 @@ void append_error_response(std::string& out, local_error e, const error_context&
   if (!c.head_request) out += body;
 }
 
+void append_options_response(std::string& out, const error_context& c) {
+  out += "HTTP/1.1 200 OK\r\n";
+  out += allow_line;
+  out += "Content-Length: 0\r\n";
+  append_line(out, "Date: ", c.date);
+  append_line(out, "X-Request-ID: ", c.request_id);
+  out += c.extra_fields;
+  if (c.close) out += "Connection: close\r\n";
+  out += "\r\n";
+}
+
 local_error error_for_status(int status) noexcept {
   switch (status) {
     case 405:

@@ -69,6 +69,13 @@ struct error_context {
 /// X-Request-ID, extra fields, body `{"error":{"message","type","details":{...,"request_id"}}}`.
 void append_error_response(std::string& out, local_error e, const error_context& c);
 
+/// Appends the answer to an OPTIONS that may go no further than weir: 200, Allow, no body. Of `c`: request_id, date,
+/// extra_fields, close.
+void append_options_response(std::string& out, const error_context& c);
+
+/// What weir allows, as a complete line for 405 and OPTIONS.
+inline constexpr std::string_view allow_line = "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n";
+
 /// The local_error that corresponds to a scanner refusal's status (400 -> bad_request, 414 -> uri_too_long,
 /// ...).
 [[nodiscard]] local_error error_for_status(int status) noexcept;

@@ -145,6 +145,12 @@ void append_forwarding(text_writer& out, const request_head& head, std::string_v
   }
 }
 
+void append_hops(text_writer& out, std::uint64_t left) {
+  out.put("Max-Forwards: ");
+  out.put_number(left);
+  out.line();
+}
+
 void append_content_length(text_writer& out, std::uint64_t length) {
   out.put("Content-Length: ");
   out.put_number(length);
@@ -234,14 +240,17 @@ void append_request_head(std::string& text, const request_head& head, std::strin
 
   const nominations nominated(head, buffer);
   // a trusted peer's X-Forwarded-For goes into our line, unless it was nominated away
-  const header_set removed =
-      always_removed | rewritten | (c.peer_trusted ? headers(id::x_forwarded_for) : forwarding);
+  const bool counts_hops = head.hops != any_hops;
+  const header_set removed = always_removed | rewritten |
+                             (c.peer_trusted ? headers(id::x_forwarded_for) : forwarding) |
+                             (counts_hops ? headers(id::max_forwards) : header_set{0});
   const auto is_protected = [&c](std::string_view name) {
     return std::any_of(c.protected_headers.begin(), c.protected_headers.end(),
                        [name](const std::string& p) { return grammar::equals_ignoring_case(name, p); });
   };
   const header_set copied = copy_fields(out, head, buffer, removed, nominated, is_protected);
 
+  if (counts_hops) append_hops(out, head.hops - 1);
   append_request_framing(out, head);
   constexpr std::string_view forwarded_for = "x-forwarded-for";
   const bool keep_received = c.peer_trusted && (nominated.empty() || !nominated.contain(forwarded_for) ||

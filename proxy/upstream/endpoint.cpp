@@ -173,6 +173,9 @@ void endpoint::finish_connect(upstream_connection& connection) {
   ::getsockopt(connection.socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size);
   if (error == 0 && !connection.socket.broken()) {
     if (!connection.socket.writable()) return;  // not connected yet
+  }
+  // bytes that are there before a request was written answer nobody
+  if (error == 0 && !connection.socket.broken() && connection.socket.is_quiet()) {
     user->connecting_ = nullptr;
     user->on_connection(lend(connection, *user));
     return;

@@ -69,8 +69,8 @@ struct error_context {
 /// X-Request-ID, extra fields, body `{"error":{"message","type","details":{...,"request_id"}}}`.
 void append_error_response(std::string& out, local_error e, const error_context& c);
 
-/// Appends the answer to an OPTIONS that may go no further than weir: 200, Allow, no body. Of `c`: request_id, date,
-/// extra_fields, close.
+/// Appends the answer to an OPTIONS that may go no further than weir: 200, Allow, no body. Of `c`:
+/// request_id, date, extra_fields, close.
 void append_options_response(std::string& out, const error_context& c);
 
 /// What weir allows, as a complete line for 405 and OPTIONS.

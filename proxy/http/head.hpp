@@ -147,7 +147,8 @@ class request_head {
   bool keep_alive = true;        ///< after Connection and version
   bool expect_continue = false;  ///< HTTP/1.1, "100-continue", and a body is announced
   bool nominates = false;        ///< Connection names more than close and keep-alive
-  /// How often an OPTIONS may be forwarded, by its Max-Forwards (RFC 9110 7.6.2); 0: weir is its last recipient.
+  /// How often an OPTIONS may be forwarded, by its Max-Forwards (RFC 9110 7.6.2); 0: weir is its last
+  /// recipient.
   std::uint64_t hops = any_hops;
   std::size_t field_count = 0;
   std::array<field, max_fields> fields;

@@ -13,7 +13,7 @@ daemon off; master_process off; worker_processes 1; error_log stderr crit; pid n
 events {{ worker_connections 512; }}
 http {{
   access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
-  upstream app {{ server 127.0.0.1:{upstream}; keepalive 16; }}
+  upstream app {{ server 127.0.0.1:{upstream} max_fails=0; keepalive 16; }}
   client_max_body_size 1m; large_client_header_buffers 4 32k; client_header_buffer_size 32k;
   server {{
     listen 127.0.0.1:{port};

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -44,16 +45,12 @@ def name_of(case):
     return f"{case.rule} {case.sentence}".encode("unicode_escape").decode("ascii")
 
 
-def deliveries_of(case, seeds):
-    return [WHOLE] if isinstance(case, Dialogue) else [WHOLE, BYTEWISE, *seeds]
-
-
-def play_all(cases, benches, seeds, quiet=False):
-    """(passed, failed) numbers; prints each failure."""
+def play_all(cases, benches, deliveries, quiet=False):
+    """(passed, failed) numbers; prints each failure. A conversation cuts its bytes itself."""
     passed = failed = 0
     for case in cases:
         problems = []
-        for delivery in deliveries_of(case, seeds):
+        for delivery in [WHOLE] if isinstance(case, Dialogue) else deliveries:
             try:
                 benches[case.where].play(case, delivery)
             except Exception as e:  # noqa: BLE001 - whatever a case throws is its failure
@@ -75,7 +72,8 @@ def run_weir(args, cases, directory):
             weir.start()
             client.get(weir.port, "/denied")    # uses up what /denied grants
             benches[where] = Bench(weir.port, recorder, hasty=where == "hasty")
-        passed, failed = play_all(cases, benches, range(args.seed, args.seed + (5 if args.thorough else 1)))
+        passed, failed = play_all(
+            cases, benches, [WHOLE, BYTEWISE, *range(args.seed, args.seed + (5 if args.thorough else 1))])
         if not args.only or "relay" in args.only:
             more = relay(benches["plain"], args.seed, 10_000 if args.thorough else 300)
             passed, failed = passed + more[0], failed + more[1]
@@ -91,7 +89,7 @@ def run_weir(args, cases, directory):
     return passed, failed + len(complaints)
 
 
-def run_peer(name, cases, directory):
+def run_peer(name, cases, directory, quiet):
     """One line of score; whole deliveries only, and only what is not about weir's own policy."""
     recorder = Recorder()
     peer = PEERS[name](directory, recorder.port)
@@ -101,7 +99,7 @@ def run_peer(name, cases, directory):
         score = {}
         for side in ("requests", "responses"):
             asked = [c for c in cases if c.peers and c.side == side]
-            score[side] = play_all(asked, {"plain": bench}, (), quiet=True)[0], len(asked)
+            score[side] = play_all(asked, {"plain": bench}, [WHOLE], quiet)[0], len(asked)
         (a, b), (c, d) = score["requests"], score["responses"]
         print(f"{peer.name}: {a + c} of {b + d} strict (requests {a} of {b}, responses {c} of {d}), "
               f"{bench.poisoned} poisoned", flush=True)
@@ -129,8 +127,12 @@ def main():
     directory = tempfile.mkdtemp(prefix="weir-wire-")
     failed = 0
     try:
-        for name in filter(None, args.peer.split(",")):
-            run_peer(name, cases, os.path.join(directory, name))
+        peers = [threading.Thread(target=run_peer, args=(name, cases, os.path.join(directory, name), not words))
+                 for name in filter(None, args.peer.split(","))]
+        for peer in peers:
+            peer.start()
+        for peer in peers:
+            peer.join()
         if args.weir:
             begin = time.monotonic()
             passed, failed = run_weir(args, cases, directory)

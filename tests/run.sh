@@ -12,7 +12,7 @@ readonly logs=$root/build/logs
 suite_timeout_s=1800              # a suite that hangs is a failure, not a night without an answer
 readonly fuzz_seconds=${FUZZ_SECONDS:-10}
 readonly seed=1
-readonly all_parts=(release asan conformance integration chaos tsan fuzz tidy deploy)
+readonly all_parts=(release asan conformance integration wire chaos tsan fuzz tidy deploy)
 
 usage() {
   cat <<'TEXT'
@@ -23,6 +23,7 @@ Usage: tests/run.sh [PART...]      without PART: all but `unit` and `nightly`, i
   conformance  every store against the decision vectors: memory, Redis, Valkey; the script against its twins and
                mutants; sharing, simulated and on a real Redis
   integration  the real program (asan) between a scripted upstream and a real Redis
+  wire         raw bytes of requests and responses through weir (asan); nginx and HAProxy for comparison
   chaos        50 seeds, each of three overlapping faults of Redis, upstream, clients and process (asan)
   tsan         unit tests and a reload and drain under load, under ThreadSanitizer
   fuzz         each fuzz target for FUZZ_SECONDS (10), from its corpus
@@ -143,6 +144,13 @@ part_fuzz() {
 part_integration() {
   build asan weir && build release weir || return
   suite 'integration (asan)' python3 tests/integration/run.py --weir build/asan/weir --weir-release build/release/weir
+}
+
+# The scores of the peers are for comparison: they count neither as passed nor as failed.
+part_wire() {
+  build asan weir || return
+  bounded python3 tests/wire/run.py --peer nginx,haproxy || echo '==== the comparison failed'
+  suite 'raw bytes (asan)' python3 tests/wire/run.py --weir build/asan/weir
 }
 
 part_chaos() {

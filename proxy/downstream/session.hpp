@@ -5,8 +5,9 @@
 
 #include "proxy/downstream/active_request.hpp"
 #include "proxy/downstream/client_channel.hpp"
-#include "proxy/downstream/tunnel.hpp"
 #include "proxy/downstream/connection_places.hpp"
+#include "proxy/downstream/tunnel.hpp"
+#include "proxy/http/error_response.hpp"
 #include "proxy/identity/address.hpp"
 #include "proxy/retry/forward.hpp"
 #include "proxy/tls/context.hpp"
@@ -128,6 +129,9 @@ class session final : public ready_handler,
   [[nodiscard]] bool no_handshake(listener_counters::handshake_result why);
   void begin_request();
   [[nodiscard]] bool refuse_head();
+  [[nodiscard]] bool long_body_left() const noexcept;
+  [[nodiscard]] http::error_context begin_answer(std::string_view reason, bool close);
+  [[nodiscard]] bool answer_options();
   [[nodiscard]] bool answer(http::local_error error, std::string_view reason, bool close);
   [[nodiscard]] bool answer_denied();
   [[nodiscard]] bool answer_unauthenticated();

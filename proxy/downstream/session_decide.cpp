@@ -92,7 +92,8 @@ bool session::apply_lists() {
   }
   if (const listed_requests* hit = identity::find_listed(s.exempt, r.attributes, r.scratch)) {
     r.listed = hit;
-    worker_.metrics.list(r.config->exempt_slots[static_cast<std::size_t>(hit - s.exempt.data())]).exempt.add();
+    worker_.metrics.list(r.config->exempt_slots[static_cast<std::size_t>(hit - s.exempt.data())])
+        .exempt.add();
     return ask_limiter();  // without a charge it allows
   }
   return match_rules();
@@ -151,6 +152,7 @@ bool session::after_decision() {
   request_->verdict = request_->listed != nullptr ? record_decision::exempt : record_decision::allow;
   request_->permit.emplace(request_->take_permit());
   got_slots();
+  if (request_->head.hops == 0) return answer_options();
   if (!request_->route) return answer(http::local_error::no_route, "no_route", false);
   const route_settings& route = config().routes[*request_->route];
   const upstream_settings& target = config().upstreams[route.upstream];

@@ -80,7 +80,8 @@ http::framing session::write_response_head() {
   if (response.framing == http::framing::chunked || response.framing == http::framing::until_close) {
     towards_client = minor > 0 ? http::framing::chunked : http::framing::until_close;
   }
-  close_after_ = close_after_ || worker_.leaving || towards_client == http::framing::until_close;
+  close_after_ =
+      close_after_ || worker_.leaving || long_body_left() || towards_client == http::framing::until_close;
   request_->status = response.status;
   http::response_context context;
   context.client_version_minor = minor;

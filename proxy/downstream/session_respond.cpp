@@ -26,30 +26,54 @@ bool session::answer_denied() {
                 false);
 }
 
-/// Queues an answer of weir's own. `close`: the connection cannot be kept, whatever the error's table says.
-bool session::answer(http::local_error error, std::string_view reason, bool close) {
-  const http::error_text& text = http::describe(error);
+/// The rest of the request's body is known to be longer than what is dropped to keep a connection.
+bool session::long_body_left() const noexcept {
+  return request_->body.framing() == http::framing::content_length && request_->body.left() > drain_limit;
+}
+
+/// What all answers of weir's own have in common. `close`: the connection cannot be kept.
+http::error_context session::begin_answer(std::string_view reason, bool close) {
   const http::request_head& head = request_->head;
   // A client that waits for 100 may or may not send its body after this answer: only a new connection is
   // certain.
   const bool uncertain_body =
       head.expect_continue && !request_->body.complete() && request_->body.received() == 0;
-  close_after_ =
-      close_after_ || close || text.close || uncertain_body || worker_.leaving || head.version_minor == 0;
+  close_after_ = close_after_ || close || uncertain_body || long_body_left() || worker_.leaving ||
+                 head.version_minor == 0;
   if (request_->request_id.empty()) append_random_id(request_->request_id, worker_.random);
   request_->reason = reason;
   leave_line();
   request_->release_slots();
   request_->meter.reset();  // what the upstream may have begun to say is not what the client gets
+  outgoing& out = request_->to_client;
+  // Interim responses that have begun to leave stay in front of it.
+  if (out.total() == 0 && !channel_.socket.mid_write()) out.reset();
+  stage_ = stage::answering;
+  since_us_ = worker_.now_us;
 
-  const limiter::decision& decision = request_->result;
-  http::denial_details details;
   http::error_context context;
   context.request_id = request_->request_id;
   context.date = worker_.date;
   context.extra_fields = request_->rate_fields;
   context.head_request = head.method_id == http::method_id::head;
   context.close = close_after_;
+  return context;
+}
+
+/// An OPTIONS that may be forwarded no further.
+bool session::answer_options() {
+  request_->status = 200;
+  http::assign_allow(request_->rate_fields, config().http.methods);
+  http::append_options_response(request_->to_client.text, begin_answer({}, false));
+  return true;
+}
+
+/// Queues an error. `close`: the connection cannot be kept, whatever the error's table says.
+bool session::answer(http::local_error error, std::string_view reason, bool close) {
+  const http::error_text& text = http::describe(error);
+  http::error_context context = begin_answer(reason, close || text.close);
+  const limiter::decision& decision = request_->result;
+  http::denial_details details;
   const bool denied =
       error == http::local_error::rate_limited || error == http::local_error::cost_exceeds_limit;
   if (error == http::local_error::concurrency_limited) {
@@ -74,7 +98,8 @@ bool session::answer(http::local_error error, std::string_view reason, bool clos
     // RFC 9110 15.5.2 demands a challenge
     request_->rate_fields.assign(config().jwt ? "WWW-Authenticate: Bearer\r\n" : "WWW-Authenticate: Key\r\n");
     context.extra_fields = request_->rate_fields;
-  } else if (error == http::local_error::method_not_allowed || error == http::local_error::method_not_listed) {
+  } else if (error == http::local_error::method_not_allowed ||
+             error == http::local_error::method_not_listed) {
     http::assign_allow(request_->rate_fields, config().http.methods);
     context.extra_fields = request_->rate_fields;
   } else if (text.status == 503 && request_->rate_fields.find("Retry-After:") == std::string::npos) {
@@ -82,15 +107,10 @@ bool session::answer(http::local_error error, std::string_view reason, bool clos
     context.extra_fields = request_->rate_fields;
   }
   request_->status = context.status != 0 ? context.status : text.status;
-  outgoing& out = request_->to_client;
-  // Interim responses that have begun to leave stay in front of it.
-  if (out.total() == 0 && !channel_.socket.mid_write()) out.reset();
-  const std::size_t before = out.text.size();
-  http::append_error_response(out.text, error, context);
-  const std::size_t body_at = out.text.find("\r\n\r\n", before) + 4;
-  request_->bytes_out = out.text.size() - body_at;
-  stage_ = stage::answering;
-  since_us_ = worker_.now_us;
+  std::string& out = request_->to_client.text;
+  const std::size_t before = out.size();
+  http::append_error_response(out, error, context);
+  request_->bytes_out = out.size() - (out.find("\r\n\r\n", before) + 4);
   return true;
 }
 
@@ -145,10 +165,7 @@ bool session::drain_body() {
     if (slice.status == body_reader::status::complete || request_->body.complete()) break;
     const bool broken =
         slice.status == body_reader::status::malformed || slice.status == body_reader::status::too_large;
-    const bool too_much =
-        dropped_bytes_ > drain_limit ||
-        (request_->body.framing() == http::framing::content_length && request_->body.left() > drain_limit);
-    if (broken || too_much || worker_.now_us >= deadline_us()) {
+    if (broken || dropped_bytes_ > drain_limit || worker_.now_us >= deadline_us()) {
       end_request();
       channel_.socket.shutdown_send();
       stage_ = stage::lingering;

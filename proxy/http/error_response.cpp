@@ -169,6 +169,16 @@ void assign_allow(std::string& out, std::span<const std::string> methods) {
   out += "\r\n";
 }
 
+void append_options_response(std::string& out, const error_context& c) {
+  out += "HTTP/1.1 200 OK\r\n";
+  out += "Content-Length: 0\r\n";
+  append_line(out, "Date: ", c.date);
+  append_line(out, "X-Request-ID: ", c.request_id);
+  out += c.extra_fields;
+  if (c.close) out += "Connection: close\r\n";
+  out += "\r\n";
+}
+
 local_error error_for_status(int status) noexcept {
   switch (status) {
     case 405:

@@ -72,9 +72,13 @@ struct error_context {
 /// X-Request-ID, extra fields, body `{"error":{"message","type","details":{...,"request_id"}}}`.
 void append_error_response(std::string& out, local_error e, const error_context& c);
 
-/// Replaces `out` with the Allow line of a 405: `methods`, or all that weir forwards by name when none are
-/// listed.
+/// Replaces `out` with the Allow line of a 405 or an OPTIONS: `methods`, or all that weir forwards by name
+/// when none are listed.
 void assign_allow(std::string& out, std::span<const std::string> methods);
+
+/// Appends the answer to an OPTIONS that may go no further than weir: 200 without a body. Of `c`: request_id,
+/// date, extra_fields (Allow among them), close.
+void append_options_response(std::string& out, const error_context& c);
 
 /// The local_error that corresponds to a scanner refusal's status (400 -> bad_request, 414 -> uri_too_long,
 /// ...).

@@ -118,6 +118,19 @@ bool parse_content_length(std::string_view value, std::uint64_t& length) noexcep
   return true;
 }
 
+bool parse_hops(std::string_view value, std::uint64_t& hops) noexcept {
+  constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
+  if (value.empty()) return false;
+  std::uint64_t n = 0;
+  for (const char c : value) {
+    if (!grammar::is_digit(c)) return false;
+    const auto digit = static_cast<std::uint64_t>(c - '0');
+    n = n > (most - digit) / 10 ? most : n * 10 + digit;
+  }
+  hops = n;
+  return true;
+}
+
 coding parse_transfer_encoding(std::string_view value) noexcept {
   constexpr std::string_view chunked = "chunked";
   if (grammar::equals_lower(value, chunked)) return coding::chunked;

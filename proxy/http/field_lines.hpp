@@ -51,6 +51,9 @@ struct field_reader {
 /// 1*DIGIT of at most 19 digits and at most 2^63-1.
 [[nodiscard]] bool parse_content_length(std::string_view value, std::uint64_t& length) noexcept;
 
+/// The value of Max-Forwards: 1*DIGIT; larger ones count as 2^63-1.
+[[nodiscard]] bool parse_hops(std::string_view value, std::uint64_t& hops) noexcept;
+
 enum class coding : std::uint8_t {
   chunked,      ///< exactly "chunked"
   unsupported,  ///< a valid list of other codings that ends in one "chunked"

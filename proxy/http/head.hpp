@@ -75,6 +75,7 @@ struct field {
 
 inline constexpr std::size_t max_fields = 256;              ///< storage; header_count limits below it
 inline constexpr std::size_t max_connection_options = 128;  ///< elements of Connection, empty ones count
+inline constexpr std::uint64_t any_hops = ~std::uint64_t{0};
 
 struct head_limits {
   std::size_t target_size = 8 * 1024;
@@ -146,6 +147,9 @@ class request_head {
   bool keep_alive = true;        ///< after Connection and version
   bool expect_continue = false;  ///< HTTP/1.1, "100-continue", and a body is announced
   bool nominates = false;        ///< Connection names more than close and keep-alive
+  /// How often an OPTIONS may be forwarded, by its Max-Forwards (RFC 9110 7.6.2); 0: weir is its last
+  /// recipient.
+  std::uint64_t hops = any_hops;
   std::size_t field_count = 0;
   std::array<field, max_fields> fields;
 

@@ -269,6 +269,8 @@ class request_scanner {
         return judge_connection(value);
       case header_id::expect:
         return judge_expect(value);
+      case header_id::max_forwards:
+        return judge_max_forwards(value);
       default:
         f.dropped = f.dropped || contains(always_dropped, f.id);
         return scan_status::complete;
@@ -280,6 +282,13 @@ class request_scanner {
     const bool once = !contains(head_.repeated_, header_id::expect);
     if (once && grammar::equals_ignoring_case(value, "100-continue")) return scan_status::complete;
     return refuse({417, "expectation_failed", "unknown expectation"});
+  }
+
+  /// Acts on OPTIONS alone, since TRACE is refused; other methods relay it unread.
+  scan_status judge_max_forwards(std::string_view value) noexcept {
+    if (head_.method_id != method_id::options) return scan_status::complete;
+    if (!parse_hops(value, head_.hops)) return refuse("malformed Max-Forwards");
+    return scan_status::complete;
   }
 
   scan_status judge_host(const field& f, std::string_view value) noexcept {
@@ -363,6 +372,7 @@ void request_head::begin(const head_limits& limits) noexcept {
   keep_alive = true;
   expect_continue = false;
   nominates = false;
+  hops = any_hops;
   field_count = 0;
 }
 

@@ -22,9 +22,8 @@ constexpr header_set always_removed = hop_by_hop | headers(id::proxy, id::x_orig
 /// Written anew by weir in both directions.
 constexpr header_set rewritten = headers(id::host, id::content_length, id::x_request_id);
 /// What a client could claim about the way of its request.
-constexpr header_set forwarding =
-    headers(id::x_forwarded_for, id::x_forwarded_proto, id::x_forwarded_host, id::x_forwarded_port,
-            id::x_forwarded_other, id::forwarded);
+constexpr header_set forwarding = headers(id::x_forwarded_for, id::x_forwarded_proto, id::x_forwarded_host,
+                                          id::x_forwarded_port, id::x_forwarded_other, id::forwarded);
 /// Connection may not name these away.
 constexpr header_set never_nominated = headers(id::host, id::content_length, id::transfer_encoding,
                                                id::content_type, id::authorization, id::cookie);
@@ -159,6 +158,12 @@ void append_forwarded(text_writer& out, const request_head& head, std::string_vi
   out.line();
 }
 
+void append_hops(text_writer& out, std::uint64_t left) {
+  out.put("Max-Forwards: ");
+  out.put_number(left);
+  out.line();
+}
+
 void append_content_length(text_writer& out, std::uint64_t length) {
   out.put("Content-Length: ");
   out.put_number(length);
@@ -252,15 +257,18 @@ void append_request_head(std::string& text, const request_head& head, std::strin
 
   const nominations nominated(head, buffer);
   // a trusted peer's list goes into our line, unless it was nominated away
-  const header_set joined = (c.x_forwarded ? headers(id::x_forwarded_for) : 0) |
-                            (c.forwarded ? headers(id::forwarded) : 0);
-  const header_set removed = always_removed | rewritten | (c.peer_trusted ? joined : forwarding);
+  const bool counts_hops = head.hops != any_hops;
+  const header_set joined =
+      (c.x_forwarded ? headers(id::x_forwarded_for) : 0) | (c.forwarded ? headers(id::forwarded) : 0);
+  const header_set removed = always_removed | rewritten | (c.peer_trusted ? joined : forwarding) |
+                             (counts_hops ? headers(id::max_forwards) : header_set{0});
   const auto is_protected = [&c](std::string_view name) {
     return std::any_of(c.protected_headers.begin(), c.protected_headers.end(),
                        [name](const std::string& p) { return grammar::equals_ignoring_case(name, p); });
   };
   const header_set copied = copy_fields(out, head, buffer, removed, nominated, is_protected);
 
+  if (counts_hops) append_hops(out, head.hops - 1);
   append_request_framing(out, head);
   append_upgrade(out, c.upgrade);
   const auto keeps = [&](std::string_view list) {

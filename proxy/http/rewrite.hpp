@@ -36,7 +36,7 @@ struct request_context {
 
 /// Appends the head for the upstream: request line, Host first, kept fields in order, then weir's own; ends
 /// with the empty line. Body framing: Content-Length (canonical), chunked, or neither (POST/PUT/PATCH without
-/// a body get Content-Length: 0).
+/// a body get Content-Length: 0). `head.hops` > 0: one less is forwarded.
 void append_request_head(std::string& out, const request_head& head, std::string_view buffer,
                          const request_context& c);
 

@@ -190,6 +190,9 @@ void endpoint::finish_connect(upstream_connection& connection) {
   if (error == 0 && !connection.socket.broken()) {
     if (!connection.socket.writable() && !connection.socket.is_tls()) return;  // not connected yet
     if (tls_ && !shake_hands(connection)) return;
+  }
+  // bytes that are there before a request was written answer nobody
+  if (error == 0 && !connection.socket.broken() && connection.socket.is_quiet()) {
     user->connecting_ = nullptr;
     user->on_connection(lend(connection, *user));
     return;

@@ -114,7 +114,7 @@ struct http_settings {
   /// Lower case; client-address fields that nobody but a trusted proxy may send.
   std::vector<std::string> discard{"x-real-ip",        "true-client-ip",     "cf-connecting-ip",
                                    "cf-connecting-ipv6", "x-client-ip",      "x-cluster-client-ip",
-                                   "fastly-client-ip", "x-original-forwarded-for"};
+                                   "fastly-client-ip", "x-original-forwarded-for", "x-forwarded", "forwarded-for"};
 };
 
 /// What tells the upstream about the client.

@@ -19,7 +19,7 @@ namespace weir::config {
 /// What every reader needs beside the node.
 struct context {
   reporter& report;
-  std::string directory;  ///< files of the policy are relative to it; empty = working directory
+  std::string directory;       ///< files of the policy are relative to it; empty = working directory
   std::string file_digests{};  ///< of every file read so far: a change of one is a change of the policy
 };
 

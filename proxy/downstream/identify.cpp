@@ -49,9 +49,8 @@ void find_client(active_request& request, std::string_view buffer, const identit
   const client_ip_settings& settings = request.config->settings->client_ip;
   const auto& trusted = settings.trusted_proxies;
   request.peer_trusted =
-      settings.hops > 0 || std::any_of(trusted.begin(), trusted.end(), [&](const identity::cidr& range) {
-        return range.contains(peer);
-      });
+      settings.hops > 0 || std::any_of(trusted.begin(), trusted.end(),
+                                       [&](const identity::cidr& range) { return range.contains(peer); });
   identity::address client = peer;
   if (request.peer_trusted && !settings.header.empty()) {
     boost::container::static_vector<std::string_view, 64> lines;
@@ -119,7 +118,8 @@ bool allows_method(const settings& s, std::string_view method) {
 /// False: the path has no single reading.
 bool read_target(active_request& request, std::string_view buffer) {
   const path_settings& paths = request.config->settings->paths;
-  if (!http::normalise_target(request.head.target(buffer), request.path_storage, request.target)) return false;
+  if (!http::normalise_target(request.head.target(buffer), request.path_storage, request.target))
+    return false;
   if (request.target.parameters && paths.refuse_parameters) return false;
   request.attributes.path = request.target.path;
   request.attributes.query = request.target.query;
@@ -145,9 +145,8 @@ bool apply_field_policy(active_request& request, std::string_view buffer) {
 
 bool gives_value_twice(const active_request& request) {
   const auto& single = request.config->single_values;
-  return std::any_of(single.begin(), single.end(), [&](const limiter::selector& s) {
-    return limiter::is_repeated(s, request.attributes);
-  });
+  return std::any_of(single.begin(), single.end(),
+                     [&](const limiter::selector& s) { return limiter::is_repeated(s, request.attributes); });
 }
 
 /// `%2F` waits for the route: only there it may be data.

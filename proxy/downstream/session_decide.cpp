@@ -90,7 +90,8 @@ bool session::apply_lists() {
   }
   if (const listed_requests* hit = identity::find_listed(s.exempt, r.attributes, r.scratch)) {
     r.listed = hit;
-    worker_.metrics.list(r.config->exempt_slots[static_cast<std::size_t>(hit - s.exempt.data())]).exempt.add();
+    worker_.metrics.list(r.config->exempt_slots[static_cast<std::size_t>(hit - s.exempt.data())])
+        .exempt.add();
     return ask_limiter();  // without a charge it allows
   }
   return match_rules();

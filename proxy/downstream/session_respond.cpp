@@ -74,7 +74,8 @@ bool session::answer(http::local_error error, std::string_view reason, bool clos
     // RFC 9110 15.5.2 demands a challenge
     request_->rate_fields.assign(config().jwt ? "WWW-Authenticate: Bearer\r\n" : "WWW-Authenticate: Key\r\n");
     context.extra_fields = request_->rate_fields;
-  } else if (error == http::local_error::method_not_allowed || error == http::local_error::method_not_listed) {
+  } else if (error == http::local_error::method_not_allowed ||
+             error == http::local_error::method_not_listed) {
     http::assign_allow(request_->rate_fields, config().http.methods);
     context.extra_fields = request_->rate_fields;
   } else if (text.status == 503 && request_->rate_fields.find("Retry-After:") == std::string::npos) {

@@ -22,9 +22,8 @@ bool is_reserved(std::string_view name, std::span<const std::string> reserved) n
   std::replace_copy(name.begin(), name.begin() + static_cast<std::ptrdiff_t>(size), dashed.begin(), '_', '-');
   const std::string_view alias(dashed.data(), size);
   return identify_header(alias) != header_id::other ||
-         std::any_of(reserved.begin(), reserved.end(), [alias](std::string_view known) {
-           return grammar::equals_ignoring_case(alias, known);
-         });
+         std::any_of(reserved.begin(), reserved.end(),
+                     [alias](std::string_view known) { return grammar::equals_ignoring_case(alias, known); });
 }
 
 std::span<field> fields_of(request_head& head) noexcept {

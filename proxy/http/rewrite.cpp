@@ -22,9 +22,8 @@ constexpr header_set always_removed = hop_by_hop | headers(id::proxy, id::x_orig
 /// Written anew by weir in both directions.
 constexpr header_set rewritten = headers(id::host, id::content_length, id::x_request_id);
 /// What a client could claim about the way of its request.
-constexpr header_set forwarding =
-    headers(id::x_forwarded_for, id::x_forwarded_proto, id::x_forwarded_host, id::x_forwarded_port,
-            id::x_forwarded_other, id::forwarded);
+constexpr header_set forwarding = headers(id::x_forwarded_for, id::x_forwarded_proto, id::x_forwarded_host,
+                                          id::x_forwarded_port, id::x_forwarded_other, id::forwarded);
 /// Connection may not name these away.
 constexpr header_set never_nominated = headers(id::host, id::content_length, id::transfer_encoding,
                                                id::content_type, id::authorization, id::cookie);
@@ -248,8 +247,8 @@ void append_request_head(std::string& text, const request_head& head, std::strin
 
   const nominations nominated(head, buffer);
   // a trusted peer's list goes into our line, unless it was nominated away
-  const header_set joined = (c.x_forwarded ? headers(id::x_forwarded_for) : 0) |
-                            (c.forwarded ? headers(id::forwarded) : 0);
+  const header_set joined =
+      (c.x_forwarded ? headers(id::x_forwarded_for) : 0) | (c.forwarded ? headers(id::forwarded) : 0);
   const header_set removed = always_removed | rewritten | (c.peer_trusted ? joined : forwarding);
   const auto is_protected = [&c](std::string_view name) {
     return std::any_of(c.protected_headers.begin(), c.protected_headers.end(),

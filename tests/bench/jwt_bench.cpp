@@ -23,12 +23,14 @@ subject make(const std::string& algorithm) {
   subject made;
   if (algorithm.starts_with("HS")) {
     made.settings.keys = identity::jwt_keys::from_secret(secret, std::vector<std::string>{algorithm}).keys;
-    made.token = test::make_token(header, payload, [&](auto input) { return test::hmac(secret, algorithm, input); });
+    made.token =
+        test::make_token(header, payload, [&](auto input) { return test::hmac(secret, algorithm, input); });
     return made;
   }
   const auto key = algorithm.starts_with("ES") ? test::key_pair::ec("P-256") : test::key_pair::rsa(2048);
   made.settings.keys =
-      identity::jwt_keys::from_jwks("{\"keys\":[" + key.jwk() + "]}", std::vector<std::string>{algorithm}).keys;
+      identity::jwt_keys::from_jwks("{\"keys\":[" + key.jwk() + "]}", std::vector<std::string>{algorithm})
+          .keys;
   made.token = test::make_token(header, payload, [&](auto input) { return key.sign(algorithm, input); });
   return made;
 }

@@ -2,9 +2,8 @@
 // Tokens from hostile text. The input is read as a token as it stands, and its lines as header and payload of
 // one that is rightly signed: what is then accepted must be an object with one reading, by an independent
 // parser, whose subject is a text that is not empty.
-#include "proxy/identity/jwt.hpp"
-
 #include "../support/jwt_maker.hpp"
+#include "proxy/identity/jwt.hpp"
 
 #include <boost/json.hpp>
 #include <cstdint>
@@ -46,7 +45,8 @@ void check_accepted(std::string_view header, std::string_view payload, const ver
   const boost::json::value* sub = body.as_object().if_contains("sub");
   require((sub != nullptr) == token.claim("sub").has_value());
   if (sub != nullptr) {
-    require(sub->is_string() && !sub->as_string().empty() && token.claim("sub") == std::string_view(sub->as_string()));
+    require(sub->is_string() && !sub->as_string().empty() &&
+            token.claim("sub") == std::string_view(sub->as_string()));
   }
   require(token.valid_from_us <= now_us && now_us < token.valid_until_us);
 }

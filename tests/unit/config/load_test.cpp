@@ -226,7 +226,8 @@ TEST_CASE("client_ip and identity reach the settings") {
 
 TEST_CASE("users and tiers are found where the policy says, a constant makes a tier certain") {
   const auto s = settings_of(
-      "identity: {jwt: {unverified: true, issuer: i, audience: a, header: X-Token, leeway: 5s, require_exp: false},\n"
+      "identity: {jwt: {unverified: true, issuer: i, audience: a, header: X-Token, leeway: 5s, require_exp: "
+      "false},\n"
       "  user: [{cookie: sid}, {query: key}, {claim: sub, hash: false}],\n"
       "  tier: [{claim: plan}, {header: X-Tier}, {constant: free}]}\n"
       "rules: [{name: r, key: [tier], limit: 1/day}, {name: o, key: [\"claim:org\"], missing: skip, limit: "
@@ -253,8 +254,10 @@ TEST_CASE("block and exempt reach the settings with their matches") {
   const auto s = settings_of(
       "routes: [{name: all, match: {path: /A/b}, upstream: web, encoded_slash: allow, require_user: true}]\n"
       "paths: {case: insensitive, params: reject}\n"
-      "http: {underscore: allow, client_half_close: tolerate, methods: [GET], discard: [X-Ip]}\nforwarded: both\n"
-      "block: [{match: {client_ip: [192.0.2.0/24], user: [a, b], query: {k: \"*\"}, not: {path: /X}}, reason: abuse, "
+      "http: {underscore: allow, client_half_close: tolerate, methods: [GET], discard: [X-Ip]}\nforwarded: "
+      "both\n"
+      "block: [{match: {client_ip: [192.0.2.0/24], user: [a, b], query: {k: \"*\"}, not: {path: /X}}, "
+      "reason: abuse, "
       "status: 451}]\n"
       "exempt: [{match: {header: {X-Probe: \"1\"}}, reason: probes}]\n");
   REQUIRE(s.block.size() == 1);
@@ -284,10 +287,11 @@ TEST_CASE("list files are read with the policy, and a change of one is a change 
   std::filesystem::create_directories(folder);
   const auto write = [&](const char* name, const std::string& text) { std::ofstream{folder / name} << text; };
   const auto load_here = [&] {
-    return load_text(std::string(head) +
-                         "identity: {user: [{header: X-Key}], tier: [{file: tiers.csv, by: user}, {constant: free}]}\n"
-                         "block: [{file: nets, by: client_ip, reason: a}, {file: keys, by: user, reason: b}]\n",
-                     "weir.yaml", folder.string(), no_variables);
+    return load_text(
+        std::string(head) +
+            "identity: {user: [{header: X-Key}], tier: [{file: tiers.csv, by: user}, {constant: free}]}\n"
+            "block: [{file: nets, by: client_ip, reason: a}, {file: keys, by: user, reason: b}]\n",
+        "weir.yaml", folder.string(), no_variables);
   };
   write("tiers.csv", "# comment\nalice , gold\r\n\na,b,silver\n");
   write("nets", "192.0.2.0/24\n2001:db8::/32\n");
@@ -746,6 +750,7 @@ const std::vector<provocation>& provocations() {
       {"E0206", h + "identity: {jwt: {secret_file: /dev/null, algorithms: [none]}}\n"},
       {"E0304", h + "identity: {jwt: {unverified: true, algorithms: [RS256]}}\n"},
       {"W0205", h + "identity: {jwt: {unverified: true}}\n"},
+      {"W0207", h + "identity: {jwt: {unverified: true}}\n"},
       {"E0205", h + "identity: {jwt: {unverified: true, issuer: \"\"}}\n"},
       {"E0302", h + "identity: {tier: [{file: /dev/null}]}\n"},
       {"E0304", h + "identity: {tier: [{header: a, by: user}]}\n"},

@@ -238,10 +238,20 @@ TEST_CASE("NAT64 is its IPv4 by value") {
 }
 
 TEST_CASE("the ranges of a network hold what the network holds") {
-  const std::vector<std::string_view> probes{
-      "0.0.0.0", "10.0.0.0", "10.255.255.255", "11.0.0.0", "255.255.255.255", "::", "::1", "::fffe:ffff:ffff",
-      "::1:0:0:0", "2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::", "ffff::",
-      "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"};
+  const std::vector<std::string_view> probes{"0.0.0.0",
+                                             "10.0.0.0",
+                                             "10.255.255.255",
+                                             "11.0.0.0",
+                                             "255.255.255.255",
+                                             "::",
+                                             "::1",
+                                             "::fffe:ffff:ffff",
+                                             "::1:0:0:0",
+                                             "2001:db8::",
+                                             "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+                                             "2001:db9::",
+                                             "ffff::",
+                                             "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"};
   for (const char* network : {"0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/32", "::/0", "::/1", "::/64", "8000::/1",
                               "2001:db8::/32", "2001:db8::/128", "::ffff:0:0/96", "::/96", "::/80"}) {
     CAPTURE(network);

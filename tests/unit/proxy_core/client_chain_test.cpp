@@ -29,7 +29,8 @@ std::string by_hops(int hops, std::vector<std::string_view> lines) {
 /// Of a Forwarded field, behind 10.0.0.1.
 std::string forwarded(std::vector<std::string_view> lines) {
   const std::vector<cidr> networks{parse_cidr("10.0.0.0/8").value()};
-  return text_of(client_address(parse_address("10.0.0.1").value(), lines, {networks}, chain_syntax::forwarded));
+  return text_of(
+      client_address(parse_address("10.0.0.1").value(), lines, {networks}, chain_syntax::forwarded));
 }
 
 }  // namespace
@@ -96,8 +97,9 @@ TEST_CASE("Forwarded names the client by its for pairs") {
 TEST_CASE("a Forwarded element without exactly one readable for stops the walk") {
   for (const char* element :
        {"for=unknown", "for=_hidden", "proto=https", "for", "for=", "for=\"\"", "for=198.51.100.1:80",
-        "for=[2001:db8::1]", "for=2001:db8::1", "for=6.6.6.6;for=198.51.100.1", "198.51.100.1", "for =6.6.6.6",
-        "for= 6.6.6.6", "for=\"6.6.6.6\\\"\"", "for=\"6.6.6.6", "for=6.6.6.6\"", "for=1.2.3", "xfor=6.6.6.6"}) {
+        "for=[2001:db8::1]", "for=2001:db8::1", "for=6.6.6.6;for=198.51.100.1", "198.51.100.1",
+        "for =6.6.6.6", "for= 6.6.6.6", "for=\"6.6.6.6\\\"\"", "for=\"6.6.6.6", "for=6.6.6.6\"", "for=1.2.3",
+        "xfor=6.6.6.6"}) {
     CAPTURE(element);
     CHECK(forwarded({"for=6.6.6.6", element}) == "10.0.0.1");
   }

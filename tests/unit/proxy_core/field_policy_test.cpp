@@ -36,9 +36,9 @@ std::string kept(const std::string& lines) {
 
 TEST_CASE("names with an underscore are kept on demand, aliases of used names never") {
   CHECK(kept("My_Header: 1\r\nA-b: 2\r\n") == "My_Header A-b ");
-  for (const char* alias : {"X_API_Key", "x-api_key", "X_Forwarded_For", "X_Forwarded-Anything", "Content_Length",
-                            "Transfer_Encoding", "True_Client_IP", "X_Real_IP", "X_Request_ID", "Forwarded_",
-                            "Authorization_"}) {
+  for (const char* alias :
+       {"X_API_Key", "x-api_key", "X_Forwarded_For", "X_Forwarded-Anything", "Content_Length",
+        "Transfer_Encoding", "True_Client_IP", "X_Real_IP", "X_Request_ID", "Forwarded_", "Authorization_"}) {
     CAPTURE(alias);
     const bool is_alias = std::string_view(alias).back() != '_';  // `Forwarded-` is no name of ours
     CHECK(kept(std::string(alias) + ": 1\r\n").empty() == is_alias);
@@ -62,6 +62,6 @@ TEST_CASE("listed fields are dropped in any case and every line of them") {
   const auto drop = [&](request_head& head, const std::string& buffer) { drop_fields(head, buffer, names); };
   CHECK(left("X-Real-IP: 1\r\nA: 2\r\nx-REAL-ip: 3\r\nTrue-Client-IP: 4\r\nX-Real-IQ: 5\r\n", drop) ==
         "A X-Real-IQ ");
-  CHECK(left("A: 1\r\n", [](request_head& head, const std::string& buffer) { drop_fields(head, buffer, {}); }) ==
-        "A ");
+  CHECK(left("A: 1\r\n",
+             [](request_head& head, const std::string& buffer) { drop_fields(head, buffer, {}); }) == "A ");
 }

@@ -149,11 +149,11 @@ TEST_CASE("encoded separators and controls are refused, in parameters too") {
 
 TEST_CASE("where it is allowed an encoded slash is data of its segment, and hides no dot segment") {
   const std::vector<std::pair<std::string, std::string>> cases{
-      {"/a%2fb", "/a%2Fb"},           {"/a/%2F/b", "/a/%2F/b"},       {"/u/http:%2F%2Fx%2Fy", "/u/http:%2F%2Fx%2Fy"},
-      {"/a%2Fb/../c", "/c"},          {"/a%252Fb", "/a%252Fb"},       {"/a%2Fb.c", "/a%2Fb.c"},
-      {"/a%2F..b", "/a%2F..b"},       {"/%2F", "/%2F"},               {"/a%2F../b", "refused"},
-      {"/..%2Fb", "refused"},         {"/a%2F..%2Fb", "refused"},     {"/a%2F%2e%2e%2Fb", "refused"},
-      {"/.%2Fb", "refused"},          {"/a%2F.%2Fb", "refused"},      {"/a%5Cb%2Fc", "refused"}};
+      {"/a%2fb", "/a%2Fb"},     {"/a/%2F/b", "/a/%2F/b"},   {"/u/http:%2F%2Fx%2Fy", "/u/http:%2F%2Fx%2Fy"},
+      {"/a%2Fb/../c", "/c"},    {"/a%252Fb", "/a%252Fb"},   {"/a%2Fb.c", "/a%2Fb.c"},
+      {"/a%2F..b", "/a%2F..b"}, {"/%2F", "/%2F"},           {"/a%2F../b", "refused"},
+      {"/..%2Fb", "refused"},   {"/a%2F..%2Fb", "refused"}, {"/a%2F%2e%2e%2Fb", "refused"},
+      {"/.%2Fb", "refused"},    {"/a%2F.%2Fb", "refused"},  {"/a%5Cb%2Fc", "refused"}};
   for (const auto& [target, path] : cases) {
     CAPTURE(target);
     CHECK(path_with_slashes(target) == path);

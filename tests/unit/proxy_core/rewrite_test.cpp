@@ -195,7 +195,8 @@ TEST_CASE("Forwarded is written instead of X-Forwarded-* or beside it") {
   c.x_forwarded = false;
   c.forwarded = true;
   CHECK(own("Forwarded: for=1.1.1.1\r\nX-Forwarded-For: 1.1.1.1\r\n", c) ==
-        "Forwarded: for=192.0.2.7;proto=http;host=\"a.example\"\r\nX-Request-ID: id-1\r\nVia: 1.1 weir\r\n\r\n");
+        "Forwarded: for=192.0.2.7;proto=http;host=\"a.example\"\r\nX-Request-ID: id-1\r\nVia: 1.1 "
+        "weir\r\n\r\n");
   c.peer_address = "2001:db8::17";
   CHECK(own("", c).starts_with("Forwarded: for=\"[2001:db8::17]\";proto=http;host=\"a.example\"\r\n"));
   c.peer_address = "unix";
@@ -211,8 +212,8 @@ TEST_CASE("a trusted peer's Forwarded gains an element, unless it was nominated 
   c.x_forwarded = false;
   c.forwarded = c.peer_trusted = true;
   const std::string received = "Forwarded: for=1.1.1.1\r\nForwarded: for=2.2.2.2;proto=https\r\n";
-  CHECK(own(received, c).starts_with(
-      "Forwarded: for=1.1.1.1, for=2.2.2.2;proto=https, for=192.0.2.7;proto=http;"));
+  CHECK(own(received, c)
+            .starts_with("Forwarded: for=1.1.1.1, for=2.2.2.2;proto=https, for=192.0.2.7;proto=http;"));
   CHECK(own(received + "Connection: forwarded\r\n", c).starts_with("Forwarded: for=192.0.2.7;proto=http;"));
 }
 

@@ -46,8 +46,8 @@ class checker {
     check_server();
     complete_store();
     complete_upstreams();
+    check_claims(draft_, report_);
     complete_identity(draft_, report_);
-    check_claims();
     complete_routes();
     complete_lists();
     complete_rules();
@@ -274,27 +274,6 @@ class checker {
     complete_list(draft_.exempt, s.exempt, report_);
   }
 
-  /// Claims come from verified tokens; without `identity.jwt` there are none.
-  void check_claims() {
-    if (draft_.jwt) return;
-    const auto check = [&](const limiter::selector& s, const place& at) {
-      if (s.text.starts_with("claim:"))
-        report_.error("E0302", at, fmt::format("{} needs `identity.jwt`", in_ticks(s.text)),
-                      {"only verified tokens have claims", ""});
-    };
-    for (const auto& d : draft_.rules) {
-      for (const auto& s : d.value.key) check(s, d.key_at);
-    }
-    for (const auto& d : draft_.concurrency) {
-      for (const auto& s : d.value.key) check(s, d.key_at);
-    }
-    for (const auto* list : {&draft_.block, &draft_.exempt}) {
-      for (const auto& d : *list) {
-        if (d.value.by) check(*d.value.by, d.by_at);
-      }
-    }
-  }
-
   // ---- rules
   // -------------------------------------------------------------------------------------------------------
 
@@ -496,8 +475,8 @@ class checker {
     const auto& s = draft_.settings;
     if (draft_.rules.empty()) report_.warn("W0110", {}, "there are no rules: every request is forwarded");
     const auto* by_address = first_rule([](const auto& d) { return has_selector(d, "client_ip"); });
-    if (by_address != nullptr && s.client_ip.trusted_proxies.empty() && !draft_.has_trusted_proxies && s.client_ip.hops == 0 &&
-        !s.client_ip.header.empty()) {
+    if (by_address != nullptr && s.client_ip.trusted_proxies.empty() && !draft_.has_trusted_proxies &&
+        s.client_ip.hops == 0 && !s.client_ip.header.empty()) {
       report_.warn(
           "W0203", {}, "trusted_proxies is empty: behind a load balancer all clients share one bucket",
           {"", "list the load balancers, or write `trusted_proxies: []` if clients connect directly"});

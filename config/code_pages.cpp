@@ -160,10 +160,18 @@ constexpr std::array pages{
               "rules:\n"
               "  - {name: r, key: [user], missing: skip, limit: 10/minute}\n"
               "  - {name: backstop, key: [client_ip], limit: 100/minute}\n"},
+    code_page{
+        "W0205",
+        "Whoever sends a token names any user, and spends that user's limit. Only behind something that has\n"
+        "verified every token. Otherwise give `jwks_file` or `secret_file`, and `algorithms`.",
+        "identity: {jwt: {unverified: true}, user: [{claim: sub}]}\n", ""},
     code_page{"W0206", "Without a source no request has a user.",
               "rules: [{name: r, key: [user], missing: skip, limit: 10/minute}]\n",
               "identity: {user: [{header: X-User}]}\n"
               "rules: [{name: r, key: [user], missing: skip, limit: 10/minute}]\n"},
+    code_page{"W0207", "A token names a user or a key by its claims alone.",
+              "identity: {jwt: {unverified: true}}\n",
+              "identity: {jwt: {unverified: true}, user: [{claim: sub}]}\n"},
     code_page{"W0501", "N replicas admit N times the limit. Point `store.url` at a Redis they share.", "",
               ""},
     code_page{"W0601", "Its requests, with whatever they carry, go to whoever answers at the address.",

@@ -11,8 +11,8 @@ namespace weir::config {
 
 void complete_concurrency(concurrency_draft& draft, const proxy::settings& settings, reporter& report) {
   limiter::rule& value = draft.value;
-  const auto absent = std::find_if(value.key.begin(), value.key.end(),
-                                   [&](const auto& s) { return may_lack(s, settings); });
+  const auto absent =
+      std::find_if(value.key.begin(), value.key.end(), [&](const auto& s) { return may_lack(s, settings); });
   if (absent != value.key.end() && !draft.missing) {
     report.error("E0305", draft.key_at,
                  fmt::format("concurrency limit {}: what happens to requests without {}?",

@@ -70,13 +70,24 @@ void complete_jwt(file_draft& draft, reporter& report) {
   draft.settings.jwt = std::move(d.value);
 }
 
-bool is_claim(const limiter::selector& selector) {
-  return selector.text.starts_with("claim:");
-}
-
-void check_claim(const file_draft& draft, const limiter::selector& from, const place& at, reporter& report) {
-  if (is_claim(from) && !draft.jwt)
-    report.error("E0302", at, "a claim needs `identity.jwt`", {"only verified tokens have claims", ""});
+/// Calls `visit` for every selector that may read a claim, with its place.
+template <class Visit>
+void for_each_selector(const file_draft& draft, Visit visit) {
+  for (const user_draft& d : draft.users) visit(d.value.from, d.at);
+  if (draft.tiers) {
+    for (const tier_draft& d : *draft.tiers) visit(d.by ? *d.by : d.value.from, d.at);
+  }
+  for (const auto* list : {&draft.block, &draft.exempt}) {
+    for (const list_draft& d : *list) {
+      if (d.value.by) visit(*d.value.by, d.by_at);
+    }
+  }
+  for (const rule_draft& d : draft.rules) {
+    for (const limiter::selector& s : d.value.key) visit(s, d.key_at);
+  }
+  for (const concurrency_draft& d : draft.concurrency) {
+    for (const limiter::selector& s : d.value.key) visit(s, d.key_at);
+  }
 }
 
 // ---- users and tiers ----
@@ -86,7 +97,6 @@ void complete_users(file_draft& draft, reporter& report) {
     if (d.sources != 1)
       report.error(d.sources == 0 ? "E0302" : "E0304", d.at,
                    "a source of users needs exactly one of `header`, `cookie`, `query` and `claim`");
-    check_claim(draft, d.value.from, d.at, report);
     draft.settings.users.push_back(std::move(d.value));
   }
 }
@@ -101,7 +111,8 @@ void read_tier_file(tier_draft& d, reporter& report) {
   const bool whole = for_each_line(*d.csv, [&](const file_line& line) {
     const auto comma = line.text.rfind(',');
     const auto value = trimmed(line.text.substr(0, comma));
-    const auto tier = comma == std::string_view::npos ? std::string_view{} : trimmed(line.text.substr(comma + 1));
+    const auto tier =
+        comma == std::string_view::npos ? std::string_view{} : trimmed(line.text.substr(comma + 1));
     if (value.empty() || !is_name(tier)) {
       report.error("E0502", d.file_at, fmt::format("line {} is not `value,tier`", line.number));
       return false;
@@ -112,8 +123,8 @@ void read_tier_file(tier_draft& d, reporter& report) {
       report.error("E0502", d.file_at, fmt::format("more than {} tiers", tiers_max));
       return false;
     }
-    entries.push_back(limiter::value_table::make_entry(
-        value, static_cast<std::uint32_t>(known - d.value.names.begin())));
+    entries.push_back(
+        limiter::value_table::make_entry(value, static_cast<std::uint32_t>(known - d.value.names.begin())));
     return true;
   });
   if (!whole) too_long(d.file_at, report);
@@ -130,10 +141,10 @@ void complete_tier(file_draft& draft, tier_draft& d, reporter& report) {
   if (by_file != d.by.has_value()) {
     report.error(by_file ? "E0302" : "E0304", d.at, "`file` and `by` of a tier need each other");
   } else if (by_file && !is_known_early(*d.by)) {
-    report.error("E0304", d.at, fmt::format("{} is not known yet when tiers are looked up", in_ticks(d.by->text)));
+    report.error("E0304", d.at,
+                 fmt::format("{} is not known yet when tiers are looked up", in_ticks(d.by->text)));
   }
   if (d.by) d.value.from = std::move(*d.by);
-  check_claim(draft, d.value.from, d.at, report);
   if (d.csv) read_tier_file(d, report);
   if (!draft.settings.tiers.empty() && !draft.settings.tiers.back().constant.empty())
     report.error("E0304", d.at, "a source behind a constant is never asked");
@@ -168,6 +179,20 @@ void read_values(list_draft& d, reporter& report) {
 }
 
 }  // namespace
+
+void check_claims(const file_draft& draft, reporter& report) {
+  int claims = 0;
+  for_each_selector(draft, [&](const limiter::selector& selector, const place& at) {
+    if (!selector.text.starts_with("claim:")) return;
+    ++claims;
+    if (!draft.jwt)
+      report.error("E0302", at, fmt::format("{} needs `identity.jwt`", in_ticks(selector.text)),
+                   {"only verified tokens have claims", ""});
+  });
+  if (draft.jwt && claims == 0)
+    report.warn("W0207", draft.jwt->at, "`identity.jwt` has no effect: nothing reads a claim",
+                {"add `user: [{claim: sub}]` to `identity`", ""});
+}
 
 void complete_identity(file_draft& draft, reporter& report) {
   complete_jwt(draft, report);

@@ -7,11 +7,15 @@
 
 namespace weir::config {
 
+/// Claims need tokens, tokens need claims. Runs on the draft as it was read.
+void check_claims(const file_draft& draft, reporter& report);
+
 /// Fills jwt, users and tiers of the settings. Runs before rules are checked.
 void complete_identity(file_draft& draft, reporter& report);
 
 /// Fills one list of the settings from its draft; the names of routes are checked by the caller.
-void complete_list(std::vector<list_draft>& drafts, std::vector<proxy::listed_requests>& out, reporter& report);
+void complete_list(std::vector<list_draft>& drafts, std::vector<proxy::listed_requests>& out,
+                   reporter& report);
 
 /// False when every request has a value, as far as the policy tells: a tier whose last source is a constant.
 [[nodiscard]] bool may_lack(const limiter::selector& selector, const proxy::settings& settings);

@@ -24,9 +24,8 @@ value_table::value_table(std::vector<entry> entries) : entries_(std::move(entrie
 
 std::optional<std::uint32_t> value_table::find(std::string_view value) const noexcept {
   const entry wanted = make_entry(value, 0);
-  const auto place =
-      std::lower_bound(entries_.begin(), entries_.end(), wanted,
-                       [](const entry& a, const entry& b) { return a.digest < b.digest; });
+  const auto place = std::lower_bound(entries_.begin(), entries_.end(), wanted,
+                                      [](const entry& a, const entry& b) { return a.digest < b.digest; });
   if (place == entries_.end() || place->digest != wanted.digest) return std::nullopt;
   return place->number;
 }

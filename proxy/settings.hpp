@@ -96,7 +96,7 @@ struct limit_settings {
 struct client_ip_settings {
   std::vector<identity::cidr> trusted_proxies;  ///< empty: the header is ignored, unless hops are counted
   std::string header = "x-forwarded-for";       ///< lower case; empty = `none`
-  int hops = 0;                                 ///< 1 ... 32 proxies in front of this one; 0 = trusted_proxies
+  int hops = 0;  ///< 1 ... 32 proxies in front of this one; 0 = trusted_proxies
   int group_ipv4 = 32;
   int group_ipv6 = 64;
 };
@@ -109,9 +109,9 @@ struct user_source {
 
 /// Where the tier is named: a constant, a table of values, or the value itself.
 struct tier_source {
-  std::string constant;                                ///< not empty: this tier, always
-  limiter::selector from;                              ///< else what is asked
-  std::shared_ptr<const limiter::value_table> table;   ///< null: the value is the tier; else value -> `names`
+  std::string constant;                               ///< not empty: this tier, always
+  limiter::selector from;                             ///< else what is asked
+  std::shared_ptr<const limiter::value_table> table;  ///< null: the value is the tier; else value -> `names`
   std::vector<std::string> names;
   bool trusted_only = false;  ///< counts only from trusted proxies
 };
@@ -119,7 +119,7 @@ struct tier_source {
 /// An item of `block` or `exempt`: the requests it speaks about, by a match or by a list of values.
 struct listed_requests {
   limiter::request_match match;
-  std::optional<limiter::selector> by;                ///< set: the value of this selector is in `values`
+  std::optional<limiter::selector> by;  ///< set: the value of this selector is in `values`
   std::shared_ptr<const limiter::value_table> values;
   std::shared_ptr<const limiter::address_set> clients;  ///< set: the client is in one of these networks
   std::string reason;                                   ///< for log and metrics, never shown to clients
@@ -137,9 +137,10 @@ struct http_settings {
   bool tolerate_half_close = false;  ///< a client that ends its side early still gets its response
   std::vector<std::string> methods;  ///< allowed ones; empty = all
   /// Lower case; client-address fields that nobody but a trusted proxy may send.
-  std::vector<std::string> discard{"x-real-ip",        "true-client-ip",     "cf-connecting-ip",
-                                   "cf-connecting-ipv6", "x-client-ip",      "x-cluster-client-ip",
-                                   "fastly-client-ip", "x-original-forwarded-for"};
+  std::vector<std::string> discard{
+      "x-real-ip",   "true-client-ip",      "cf-connecting-ip", "cf-connecting-ipv6",
+      "x-client-ip", "x-cluster-client-ip", "fastly-client-ip", "x-original-forwarded-for",
+      "x-forwarded", "forwarded-for"};
 };
 
 /// What tells the upstream about the client.
@@ -285,7 +286,7 @@ struct settings {
   log_settings log;
   std::string via = "weir";                  ///< pseudonym of the Via field
   std::array<unsigned char, 32> hash_key{};  ///< keys user_hash; random per process without hash_key_file
-  std::string hash;    ///< first 12 hex digits of SHA-256 of the file, shown in logs and /readyz?verbose
+  std::string hash;  ///< first 12 hex digits of SHA-256 of the file, shown in logs and /readyz?verbose
   std::string file_digests;  ///< of the files it names, to notice a change; never shown: some hold secrets
   std::string source;  ///< path as given on the command line
   /// Paths of the files of certificates and keys: a change of one asks for a reload.

@@ -62,10 +62,10 @@ const table<proxy::http_settings>& http_table() {
 std::vector<key_row<file_draft>> http_rows() {
   using d = file_draft;
   using proxy::forwarded_mode;
-  const auto forwarded = word(&proxy::settings::forwarded,
-                              choices_of<forwarded_mode>{{"x", forwarded_mode::x},
-                                                         {"rfc7239", forwarded_mode::rfc7239},
-                                                         {"both", forwarded_mode::both}});
+  const auto forwarded =
+      word(&proxy::settings::forwarded, choices_of<forwarded_mode>{{"x", forwarded_mode::x},
+                                                                   {"rfc7239", forwarded_mode::rfc7239},
+                                                                   {"both", forwarded_mode::both}});
   return {
       group<d, proxy::path_settings>(
           "paths", [](d & out) -> auto& { return out.settings.paths; }, paths_table),

@@ -73,11 +73,12 @@ const table<user_draft>& user_table() {
                             "its value is left out of logs, unless `hash: false`"),
                         row("claim", "", selector_source<d>("claim name", "claim:", from),
                             "of the verified token, usually `sub`"),
-                        row("hash", "true", value_type<d>{"boolean", "",
-                                                          [](d& out, const node& n, context& ctx) {
-                                                            if (const auto value = read_boolean(n, ctx))
-                                                              out.value.hash = *value;
-                                                          }},
+                        row("hash", "true",
+                            value_type<d>{"boolean", "",
+                                          [](d& out, const node& n, context& ctx) {
+                                            if (const auto value = read_boolean(n, ctx))
+                                              out.value.hash = *value;
+                                          }},
                             "`false` lets the raw name into logs"),
                     }};
   }();
@@ -98,23 +99,26 @@ const table<tier_draft>& tier_table() {
     return table<d>{
         "a source of tiers",
         {
-            row("file", "", value_type<d>{"file", "up to 1000000 lines `value,tier`",
-                                          [](d& out, const node& n, context& ctx) {
-                                            ++out.sources;
-                                            out.file_at = n.at;
-                                            out.csv = read_file(n, ctx, values_file_max);
-                                          }},
+            row("file", "",
+                value_type<d>{"file", "up to 1000000 lines `value,tier`",
+                              [](d& out, const node& n, context& ctx) {
+                                ++out.sources;
+                                out.file_at = n.at;
+                                out.csv = read_file(n, ctx, values_file_max);
+                              }},
                 "read again with the policy"),
-            row("by", "", value_type<d>{"selector", "",
-                                        [](d& out, const node& n, context& ctx) { out.by = read_selector(n, ctx); }},
+            row("by", "",
+                value_type<d>{"selector", "",
+                              [](d& out, const node& n, context& ctx) { out.by = read_selector(n, ctx); }},
                 "whose value is looked up in `file`"),
             row("claim", "", selector_source<d>("claim name", "claim:", from), "of the verified token"),
             row("header", "", std::move(header), "only from trusted proxies"),
-            row("constant", "", value_type<d>{"name", "",
-                                              [](d& out, const node& n, context& ctx) {
-                                                ++out.sources;
-                                                if (auto name = read_name(n, ctx)) out.value.constant = *name;
-                                              }},
+            row("constant", "",
+                value_type<d>{"name", "",
+                              [](d& out, const node& n, context& ctx) {
+                                ++out.sources;
+                                if (auto name = read_name(n, ctx)) out.value.constant = *name;
+                              }},
                 "always; the last source"),
         }};
   }();
@@ -152,35 +156,39 @@ const table<jwt_draft>& jwt_table() {
   static const table<d> all{
       "`identity.jwt`",
       {
-          row("jwks_file", "", value_type<d>{"file", "JWK set, up to 16 keys",
-                                             [](d& out, const node& n, context& ctx) {
-                                               out.jwks_at = n.at;
-                                               out.jwks = read_file(n, ctx, key_file_max);
-                                             }},
+          row("jwks_file", "",
+              value_type<d>{"file", "JWK set, up to 16 keys",
+                            [](d& out, const node& n, context& ctx) {
+                              out.jwks_at = n.at;
+                              out.jwks = read_file(n, ctx, key_file_max);
+                            }},
               "this or `secret_file`; read again with the policy"),
-          row("secret_file", "", value_type<d>{"file", "at least as long as the hash",
-                                               [](d& out, const node& n, context& ctx) {
-                                                 out.secret_at = n.at;
-                                                 out.secret = read_file(n, ctx, 4096);
-                                               }},
+          row("secret_file", "",
+              value_type<d>{"file", "at least as long as the hash",
+                            [](d& out, const node& n, context& ctx) {
+                              out.secret_at = n.at;
+                              out.secret = read_file(n, ctx, 4096);
+                            }},
               "of HS algorithms; line ends at its end are not part of it"),
-          row("algorithms", "", value_type<d>{"list of words", "RS, PS, ES and HS with 256, 384 and 512", read_algorithms},
+          row("algorithms", "",
+              value_type<d>{"list of words", "RS, PS, ES and HS with 256, 384 and 512", read_algorithms},
               "required, unless `unverified`; each key is pinned to those that fit it"),
           row("issuer", "", text_in_jwt(&s::issuer), "what `iss` must be"),
           row("audience", "", text_in_jwt(&s::audience), "what `aud` must be or hold"),
-          row("header", "Authorization", value_type<d>{"field name", "",
-                                                       [](d& out, const node& n, context& ctx) {
-                                                         if (auto name = read_field_name(n, ctx))
-                                                           out.value.header = std::move(*name);
-                                                       }},
+          row("header", "Authorization",
+              value_type<d>{"field name", "",
+                            [](d& out, const node& n, context& ctx) {
+                              if (auto name = read_field_name(n, ctx)) out.value.header = std::move(*name);
+                            }},
               "where the token is, behind `Bearer `"),
           row("leeway", "30s", in_jwt<d>(duration(&s::leeway, 0ms, 10min)), "for `exp` and `nbf`"),
-          row("require_exp", "true", in_jwt<d>(boolean(&s::require_exp)), "a token without `exp` is not valid"),
-          row("unverified", "false", value_type<d>{"boolean", "",
-                                                   [](d& out, const node& n, context& ctx) {
-                                                     if (const auto value = read_boolean(n, ctx))
-                                                       out.unverified = *value;
-                                                   }},
+          row("require_exp", "true", in_jwt<d>(boolean(&s::require_exp)),
+              "a token without `exp` is not valid"),
+          row("unverified", "false",
+              value_type<d>{"boolean", "",
+                            [](d& out, const node& n, context& ctx) {
+                              if (const auto value = read_boolean(n, ctx)) out.unverified = *value;
+                            }},
               "`true` believes every token: only behind something that verified it"),
       }};
   return all;

@@ -107,11 +107,15 @@ std::vector<key_row<match_draft>> common_match_rows() {
       row("path", "every", value_type<d>{"template or list", "", read_paths},
           "`{id}` and `*` = one segment, `/**` = any number, last only"),
       row("host", "every", value_type<d>{"name or list", "without port", read_hosts}),
-      row("user", "every", value_type<d>{"text or list", "", read_values_of("user")}, "as `identity.user` finds it"),
+      row("user", "every", value_type<d>{"text or list", "", read_values_of("user")},
+          "as `identity.user` finds it"),
       row("tier", "every", value_type<d>{"name or list", "", read_values_of("tier")}),
-      row("client_ip", "every", value_type<d>{"network or list", "", read_clients}, "the client itself, not its group"),
-      row("header", "", value_type<d>{"map NAME: value or list", "", read_map_of("header:")}, "`\"*\"` = present"),
-      row("query", "", value_type<d>{"map NAME: value or list", "", read_map_of("query:")}, "decoded once; `\"*\"` = present"),
+      row("client_ip", "every", value_type<d>{"network or list", "", read_clients},
+          "the client itself, not its group"),
+      row("header", "", value_type<d>{"map NAME: value or list", "", read_map_of("header:")},
+          "`\"*\"` = present"),
+      row("query", "", value_type<d>{"map NAME: value or list", "", read_map_of("query:")},
+          "decoded once; `\"*\"` = present"),
   };
 }
 
@@ -124,7 +128,8 @@ table<match_draft> with_not(std::string_view what, std::vector<key_row<match_dra
                                                match_draft other;
                                                if (!read_map(n, *inner, other, ctx, "`not`")) return;
                                                out.value.excluded.push_back(std::move(other.value));
-                                               for (auto& r : other.routes) out.routes.push_back(std::move(r));
+                                               for (auto& r : other.routes)
+                                                 out.routes.push_back(std::move(r));
                                              }},
                      "requests that it fits are left out"));
   return {what, std::move(rows)};

@@ -72,7 +72,8 @@ const table<route_draft>& route_table() {
             row("encoded_slash", "reject",
                 in_value(word(&s::encoded_slash, choices_of<bool>{{"reject", false}, {"allow", true}})),
                 "`allow` takes `%2F` as data of its segment"),
-            row("require_user", "false", in_value(boolean(&s::require_user)), "401 to requests without a user"),
+            row("require_user", "false", in_value(boolean(&s::require_user)),
+                "401 to requests without a user"),
         }};
   }();
   return all;

@@ -95,10 +95,10 @@ void redact_query(std::string_view query, std::span<const std::string> names, st
     const auto end = query.find('&');
     const std::string_view pair = query.substr(0, end);
     const std::string_view name = pair.substr(0, pair.find('='));
-    const bool hidden = name.size() < pair.size() &&
-                        std::any_of(names.begin(), names.end(), [name](std::string_view wanted) {
-                          return selectors::decodes_to(name, wanted);
-                        });
+    const bool hidden =
+        name.size() < pair.size() && std::any_of(names.begin(), names.end(), [name](std::string_view wanted) {
+          return selectors::decodes_to(name, wanted);
+        });
     out.append(hidden ? name : pair);
     if (hidden) out.append("=[redacted]");
     if (end == std::string_view::npos) return;

@@ -33,8 +33,8 @@ using selectors::selector_kind;
 
 // The index of a row is selector::kind. A new selector is its own file and one line here.
 constexpr std::array<const selector_kind*, 12> kinds{
-    &selectors::client_ip, &selectors::method, &selectors::host, &selectors::route,
-    &selectors::upstream,  &selectors::user,   &selectors::tier, &selectors::header,
+    &selectors::client_ip, &selectors::method, &selectors::host,  &selectors::route,
+    &selectors::upstream,  &selectors::user,   &selectors::tier,  &selectors::header,
     &selectors::cookie,    &selectors::query,  &selectors::claim, &selectors::constant,
 };
 

@@ -15,7 +15,7 @@ namespace {
 constexpr std::array<error_text, 23> table{{
     {400, "bad_request", "the request is malformed", true},
     {401, "unauthenticated", "a valid identity is required", false},
-    {403, "forbidden", "the request is refused", false},
+    {403, "forbidden", "the request is not allowed", false},
     {404, "no_route", "no route matches the request", false},
     {405, "method_not_allowed", "the method is not allowed", true},
     {405, "method_not_allowed", "the method is not allowed", false},

@@ -125,9 +125,15 @@ void collect_claims(const json_t* payload, std::span<const std::string> names, v
 }  // namespace
 
 std::string_view to_reason(jwt_problem problem) noexcept {
-  static constexpr std::array<std::string_view, 9> reasons{
-      "",           "token_malformed", "token_algorithm", "token_signature", "token_expired",
-      "token_not_yet", "token_issuer",    "token_audience",  "token_claims"};
+  static constexpr std::array<std::string_view, 9> reasons{"",
+                                                           "token_malformed",
+                                                           "token_algorithm",
+                                                           "token_signature",
+                                                           "token_expired",
+                                                           "token_not_yet",
+                                                           "token_issuer",
+                                                           "token_audience",
+                                                           "token_claims"};
   return reasons[static_cast<std::size_t>(problem)];
 }
 

@@ -133,12 +133,14 @@ jwt_keys::~jwt_keys() = default;
 loaded_jwt_keys jwt_keys::from_jwks(std::string_view json, std::span<const std::string> algorithms) {
   const json_owner set = parse_object(json);
   const json_t* list = json_object_get(set.get(), "keys");
-  if (!json_is_array(list)) return {nullptr, "no JWK set: expected {\"keys\": [...]} without repeated members"};
+  if (!json_is_array(list))
+    return {nullptr, "no JWK set: expected {\"keys\": [...]} without repeated members"};
   std::shared_ptr<jwt_keys> result(new jwt_keys);
   for (std::size_t i = 0; i < json_array_size(list); ++i) {
     json_t* jwk = json_array_get(list, i);
     if (!is_known_type(text_member(jwk, "kty")) || !is_for_signatures(jwk)) continue;
-    if (result->count_ == keys_max) return {nullptr, fmt::format("more than {} keys for signatures", keys_max)};
+    if (result->count_ == keys_max)
+      return {nullptr, fmt::format("more than {} keys for signatures", keys_max)};
     key& k = result->keys_[result->count_];
     k.value.reset(cjose_jwk_import_json(jwk, nullptr));
     if (!k.value) return {nullptr, fmt::format("key {} is malformed", i + 1)};
@@ -162,8 +164,9 @@ loaded_jwt_keys jwt_keys::from_jwks(std::string_view json, std::span<const std::
     }
   }
   if (result->count_ == 0) {
-    return {nullptr, fmt::format("no key fits `algorithms`: RSA keys need {} bits, secrets the size of the hash",
-                                 rsa_bits_min)};
+    return {nullptr,
+            fmt::format("no key fits `algorithms`: RSA keys need {} bits, secrets the size of the hash",
+                        rsa_bits_min)};
   }
   return {std::move(result), {}};
 }
@@ -172,8 +175,8 @@ loaded_jwt_keys jwt_keys::from_secret(std::string_view secret, std::span<const s
   std::shared_ptr<jwt_keys> result(new jwt_keys);
   key& k = result->keys_[0];
   if (!secret.empty()) {
-    k.value.reset(
-        cjose_jwk_create_oct_spec(reinterpret_cast<const std::uint8_t*>(secret.data()), secret.size(), nullptr));
+    k.value.reset(cjose_jwk_create_oct_spec(reinterpret_cast<const std::uint8_t*>(secret.data()),
+                                            secret.size(), nullptr));
   }
   if (k.value) k.pin(algorithms);
   if (k.algorithms.empty()) {
@@ -184,8 +187,7 @@ loaded_jwt_keys jwt_keys::from_secret(std::string_view secret, std::span<const s
 }
 
 bool jwt_keys::fits(std::string_view algorithm, std::string_view kid) const noexcept {
-  return std::any_of(keys_.get(), keys_.get() + count_,
-                     [&](const key& k) { return k.fits(algorithm, kid); });
+  return std::any_of(keys_.get(), keys_.get() + count_, [&](const key& k) { return k.fits(algorithm, kid); });
 }
 
 bool jwt_keys::verify(std::string_view token, std::string_view algorithm, std::string_view kid,

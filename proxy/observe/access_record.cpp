@@ -26,9 +26,9 @@ constexpr std::size_t fixed_room = 29 * 18 + json_time_room + 11 * json_millisec
 /// Room that the record needs at most.
 std::size_t room_for(const access_record& r) noexcept {
   std::size_t room = fixed_room;
-  for (const std::string_view value :
-       {r.request_id, r.client_ip, r.peer_ip, r.user_hash, r.method, r.path, r.query, r.host, r.proto,
-        r.listener, r.route, r.upstream, r.upstream_addr, to_string(r.decision), r.rule, r.reason, r.exempt}) {
+  for (const std::string_view value : {r.request_id, r.client_ip, r.peer_ip, r.user_hash, r.method, r.path,
+                                       r.query, r.host, r.proto, r.listener, r.route, r.upstream,
+                                       r.upstream_addr, to_string(r.decision), r.rule, r.reason, r.exempt}) {
     room += json_string_room(std::min(value.size(), max_field));
   }
   return room;

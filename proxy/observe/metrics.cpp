@@ -386,7 +386,8 @@ names_list reasons_of(const std::vector<listed_requests>& list, metric_names& na
   return reasons;
 }
 
-void render_lists(exposition& to, const list_totals& sums, const names_list& block, const names_list& exempt) {
+void render_lists(exposition& to, const list_totals& sums, const names_list& block,
+                  const names_list& exempt) {
   to.family("weir_blocked_total", "counter", "Requests that `block` refused.");
   for (const auto& [slot, reason] : block) {
     to.sample({{"reason", reason}}, sums.sum(

@@ -28,11 +28,12 @@ struct compiled_config {
   std::vector<std::uint32_t> rule_slots;             ///< metric slot by rule index
   std::vector<std::uint32_t> limit_slots;            ///< metric slot by index of a concurrency limit
   std::vector<std::shared_ptr<upstream>> upstreams;  ///< by settings->upstreams
-  std::vector<std::string> identity_headers;  ///< lower case; every header a selector or user source reads
+  std::vector<std::string> identity_headers;   ///< lower case; every header a selector or user source reads
   std::vector<std::string> discarded_headers;  ///< lower case; dropped unless the peer is trusted
   std::vector<std::string> reserved_headers;   ///< lower case; `_` must not make an alias of one of them
   std::vector<std::string> hidden_parameters;  ///< of the query: they name users, the log must not
-  std::vector<limiter::selector> single_values;  ///< of queries and cookies that identity, matches and lists read
+  std::vector<limiter::selector>
+      single_values;  ///< of queries and cookies that identity, matches and lists read
   std::vector<std::uint32_t> block_slots, exempt_slots;  ///< metric slot by position in the list
   std::unique_ptr<identity::token_cache> tokens;         ///< null: no tokens are read; this worker's own
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Client addresses from hostile text: header elements, whole headers, networks. One line of input is one
 // header line; the first is also read as an element and as a network.
-#include "proxy/identity/address.hpp"
+#include "proxy/identity/client_chain.hpp"
 
 #include <cstdint>
 #include <cstdlib>
@@ -65,8 +65,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto a = parse_address(lines.front())) check_canonical(*a);
   if (const auto network = parse_cidr(lines.front())) check_network(*network);
 
-  const address client = client_address(from_v4(0x0a000001), lines, trusted);
-  check_canonical(client);
-  require(client_address(from_v4(0xc0000201), lines, trusted) == from_v4(0xc0000201));
+  for (const chain_syntax syntax : {chain_syntax::addresses, chain_syntax::forwarded}) {
+    check_canonical(client_address(from_v4(0x0a000001), lines, {trusted}, syntax));
+    check_canonical(client_address(from_v4(0x0a000001), lines, {{}, 3}, syntax));
+    require(client_address(from_v4(0xc0000201), lines, {trusted}, syntax) == from_v4(0xc0000201));
+  }
   return 0;
 }

@@ -47,7 +47,9 @@ inline std::string hmac(std::string_view secret, std::string_view algorithm, std
 /// An RSA or EC key pair.
 class key_pair {
  public:
-  static key_pair rsa(unsigned bits) { return key_pair(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", size_t{bits})); }
+  static key_pair rsa(unsigned bits) {
+    return key_pair(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", size_t{bits}));
+  }
   static key_pair ec(const char* curve) { return key_pair(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", curve)); }
 
   /// The public half; `more` is further members, such as `,"kid":"a"`.

@@ -75,7 +75,7 @@ TEST_CASE("every example loads without errors") {
 TEST_CASE("the full example shows every key") {
   auto text = content_of(sources() / "config/examples/full.yaml");
   for (const auto* optional : {"# username:", "# password_file:", "# hash_key_file:", "# topology:",
-                               "# nodes:", "# master:", "# tls:"}) {
+                               "# nodes:", "# master:", "# tls:", "# secret_file:", "# hops:"}) {
     auto at = text.find(optional);
     REQUIRE(at != std::string::npos);
     // shown as comments: they need files that do not come with the example
@@ -108,6 +108,8 @@ TEST_CASE("writing every default out changes nothing") {
       "4096}, failure_mode: local,\n"
       "  key_prefix: \"rl:\", key_form: hashed, replicas: auto, allow_grace: unlimited, cold_start: full,\n"
       "  memory: {max_keys: 1000000, when_full: evict}}\n"
+      "paths: {case: sensitive, params: strip}\nhttp: {underscore: drop, client_half_close: cancel}\n"
+      "forwarded: x\nidentity: {user: [], tier: [{constant: default}]}\nblock: []\nexempt: []\n"
       "client_ip: {trusted_proxies: [], header: X-Forwarded-For, group: {ipv4: 32, ipv6: 64}}\n"
       "upstreams:\n"
       "  web: {endpoints: [{url: \"http://h\", weight: 1}], balance: random_two, host: preserve, resolve: "
@@ -136,6 +138,13 @@ TEST_CASE("writing every default out changes nothing") {
   CHECK(a.client_ip.header == b.client_ip.header);
   CHECK(a.client_ip.group_ipv4 == b.client_ip.group_ipv4);
   CHECK(a.client_ip.group_ipv6 == b.client_ip.group_ipv6);
+  CHECK(a.paths.ignore_case == b.paths.ignore_case);
+  CHECK(a.paths.refuse_parameters == b.paths.refuse_parameters);
+  CHECK(a.http.underscore == b.http.underscore);
+  CHECK(a.http.tolerate_half_close == b.http.tolerate_half_close);
+  CHECK(a.forwarded == b.forwarded);
+  REQUIRE(b.tiers.size() == 1);
+  CHECK(a.tiers.at(0).constant == b.tiers[0].constant);
   CHECK(a.upstreams == b.upstreams);
   CHECK(a.deny.status == b.deny.status);
   CHECK(a.deny.headers == b.deny.headers);

@@ -16,6 +16,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <unistd.h>
 
 using namespace weir::config;
 using namespace std::chrono_literals;
@@ -306,10 +307,108 @@ TEST_CASE("client_ip and identity reach the settings") {
   CHECK(s.client_ip.group_ipv4 == 24);
   CHECK(s.client_ip.group_ipv6 == 56);
   REQUIRE(s.users.size() == 2);
-  CHECK(s.users[0].header == "x-api-key");
+  CHECK(s.users[0].from.argument == "x-api-key");
   CHECK_FALSE(s.users[0].hash);
   CHECK(s.users[1].hash);
   CHECK(settings_of("client_ip: {header: none}\n").client_ip.header.empty());
+}
+
+TEST_CASE("users and tiers are found where the policy says, a constant makes a tier certain") {
+  const auto s = settings_of(
+      "identity: {jwt: {unverified: true, issuer: i, audience: a, header: X-Token, leeway: 5s, require_exp: "
+      "false},\n"
+      "  user: [{cookie: sid}, {query: key}, {claim: sub, hash: false}],\n"
+      "  tier: [{claim: plan}, {header: X-Tier}, {constant: free}]}\n"
+      "rules: [{name: r, key: [tier], limit: 1/day}, {name: o, key: [\"claim:org\"], missing: skip, limit: "
+      "1/day}]\n");
+  REQUIRE(s.jwt);
+  CHECK_FALSE(s.jwt->keys);
+  CHECK(s.jwt->issuer == "i");
+  CHECK(s.jwt->audience == "a");
+  CHECK(s.jwt->header == "x-token");
+  CHECK(s.jwt->leeway == 5s);
+  CHECK_FALSE(s.jwt->require_exp);
+  REQUIRE(s.users.size() == 3);
+  CHECK(s.users[0].from.text == "cookie:sid");
+  CHECK(s.users[1].from.text == "query:key");
+  CHECK(s.users[2].from.text == "claim:sub");
+  CHECK_FALSE(s.users[2].hash);
+  REQUIRE(s.tiers.size() == 3);
+  CHECK_FALSE(s.tiers[0].trusted_only);
+  CHECK(s.tiers[1].trusted_only);
+  CHECK(s.tiers[2].constant == "free");
+}
+
+TEST_CASE("block and exempt reach the settings with their matches") {
+  const auto s = settings_of(
+      "routes: [{name: all, match: {path: /A/b}, upstream: web, encoded_slash: allow, require_user: true}]\n"
+      "paths: {case: insensitive, params: reject}\n"
+      "http: {underscore: allow, client_half_close: tolerate, methods: [GET], discard: [X-Ip]}\nforwarded: "
+      "both\n"
+      "block: [{match: {client_ip: [192.0.2.0/24], user: [a, b], query: {k: \"*\"}, not: {path: /X}}, "
+      "reason: abuse, "
+      "status: 451}]\n"
+      "exempt: [{match: {header: {X-Probe: \"1\"}}, reason: probes}]\n");
+  REQUIRE(s.block.size() == 1);
+  CHECK(s.block[0].status == 451);
+  CHECK(s.block[0].reason == "abuse");
+  CHECK_FALSE(s.block[0].match.clients.empty());
+  REQUIRE(s.block[0].match.values.size() == 2);
+  CHECK(s.block[0].match.values[0].values == std::vector<std::string>{"a", "b"});
+  CHECK(s.block[0].match.values[1].from.text == "query:k");
+  CHECK(s.block[0].match.values[1].values.empty());
+  REQUIRE(s.block[0].match.excluded.size() == 1);
+  CHECK(s.block[0].match.excluded[0].paths.at(0) == "/x");
+  CHECK(s.exempt.at(0).match.values.at(0).from.argument == "x-probe");
+  CHECK(s.routes[0].match.paths.at(0) == "/a/b");
+  CHECK(s.routes[0].encoded_slash);
+  CHECK(s.routes[0].require_user);
+  CHECK(s.paths.refuse_parameters);
+  CHECK(s.http.underscore == proxy::underscore_mode::allow);
+  CHECK(s.http.tolerate_half_close);
+  CHECK(s.http.methods == std::vector<std::string>{"GET"});
+  CHECK(s.http.discard == std::vector<std::string>{"x-ip"});
+  CHECK(s.forwarded == proxy::forwarded_mode::both);
+}
+
+TEST_CASE("list files are read with the policy, and a change of one is a change of the policy") {
+  const auto folder = std::filesystem::temp_directory_path() / fmt::format("weir-lists-{}", ::getpid());
+  std::filesystem::create_directories(folder);
+  const auto write = [&](const char* name, const std::string& text) { std::ofstream{folder / name} << text; };
+  const auto load_here = [&] {
+    return load_text(
+        std::string(head) +
+            "identity: {user: [{header: X-Key}], tier: [{file: tiers.csv, by: user}, {constant: free}]}\n"
+            "block: [{file: nets, by: client_ip, reason: a}, {file: keys, by: user, reason: b}]\n",
+        "weir.yaml", folder.string(), no_variables);
+  };
+  write("tiers.csv", "# comment\nalice , gold\r\n\na,b,silver\n");
+  write("nets", "192.0.2.0/24\n2001:db8::/32\n");
+  write("keys", " key-1 \nkey-2");
+  const auto first = load_here();
+  REQUIRE(first.settings);
+  const auto& tier = first.settings->tiers.at(0);
+  CHECK(tier.names.at(tier.table->find("alice").value()) == "gold");
+  CHECK(tier.names.at(tier.table->find("a,b").value()) == "silver");
+  CHECK(first.settings->block.at(0).clients->contains(
+      {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 77}));
+  CHECK(first.settings->block.at(1).values->find("key-1"));
+  CHECK(first.settings->block.at(1).values->find("key-2"));
+  write("keys", "key-3");
+  const auto second = load_here();
+  CHECK(first.settings->hash == second.settings->hash);
+  CHECK(first.settings->file_digests != second.settings->file_digests);
+  for (const char* bad : {"alice", "alice,Gold", ",gold", "a,b\na,c"}) {
+    CAPTURE(bad);
+    write("tiers.csv", bad);
+    CHECK(codes_of(load_here()).find("E0502") != std::string::npos);
+  }
+  write("tiers.csv", "");
+  write("nets", "192.0.2.1/24");
+  CHECK(codes_of(load_here()).find("E0502") != std::string::npos);
+  write("nets", std::string(1'000'001, '\n'));
+  CHECK(codes_of(load_here()).find("E0502") != std::string::npos);
+  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("every key of an upstream reaches the settings") {
@@ -741,7 +840,46 @@ const std::vector<provocation>& provocations() {
       {"E0303", h + "store: {url: \"redis://h\", topology: cluster, nodes: [\"h:1\", \"h:1\"]}\n"},
       {"E0209", h + "store: {url: \"redis://h\", topology: cluster, nodes: [\"h\"]}\n"},
       {"E0502", h + "store: {url: \"rediss://h\", tls: {ca_file: /dev/null}}\n"},
-      {"E0313", h + "client_ip: {header: Forwarded}\n"},
+      {"E0304", h + "client_ip: {trusted_proxies: [10.0.0.0/8], hops: 1}\n"},
+      {"E0204", h + "client_ip: {hops: 33}\n"},
+      {"E0302", h + "identity: {user: [{claim: sub}]}\n"},
+      {"E0302", h + "identity: {user: [{hash: true}]}\n"},
+      {"E0304", h + "identity: {user: [{header: a, query: b}]}\n"},
+      {"E0213", h + "identity: {user: [{header: \"a b\"}]}\n"},
+      {"E0302", h + "identity: {jwt: {algorithms: [RS256]}}\n"},
+      {"E0302", h + "identity: {jwt: {jwks_file: /dev/null}}\n"},
+      {"E0304", h + "identity: {jwt: {jwks_file: /dev/null, secret_file: /dev/null, algorithms: [RS256]}}\n"},
+      {"E0502", h + "identity: {jwt: {jwks_file: /dev/null, algorithms: [RS256]}}\n"},
+      {"E0502", h + "identity: {jwt: {secret_file: /dev/null, algorithms: [HS256]}}\n"},
+      {"E0206", h + "identity: {jwt: {secret_file: /dev/null, algorithms: [none]}}\n"},
+      {"E0304", h + "identity: {jwt: {unverified: true, algorithms: [RS256]}}\n"},
+      {"W0205", h + "identity: {jwt: {unverified: true}}\n"},
+      {"W0207", h + "identity: {jwt: {unverified: true}}\n"},
+      {"E0205", h + "identity: {jwt: {unverified: true, issuer: \"\"}}\n"},
+      {"E0302", h + "identity: {tier: [{file: /dev/null}]}\n"},
+      {"E0304", h + "identity: {tier: [{header: a, by: user}]}\n"},
+      {"E0304", h + "identity: {tier: [{file: /dev/null, by: route}]}\n"},
+      {"E0304", h + "identity: {tier: [{constant: a}, {header: b}]}\n"},
+      {"E0302", h + "identity: {tier: [{}]}\n"},
+      {"E0211", h + "identity: {tier: [{constant: Gold}]}\n"},
+      {"E0302", h + "block: [{reason: a}]\n"},
+      {"E0302", h + "block: [{match: {methods: GET}}]\n"},
+      {"E0304", h + "block: [{match: {methods: GET}, file: /dev/null, by: user, reason: a}]\n"},
+      {"E0302", h + "exempt: [{file: /dev/null, reason: a}]\n"},
+      {"E0304", h + "exempt: [{match: {methods: GET}, by: user, reason: a}]\n"},
+      {"E0312", h + "exempt: [{match: {methods: GET}, status: 403, reason: a}]\n"},
+      {"E0204", h + "block: [{match: {methods: GET}, status: 500, reason: a}]\n"},
+      {"E0204", h + "block: [{match: {methods: GET}, reason: \"\"}]\n"},
+      {"E0402", h + "block: [{match: {route: nowhere}, reason: a}]\n"},
+      {"E0302", h + "block: [{file: /dev/null, by: \"claim:x\", reason: a}]\n"},
+      {"E0212", h + "block: [{match: {client_ip: 10.0.0.1/8}, reason: a}]\n"},
+      {"E0301", h + "block: [{match: {header: a}, reason: a}]\n"},
+      {"E0213", h + "block: [{match: {header: {\"a b\": c}}, reason: a}]\n"},
+      {"E0205", h + "block: [{match: {user: \"\"}, reason: a}]\n"},
+      {"E0312", h + "block: [{match: {not: {not: {methods: GET}}}, reason: a}]\n"},
+      {"E0305", h + "identity: {tier: [{header: a}]}\nrules: [{name: r, key: [tier], limit: 1/day}]\n"},
+      {"E0302", r + "}, {name: s, key: [\"claim:org\"], missing: skip, limit: 1/day}]\n"},
+      {"E0206", h + "forwarded: yes-please\n"},
       {"E0401", h + "routes: [{name: a, match: {}, upstream: wbe}]\n"},
       {"E0402", r + ", match: {route: al}}]\n"},
       {"E0402", r + ", cost: {default: 1, serch: 5}}]\n"},

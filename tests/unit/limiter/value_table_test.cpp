@@ -8,7 +8,8 @@ using weir::limiter::value_table;
 
 TEST_CASE("a table finds every value it holds and nothing else") {
   std::vector<value_table::entry> entries;
-  for (std::uint32_t i = 0; i < 5000; ++i) entries.push_back(value_table::make_entry("key-" + std::to_string(i), i));
+  for (std::uint32_t i = 0; i < 5000; ++i)
+    entries.push_back(value_table::make_entry("key-" + std::to_string(i), i));
   const value_table table(std::move(entries));
   CHECK(table.size() == 5000);
   for (std::uint32_t i = 0; i < 5000; ++i) CHECK(table.find("key-" + std::to_string(i)) == i);

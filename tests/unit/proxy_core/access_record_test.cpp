@@ -41,6 +41,7 @@ access_record full() {
   r.status = 200;
   r.rule = "per-user";
   r.reason = "within_limits";
+  r.exempt = "probes";
   r.limit = 100;
   r.remaining = 0;
   r.retry_after_us = 1500;
@@ -62,7 +63,8 @@ TEST_CASE("a record has every field under its documented name, on one line") {
       R"({"ts":"2026-01-01T00:00:00.123Z","request_id":"id-1","client_ip":"2001:db8::1","peer_ip":"10.0.0.1",)"
       R"("user_hash":"f00","method":"GET","path":"/v1/users/1","query":"a=b","host":"api.example",)"
       R"("proto":"HTTP/1.1","listener":"public","route":"users","upstream":"app","upstream_addr":"127.0.0.1:9000",)"
-      R"("status":200,"decision":"allow","rule":"per-user","reason":"within_limits","limit":100,"remaining":0,)"
+      R"("status":200,"decision":"allow","rule":"per-user","reason":"within_limits","exempt":"probes",)"
+      R"("limit":100,"remaining":0,)"
       R"("retry_after_ms":1.500,"duration_ms":2.345,"upstream_ms":2.000,"limiter_ms":0.000,"queue_ms":4.321,)"
       R"("attempts":1,)"
       R"("bytes_in":3,"bytes_out":18446744073709551615})"
@@ -83,6 +85,8 @@ TEST_CASE("absent values are left out, never null or empty") {
 TEST_CASE("each decision has its word") {
   CHECK(to_string(record_decision::allow) == "allow");
   CHECK(to_string(record_decision::deny) == "deny");
+  CHECK(to_string(record_decision::exempt) == "exempt");
+  CHECK(to_string(record_decision::blocked) == "blocked");
   CHECK(to_string(record_decision::rejected) == "rejected");
 }
 

@@ -52,9 +52,9 @@ jwt_settings with_secret(const std::vector<std::string>& algorithms = {"HS256"})
 /// An RSA key for RS256 under the name `rsa` and an EC key for ES256 under the name `ec`.
 jwt_settings with_jwks() {
   jwt_settings settings;
-  settings.keys = jwks(rsa_key().jwk(R"(,"kid":"rsa","alg":"RS256","use":"sig")") + "," +
-                           ec_key().jwk(R"(,"kid":"ec")"),
-                       {"RS256", "ES256"});
+  settings.keys =
+      jwks(rsa_key().jwk(R"(,"kid":"rsa","alg":"RS256","use":"sig")") + "," + ec_key().jwk(R"(,"kid":"ec")"),
+           {"RS256", "ES256"});
   return settings;
 }
 
@@ -88,7 +88,8 @@ std::string sub_of(const std::string& token, const jwt_settings& settings) {
 }
 
 std::string nested(int depth) {
-  return std::string(static_cast<std::size_t>(depth), '[') + std::string(static_cast<std::size_t>(depth), ']');
+  return std::string(static_cast<std::size_t>(depth), '[') +
+         std::string(static_cast<std::size_t>(depth), ']');
 }
 
 std::string with_sub(const std::string& json) {
@@ -125,7 +126,8 @@ TEST_CASE("every algorithm verifies what it signed") {
     CHECK(outcome(signed_by(rsa_key(), algorithm), settings) == "valid");
     CHECK(outcome(signed_by(other_rsa_key(), algorithm), settings) == "token_signature");
   }
-  const std::pair<const char*, const char*> curves[] = {{"ES256", "P-256"}, {"ES384", "P-384"}, {"ES512", "P-521"}};
+  const std::pair<const char*, const char*> curves[] = {
+      {"ES256", "P-256"}, {"ES384", "P-384"}, {"ES512", "P-521"}};
   for (const auto& [algorithm, curve] : curves) {
     CAPTURE(algorithm);
     const key_pair key = key_pair::ec(curve);
@@ -180,8 +182,10 @@ TEST_CASE("an RSA key never verifies an HMAC, and an algorithm never takes anoth
   check_all(
       {
           {"HS256 keyed with the public RSA key", confused, "token_algorithm"},
-          {"PS256 by a key pinned to RS256", signed_by(rsa_key(), "PS256", R"(,"kid":"rsa")"), "token_algorithm"},
-          {"RS512 by a key pinned to RS256", signed_by(rsa_key(), "RS512", R"(,"kid":"rsa")"), "token_algorithm"},
+          {"PS256 by a key pinned to RS256", signed_by(rsa_key(), "PS256", R"(,"kid":"rsa")"),
+           "token_algorithm"},
+          {"RS512 by a key pinned to RS256", signed_by(rsa_key(), "RS512", R"(,"kid":"rsa")"),
+           "token_algorithm"},
           {"ES256 under the name of the RSA key", signed_by(ec_key(), "ES256", R"(,"kid":"rsa")"),
            "token_algorithm"},
           {"RS256 under the name of the EC key", signed_by(rsa_key(), "RS256", R"(,"kid":"ec")"),
@@ -201,8 +205,10 @@ TEST_CASE("what a header says about keys chooses none") {
   check_all(
       {
           {"embedded key", signed_by(other_rsa_key(), "RS256", R"(,"jwk":)" + own), "token_signature"},
-          {"jku", signed_by(other_rsa_key(), "RS256", R"(,"jku":"https://evil.example/keys")"), "token_signature"},
-          {"x5u", signed_by(other_rsa_key(), "RS256", R"(,"x5u":"https://evil.example/c")"), "token_signature"},
+          {"jku", signed_by(other_rsa_key(), "RS256", R"(,"jku":"https://evil.example/keys")"),
+           "token_signature"},
+          {"x5u", signed_by(other_rsa_key(), "RS256", R"(,"x5u":"https://evil.example/c")"),
+           "token_signature"},
           {"x5c", signed_by(other_rsa_key(), "RS256", R"(,"x5c":["MIIB"])"), "token_signature"},
           {"x5t", signed_by(other_rsa_key(), "RS256", R"(,"x5t":"abc")"), "token_signature"},
           {"jwk beside a good signature", signed_by(rsa_key(), "RS256", R"(,"jwk":)" + own), "valid"},
@@ -236,7 +242,8 @@ TEST_CASE("a signature covers every byte") {
           {"another payload", header + "." + other + "." + signature, "token_signature"},
           {"a flipped bit", header + "." + payload + "." + flipped, "token_signature"},
           {"a short signature", header + "." + payload + "." + signature.substr(0, 40), "token_signature"},
-          {"a longer signature", header + "." + payload + "." + base64url(hmac(secret, "HS256", header + "." + payload) + "x"),
+          {"a longer signature",
+           header + "." + payload + "." + base64url(hmac(secret, "HS256", header + "." + payload) + "x"),
            "token_signature"},
           {"unused bits of the last character", header + "." + payload + "." + loose, "token_malformed"},
           {"an empty signature", header + "." + payload + ".", "token_malformed"},
@@ -248,7 +255,8 @@ TEST_CASE("a signature covers every byte") {
           {"padding", header + "." + payload + "." + signature + "=", "token_malformed"},
           {"white space inside", header + "." + payload + ". " + signature, "token_malformed"},
           {"a line end behind", good + "\n", "token_malformed"},
-          {"the standard alphabet", header + "." + payload + "." + "+/" + signature.substr(2), "token_malformed"},
+          {"the standard alphabet", header + "." + payload + "." + "+/" + signature.substr(2),
+           "token_malformed"},
           {"an impossible length", header + "." + payload + "." + signature + "AA", "token_malformed"},
           {"no token at all", "", "token_malformed"},
           {"dots alone", "..", "token_malformed"},
@@ -267,8 +275,8 @@ TEST_CASE("JSON that two readers could read differently is refused") {
           {"17 levels", hs256(R"({"sub":"a","exp":1800000060,"x":)" + nested(16) + "}"), "token_malformed"},
           {"3,000 levels", hs256(R"({"exp":1800000060,"x":)" + nested(1400) + "}"), "token_malformed"},
           {"deep header", hs256(victim, R"({"alg":"HS256","x":)" + nested(16) + "}"), "token_malformed"},
-          {"brackets in text are no levels",
-           hs256(R"({"sub":"[[[[[[[[[[[[[[[[[[\"[[","exp":1800000060})"), "valid"},
+          {"brackets in text are no levels", hs256(R"({"sub":"[[[[[[[[[[[[[[[[[[\"[[","exp":1800000060})"),
+           "valid"},
           {"a list instead of an object", hs256("[]"), "token_malformed"},
           {"text instead of an object", hs256("\"victim\""), "token_malformed"},
           {"text behind the object", hs256(victim + "x"), "token_malformed"},
@@ -378,8 +386,9 @@ TEST_CASE("issuer and audience are compared byte for byte") {
 }
 
 TEST_CASE("claims are text, integers and booleans; anything else is absent") {
-  const auto verdict = judge(
-      hs256(R"({"exp":1800000060,"org":"acme","level":-7,"beta":true,"list":["x"],"unasked":"y"})"), with_secret());
+  const auto verdict =
+      judge(hs256(R"({"exp":1800000060,"org":"acme","level":-7,"beta":true,"list":["x"],"unasked":"y"})"),
+            with_secret());
   REQUIRE(verdict.token);
   CHECK(verdict.token->claim("org") == "acme");
   CHECK(verdict.token->claim("level") == "-7");
@@ -418,7 +427,8 @@ TEST_CASE("keys too weak for their algorithm are refused when they are loaded") 
 
 TEST_CASE("with several keys of one algorithm the one that signed is found, with and without its name") {
   jwt_settings settings;
-  settings.keys = jwks(rsa_key().jwk(R"(,"kid":"a")") + "," + other_rsa_key().jwk(R"(,"kid":"b")"), {"RS256"});
+  settings.keys =
+      jwks(rsa_key().jwk(R"(,"kid":"a")") + "," + other_rsa_key().jwk(R"(,"kid":"b")"), {"RS256"});
   CHECK(outcome(signed_by(other_rsa_key(), "RS256"), settings) == "valid");
   CHECK(outcome(signed_by(other_rsa_key(), "RS256", R"(,"kid":"b")"), settings) == "valid");
   CHECK(outcome(signed_by(other_rsa_key(), "RS256", R"(,"kid":"a")"), settings) == "token_signature");

@@ -12,8 +12,8 @@ namespace {
 
 using namespace std::string_literals;
 
-/// The normalised path, or "refused". Checks what holds for every result.
-std::string path_of(std::string_view target) {
+/// The normalised path where `%2F` may be data, or "refused". Checks what holds for every result.
+std::string path_with_slashes(std::string_view target) {
   std::string storage = "old content";
   normalised_target t;
   if (!normalise_target(target, storage, t)) return "refused";
@@ -26,6 +26,22 @@ std::string path_of(std::string_view target) {
   CHECK(again.path == path);
   CHECK_FALSE(again.has_query);
   return path;
+}
+
+/// The normalised path, or "refused", also for an encoded slash.
+std::string path_of(std::string_view target) {
+  std::string storage;
+  normalised_target t;
+  if (normalise_target(target, storage, t) && t.encoded_slash) return "refused";
+  return path_with_slashes(target);
+}
+
+bool has_parameters(std::string_view target) {
+  std::string storage;
+  normalised_target t;
+  t.parameters = true;
+  CHECK(normalise_target(target, storage, t));
+  return t.parameters;
 }
 
 }  // namespace
@@ -129,6 +145,27 @@ TEST_CASE("encoded separators and controls are refused, in parameters too") {
     CHECK(path_of("/"s + escape) == "refused");
     CHECK(path_of("/a;b"s + escape) == "refused");
   }
+}
+
+TEST_CASE("where it is allowed an encoded slash is data of its segment, and hides no dot segment") {
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {"/a%2fb", "/a%2Fb"},     {"/a/%2F/b", "/a/%2F/b"},   {"/u/http:%2F%2Fx%2Fy", "/u/http:%2F%2Fx%2Fy"},
+      {"/a%2Fb/../c", "/c"},    {"/a%252Fb", "/a%252Fb"},   {"/a%2Fb.c", "/a%2Fb.c"},
+      {"/a%2F..b", "/a%2F..b"}, {"/%2F", "/%2F"},           {"/a%2F../b", "refused"},
+      {"/..%2Fb", "refused"},   {"/a%2F..%2Fb", "refused"}, {"/a%2F%2e%2e%2Fb", "refused"},
+      {"/.%2Fb", "refused"},    {"/a%2F.%2Fb", "refused"},  {"/a%5Cb%2Fc", "refused"}};
+  for (const auto& [target, path] : cases) {
+    CAPTURE(target);
+    CHECK(path_with_slashes(target) == path);
+  }
+}
+
+TEST_CASE("parameters are noticed, in every path anew") {
+  CHECK(has_parameters("/a;b"));
+  CHECK(has_parameters("/a/;/c"));
+  CHECK_FALSE(has_parameters("/a//b"));
+  CHECK_FALSE(has_parameters("/a?b;c"));
+  CHECK_FALSE(has_parameters("*"));
 }
 
 TEST_CASE("other bytes than those of a path are refused") {

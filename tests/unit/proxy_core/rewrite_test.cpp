@@ -47,7 +47,8 @@ std::string kept(const std::string& lines, const request_context& c = context())
 /// What weir writes behind the kept fields.
 std::string own(const std::string& lines, const request_context& c = context()) {
   const std::string out = forward("GET /p HTTP/1.1\r\nHost: a.example\r\n" + lines + "\r\n", c);
-  return out.substr(out.find("X-Forwarded-For: "));
+  const auto ours = out.find("X-Forwarded-For: ");
+  return out.substr(ours != std::string::npos ? ours : out.find("Forwarded: "));
 }
 
 response_context answer_context() {
@@ -166,7 +167,7 @@ TEST_CASE("nomination never removes what weir adds") {
 TEST_CASE("an untrusted peer's claims about the way are replaced") {
   const std::string claims =
       "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: b\r\nX-Forwarded-Port: 1\r\n"
-      "X-Forwarded-Prefix: /x\r\nForwarded: for=1.1.1.1\r\nX-Real-IP: 1.1.1.1\r\nX-Request-ID: evil\r\nA: "
+      "X-Forwarded-Prefix: /x\r\nForwarded: for=1.1.1.1\r\nX-Request-ID: evil\r\nA: "
       "b\r\n";
   CHECK(kept(claims) == "A: b\r\n");
   CHECK(own(claims) ==
@@ -187,6 +188,33 @@ TEST_CASE("a trusted peer's claims stay and its address is appended") {
       "GET /p HTTP/1.1\r\nHost: up.example\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 1.1.1.1\r\n"
       "Forwarded: for=1.1.1.1\r\nVia: 1.1 edge\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 192.0.2.7\r\n"
       "X-Forwarded-Host: a.example\r\nX-Forwarded-Port: 8080\r\nX-Request-ID: id-1\r\nVia: 1.1 weir\r\n\r\n");
+}
+
+TEST_CASE("Forwarded is written instead of X-Forwarded-* or beside it") {
+  request_context c = context();
+  c.x_forwarded = false;
+  c.forwarded = true;
+  CHECK(own("Forwarded: for=1.1.1.1\r\nX-Forwarded-For: 1.1.1.1\r\n", c) ==
+        "Forwarded: for=192.0.2.7;proto=http;host=\"a.example\"\r\nX-Request-ID: id-1\r\nVia: 1.1 "
+        "weir\r\n\r\n");
+  c.peer_address = "2001:db8::17";
+  CHECK(own("", c).starts_with("Forwarded: for=\"[2001:db8::17]\";proto=http;host=\"a.example\"\r\n"));
+  c.peer_address = "unix";
+  CHECK(own("", c).starts_with("Forwarded: for=unknown;proto=http"));
+  c = context();
+  c.forwarded = true;
+  CHECK(own("", c).starts_with("X-Forwarded-For: 192.0.2.7\r\n"));
+  CHECK(own("", c).find("\r\nForwarded: for=192.0.2.7;") != std::string::npos);
+}
+
+TEST_CASE("a trusted peer's Forwarded gains an element, unless it was nominated away") {
+  request_context c = context();
+  c.x_forwarded = false;
+  c.forwarded = c.peer_trusted = true;
+  const std::string received = "Forwarded: for=1.1.1.1\r\nForwarded: for=2.2.2.2;proto=https\r\n";
+  CHECK(own(received, c)
+            .starts_with("Forwarded: for=1.1.1.1, for=2.2.2.2;proto=https, for=192.0.2.7;proto=http;"));
+  CHECK(own(received + "Connection: forwarded\r\n", c).starts_with("Forwarded: for=192.0.2.7;proto=http;"));
 }
 
 TEST_CASE("without a Host of the client there is no X-Forwarded-Host") {

@@ -109,7 +109,8 @@ class Bench:
                 conn.half_close()
             answers = [conn.read(method) for method in methods_of(case)]
             self.judge_fate(conn, case.fate, together)
-        return lambda: judge_request(case, answers, [r for r in self.reached() if r.target != AFTER], delivery == WHOLE, self)
+        return lambda: judge_request(case, answers, [r for r in self.reached() if r.target != AFTER],
+                                     delivery == WHOLE, self)
 
     def judge_fate(self, conn, fate, asked=False):
         """`asked`: the request that a kept connection answers was sent already."""

@@ -36,8 +36,8 @@ def policy(upstream, hasty):
         "identity": {"user": [{"header": "X-API-Key"}]}, "rules": RULES,
         "deny": {"headers_on": "denied"}, "limits": {"body_size": "1MiB"}}
     if hasty:
-        plain["limits"] |= {"header_timeout": "500ms", "keepalive_timeout": "500ms", "body_idle_timeout": "500ms"}
-        plain["upstreams"]["app"]["timeout"] = {"first_byte": "500ms", "body_idle": "500ms", "total": "10s"}
+        plain["limits"] |= {"header_timeout": "800ms", "keepalive_timeout": "800ms", "body_idle_timeout": "800ms"}
+        plain["upstreams"]["app"]["timeout"] = {"first_byte": "800ms", "body_idle": "800ms", "total": "10s"}
     return plain
 
 
@@ -112,7 +112,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weir", help="the program under test")
     parser.add_argument("--peer", default="", help=f"comma separated, for comparison: {', '.join(PEERS)}")
-    parser.add_argument("--only", default="", help="comma separated: rules, or parts of sentences; `relay` for the bodies")
+    parser.add_argument("--only", default="",
+                        help="comma separated: rules, or parts of sentences; `relay` for the bodies")
     parser.add_argument("--list", action="store_true", help="print the cases and stop")
     parser.add_argument("--seed", type=int, default=1, help="of the random cuts")
     parser.add_argument("--thorough", action="store_true", help="five random cuts of every case, 10,000 bodies")

@@ -18,30 +18,38 @@ def handshake(upgrade="Upgrade: websocket", connection="Connection: Upgrade", ke
 
 
 for what, fields, kept in (("h2c", handshake("Upgrade: h2c"), [KEY, VERSION]),
-                           ("h2c with its settings", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA", []),
+                           ("h2c with its settings",
+                            "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA", []),
                            ("a protocol that is not on the list", handshake("Upgrade: irc/6.9"), [KEY, VERSION]),
                            ("two protocols", handshake("Upgrade: websocket, h2c"), [KEY, VERSION]),
                            ("two protocols, the known one last", handshake("Upgrade: h2c, websocket"), [KEY, VERSION]),
                            ("a protocol with a version", handshake("Upgrade: websocket/13"), [KEY, VERSION]),
                            ("an empty Upgrade", handshake("Upgrade:"), [KEY, VERSION]),
-                           ("an Upgrade that Connection does not name", handshake(connection="Connection: keep-alive"), [KEY, VERSION]),
+                           ("an Upgrade that Connection does not name", handshake(connection="Connection: keep-alive"),
+                            [KEY, VERSION]),
                            ("an Upgrade without Connection", handshake(connection=None), [KEY, VERSION]),
                            ("a handshake without a key", handshake(key=None), [VERSION]),
-                           ("a handshake with a short key", handshake(key="Sec-WebSocket-Key: eA=="), ["Sec-WebSocket-Key: eA==", VERSION]),
+                           ("a handshake with a short key", handshake(key="Sec-WebSocket-Key: eA=="),
+                            ["Sec-WebSocket-Key: eA==", VERSION]),
                            ("a handshake with two keys", handshake(key=KEY + "\r\n" + KEY), [KEY, KEY, VERSION]),
                            ("a handshake without a version", handshake(version=None), [KEY]),
-                           ("a handshake of version 8", handshake(version="Sec-WebSocket-Version: 8"), [KEY, "Sec-WebSocket-Version: 8"]),
+                           ("a handshake of version 8", handshake(version="Sec-WebSocket-Version: 8"),
+                            [KEY, "Sec-WebSocket-Version: 8"]),
                            ("a handshake of two versions", handshake(version="Sec-WebSocket-Version: 13, 8"),
                             [KEY, "Sec-WebSocket-Version: 13, 8"])):
     c.passed("1.40", f"{what} is an ordinary request", get("/ws", fields), kept=kept, peers=False)
 for method in ("POST", "PUT", "HEAD", "DELETE", "OPTIONS"):
-    c.passed("1.40", f"a handshake with {method} is an ordinary request", get("/ws", handshake(), method=method), kept=[KEY, VERSION],
+    c.passed("1.40", f"a handshake with {method} is an ordinary request", get("/ws", handshake(), method=method),
+             kept=[KEY, VERSION],
              peers=False)
-c.passed("1.40", "a handshake with a body is an ordinary request", get("/ws", handshake() + "\r\nContent-Length: 2") + "ab",
+c.passed("1.40", "a handshake with a body is an ordinary request", get("/ws",
+                                                                       handshake() + "\r\nContent-Length: 2") + "ab",
          kept=[KEY, VERSION], peers=False)
 c.passed("1.40", "a handshake with a chunked body is an ordinary request",
-         get("/ws", handshake() + "\r\nTransfer-Encoding: chunked") + "2\r\nab\r\n0\r\n\r\n", kept=[KEY, VERSION], body="ab", peers=False)
-c.passed("1.40", "a handshake in HTTP/1.0 is an ordinary request", get("/ws", handshake(), version="HTTP/1.0"), kept=[KEY, VERSION],
+         get("/ws", handshake() + "\r\nTransfer-Encoding: chunked") + "2\r\nab\r\n0\r\n\r\n", kept=[KEY, VERSION],
+         body="ab", peers=False)
+c.passed("1.40", "a handshake in HTTP/1.0 is an ordinary request", get("/ws", handshake(), version="HTTP/1.0"),
+         kept=[KEY, VERSION],
          peers=False)
 
 
@@ -132,7 +140,8 @@ def upstream_ends(bench):
         equal(conn.read_until_close(), b"bye")
 
 
-for what, grant in (("to another protocol", GRANT.replace("websocket", "h2c")), ("without Upgrade", GRANT.replace("Upgrade: websocket\r\n", "")),
+for what, grant in (("to another protocol", GRANT.replace("websocket", "h2c")),
+                    ("without Upgrade", GRANT.replace("Upgrade: websocket\r\n", "")),
                     ("that Connection does not name", GRANT.replace("Connection: Upgrade", "Connection: keep-alive")),
                     ("without Connection", GRANT.replace("Connection: Upgrade\r\n", "")),
                     ("to two protocols", GRANT.replace("websocket", "websocket, h2c")),

@@ -34,7 +34,7 @@ def policy(upstream, hasty):
         "routes": [{"name": "small", "match": {"path": "/small"}, "upstream": "app", "body_size": "1000B"},
                    {"name": "all", "match": {"path": "/**"}, "upstream": "app"}],
         "identity": {"user": [{"header": "X-API-Key"}]}, "rules": RULES,
-        "deny": {"headers_on": "denied"}, "limits": {"body_size": "1MiB"}}
+        "deny": {"headers_on": "denied"}, "limits": {"body_size": "1MiB", "requests_per_connection": 1000000}}
     if hasty:
         plain["limits"] |= {"header_timeout": "800ms", "keepalive_timeout": "800ms", "body_idle_timeout": "800ms"}
         plain["upstreams"]["app"]["timeout"] = {"first_byte": "800ms", "body_idle": "800ms", "total": "10s"}

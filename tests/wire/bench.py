@@ -109,7 +109,11 @@ class Bench:
                 conn.half_close()
             answers = [conn.read(method) for method in methods_of(case)]
             self.judge_fate(conn, case.fate, together)
-        return lambda: judge_request(case, answers, [r for r in self.reached() if r.target != AFTER], delivery == WHOLE, self)
+        return lambda: judge_request(case, answers, self.own_of(case), delivery == WHOLE, self)
+
+    def own_of(self, case):
+        """What reached the upstream of this case; the request behind it belongs there only on a kept connection."""
+        return [r for r in self.reached() if r.target != AFTER or case.fate != KEPT]
 
     def judge_fate(self, conn, fate, asked=False):
         """`asked`: the request that a kept connection answers was sent already."""

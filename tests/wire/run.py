@@ -18,6 +18,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 from bench import BYTEWISE, WHOLE, Bench, Recorder  # noqa: E402
 from case import Dialogue  # noqa: E402
 from cases import all_cases  # noqa: E402
+from naive import Naive  # noqa: E402
 from peers import PEERS  # noqa: E402
 from relay import relay  # noqa: E402
 from support.weir import Weir  # noqa: E402
@@ -34,10 +35,10 @@ def policy(upstream, hasty):
         "routes": [{"name": "small", "match": {"path": "/small"}, "upstream": "app", "body_size": "1000B"},
                    {"name": "all", "match": {"path": "/**"}, "upstream": "app"}],
         "identity": {"user": [{"header": "X-API-Key"}]}, "rules": RULES,
-        "deny": {"headers_on": "denied"}, "limits": {"body_size": "1MiB"}}
+        "deny": {"headers_on": "denied"}, "limits": {"body_size": "1MiB", "requests_per_connection": 1000000}}
     if hasty:
-        plain["limits"] |= {"header_timeout": "500ms", "keepalive_timeout": "500ms", "body_idle_timeout": "500ms"}
-        plain["upstreams"]["app"]["timeout"] = {"first_byte": "500ms", "body_idle": "500ms", "total": "10s"}
+        plain["limits"] |= {"header_timeout": "800ms", "keepalive_timeout": "800ms", "body_idle_timeout": "800ms"}
+        plain["upstreams"]["app"]["timeout"] = {"first_byte": "800ms", "body_idle": "800ms", "total": "10s"}
     return plain
 
 
@@ -77,6 +78,9 @@ def run_weir(args, cases, directory):
         if not args.only or "relay" in args.only:
             more = relay(benches["plain"], args.seed, 10_000 if args.thorough else 300)
             passed, failed = passed + more[0], failed + more[1]
+        if not args.only:
+            more = naive_is_found(cases)
+            passed, failed = passed + more[0], failed + more[1]
         played, sung, poisoned = (sum(getattr(b, what) for b in benches.values())
                                   for what in ("deliveries", "canaries", "poisoned"))
         print(f"{played} deliveries, {sung} canaries, {poisoned} poisoned")
@@ -87,6 +91,21 @@ def run_weir(args, cases, directory):
     if complaints:
         print("\n".join(complaints))
     return passed, failed + len(complaints)
+
+
+def naive_is_found(cases):
+    """The suite's own test: connections that a naive proxy poisons are found."""
+    recorder = Recorder()
+    naive = Naive(None, recorder.port)
+    naive.start()
+    bench = Bench(naive.port, recorder, strict=False)
+    play_all([c for c in cases if c.rule == "2.8" and not isinstance(c, Dialogue)], {"plain": bench}, [WHOLE],
+             quiet=True)
+    naive.stop()
+    recorder.stop()
+    if bench.poisoned == 0:
+        print("FAILED  the canaries do not notice what a naive proxy does")
+    return (1, 0) if bench.poisoned else (0, 1)
 
 
 def run_peer(name, cases, directory, quiet):
@@ -112,7 +131,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weir", help="the program under test")
     parser.add_argument("--peer", default="", help=f"comma separated, for comparison: {', '.join(PEERS)}")
-    parser.add_argument("--only", default="", help="comma separated: rules, or parts of sentences; `relay` for the bodies")
+    parser.add_argument("--only", default="",
+                        help="comma separated: rules, or parts of sentences; `relay` for the bodies")
     parser.add_argument("--list", action="store_true", help="print the cases and stop")
     parser.add_argument("--seed", type=int, default=1, help="of the random cuts")
     parser.add_argument("--thorough", action="store_true", help="five random cuts of every case, 10,000 bodies")

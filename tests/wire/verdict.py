@@ -7,7 +7,8 @@ import re
 from case import CLOSED, FRAMING, KINDS, split
 from support.check import envelope
 
-OWN = {"via", "connection", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-request-id",
+OWN = {"via", "connection", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port",
+       "x-request-id",
        "date", "server", "keep-alive"}
 MADE_ID = re.compile(r"[0-9a-f]{32}\Z")
 HTTP_DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT\Z")
@@ -49,7 +50,8 @@ def judge_request(case, answers, reached, whole, bench):
             same("whose answer came", answer.body, want.line.split(" ")[1].encode("latin-1"))
     judge_last_answer(case, answers[-1], bench.strict)
     if bench.strict:
-        same("request ids of answers and upstream", [a.header("X-Request-ID") for a, r in zip(answers, case.reached) if r],
+        same("request ids of answers and upstream", [a.header("X-Request-ID") for a,
+                                                     r in zip(answers, case.reached) if r],
              [r.header("X-Request-ID") for r in reached if r.body is not None])
         if whole:
             same("interim responses", [a.interim for a in answers], [[] for _ in answers])
@@ -74,10 +76,13 @@ def same_head(case, got, want, bench):
         same("the request id that was kept", request_id, want.request_id)
     else:
         must(MADE_ID.match(request_id), f"the request id weir makes: {request_id!r}")
-    lines = [want.line, f"Host: {host}", *want.kept, want.framing, "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: http",
-             f"X-Forwarded-Host: {host}" if want.host else None, f"X-Forwarded-Port: {bench.port}", f"X-Request-ID: {request_id}",
+    lines = [want.line, f"Host: {host}", *want.kept, want.framing, "X-Forwarded-For: 127.0.0.1",
+             "X-Forwarded-Proto: http",
+             f"X-Forwarded-Host: {host}" if want.host else None, f"X-Forwarded-Port: {bench.port}",
+             f"X-Request-ID: {request_id}",
              f"Via: {want.via}"]
-    same("head at the upstream", got.raw.decode("latin-1"), "\r\n".join(line for line in lines if line is not None) + "\r\n\r\n")
+    same("head at the upstream", got.raw.decode("latin-1"),
+         "\r\n".join(line for line in lines if line is not None) + "\r\n\r\n")
 
 
 def like_head(case, got, want, bench):
@@ -122,9 +127,11 @@ def judge_response(case, answer, broken, bench):
     if bench.strict:
         same_fields(case, answer)
     else:
-        same("fields", [f for f in pairs_of(answer.fields) if f[0] in {n for n, _ in pairs(case.kept)}], pairs(case.kept))
+        same("fields", [f for f in pairs_of(answer.fields) if f[0] in {n for n, _ in pairs(case.kept)}],
+             pairs(case.kept))
         sent = {n.lower() for n, _ in split(case.sent)[1]} - {n for n, _ in pairs(case.kept)} - FRAMING - OWN
-        must(not sent & {n for n, _ in pairs_of(answer.fields)}, f"fields that must not reach the client: {answer.fields}")
+        must(not sent & {n for n, _ in pairs_of(answer.fields)},
+             f"fields that must not reach the client: {answer.fields}")
 
 
 def same_fields(case, answer):

@@ -97,6 +97,18 @@ struct fixture {
 
 }  // namespace
 
+TEST_CASE_FIXTURE(fixture, "a new connection that speaks before it is asked serves nobody") {
+  make();
+  user u;
+  REQUIRE(target->acquire(u, false, u.lease) == acquire_status::connecting);
+  const int peer = server.accept();
+  REQUIRE(::send(peer, "HTTP/1.1 200 OK\r\n\r\n", 19, 0) == 19);
+  REQUIRE(worker.until([&] { return u.connected + u.failed == 1; }));
+  CHECK(u.failed == 1);
+  CHECK(worker.counters.connections_busy.value() == 0);
+  ::close(peer);
+}
+
 TEST_CASE_FIXTURE(fixture, "a returned connection is used again, the latest first") {
   make();
   user a, b, c;

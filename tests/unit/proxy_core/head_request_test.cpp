@@ -464,6 +464,30 @@ TEST_CASE("Expect is 100-continue, and counts only when a body comes") {
                  {post_with("Expect: 100-continue\r\nExpect: 100-continue\r\n"), 417}});
 }
 
+TEST_CASE("Max-Forwards counts on OPTIONS alone") {
+  const auto hops_of = [](const std::string& bytes) {
+    const auto head = std::make_unique<request_head>();
+    head->begin({});
+    REQUIRE(head->scan(bytes) == scan_status::complete);
+    return head->hops;
+  };
+  const auto options = [](const std::string& value) {
+    return "OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards:" + value + "\r\n\r\n";
+  };
+  CHECK(hops_of(options(" 0")) == 0);
+  CHECK(hops_of(options("\t010 ")) == 10);
+  CHECK(hops_of(options(" 9223372036854775806")) == 9'223'372'036'854'775'806U);
+  for (const char* huge : {" 9223372036854775807", " 9223372036854775808", " 99999999999999999999999999"}) {
+    CHECK(hops_of(options(huge)) == 9'223'372'036'854'775'807U);
+  }
+  CHECK(hops_of("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n") == any_hops);
+  CHECK(hops_of(get_with("Max-Forwards: 0\r\n")) == any_hops);
+  CHECK(hops_of(get_with("Max-Forwards: none\r\n")) == any_hops);
+  for (const char* wrong : {"", " -1", " 1,2", " 1 2", " 0x1", " one"}) {
+    CHECK(scan_request(options(wrong)).refusal == 400);
+  }
+}
+
 TEST_CASE("the first impossible byte is refused without waiting for more") {
   CHECK(refused_after("\x16\x03\x01\x02\x00\x01"s) == 1);
   CHECK(refused_after("GET /\x01 HTTP") == 6);

@@ -164,6 +164,13 @@ TEST_CASE("nomination never removes what weir adds") {
             .starts_with("X-Forwarded-For: 1.1.1.1, 192.0.2.7\r\n"));
 }
 
+TEST_CASE("Max-Forwards of OPTIONS goes down by one, that of other methods is relayed") {
+  const std::string options = forward("OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 010\r\nX: 1\r\n\r\n");
+  CHECK(options.find("X: 1\r\nMax-Forwards: 9\r\n") != std::string::npos);
+  CHECK(options.find("010") == std::string::npos);
+  CHECK(kept("Max-Forwards: 010\r\n") == "Max-Forwards: 010\r\n");
+}
+
 TEST_CASE("an untrusted peer's claims about the way are replaced") {
   const std::string claims =
       "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: b\r\nX-Forwarded-Port: 1\r\n"

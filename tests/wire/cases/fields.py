@@ -19,7 +19,8 @@ for what, line in (("a space before the colon", "X-A : 1"), ("a tab before the c
                    ("no colon and a space", "X-A 1"), ("a space inside the name", "X A: 1"), ("a slash", "X/A: 1"),
                    ("a quote", '"X": 1'), ("a bracket", "X[A]: 1"), ("a parenthesis", "(X): 1"), ("a comma", "X,A: 1"),
                    ("a semicolon", "X;A: 1"), ("an equals sign", "X=A: 1"), ("an at sign", "X@A: 1"),
-                   ("a backslash", "X\\A: 1"), ("a brace", "{X}: 1"), ("a question mark", "X?: 1"), ("a NUL", "X\0A: 1"),
+                   ("a backslash", "X\\A: 1"), ("a brace", "{X}: 1"), ("a question mark", "X?: 1"),
+                   ("a NUL", "X\0A: 1"),
                    ("a DEL", "X\x7fA: 1"), ("an 8-bit byte", "X\xe9: 1"), ("a control byte", "X\x01A: 1"),
                    ("a NUL behind Content-Length", "Content-Length\0: 5"),
                    ("a no-break space before the colon", "Host\xa0: b.example")):
@@ -102,7 +103,8 @@ c.refused("1.24", "a head without an end", 431, "GET / HTTP/1.1\r\nHost: a.examp
 c.refused("1.24", "129 connection options", 431, get("/", "Connection: " + ",".join(["x-a"] * 129)), peers=False)
 
 # ---- 1.25 ------------------------------------------------------------------------------------------------------------
-for line in ("X-Original-URL: /admin", "X-Rewrite-URL: /admin", "Proxy: http://evil.example", "PROXY: x", "x-original-url:"):
+for line in ("X-Original-URL: /admin", "X-Rewrite-URL: /admin", "Proxy: http://evil.example", "PROXY: x",
+             "x-original-url:"):
     c.passed_field("1.25", f"the field {line} is removed", line, kept=[], peers=line.lower().startswith("proxy"))
 for line in ("X-HTTP-Method-Override: DELETE", "X-Method-Override: PUT", "X-Script-Name: /x", "X-Original-Host: b"):
     c.passed_field("1.25", f"the field {line} has no effect", line)

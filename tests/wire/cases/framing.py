@@ -26,8 +26,10 @@ for what, fields in (("two lengths", "Content-Length: 5\r\nContent-Length: 6"),
                      ("an empty value", "Content-Length:"), ("spaces alone", "Content-Length:   "),
                      ("a word", "Content-Length: five"), ("a quote", 'Content-Length: "5"'),
                      ("a semicolon", "Content-Length: 5;"), ("an 8-bit digit", "Content-Length: \xb5"),
-                     ("20 digits", "Content-Length: 00000000000000000005"), ("2^63", "Content-Length: 9223372036854775808"),
-                     ("2^64", "Content-Length: 18446744073709551616"), ("2^64 + 5", "Content-Length: 18446744073709551621"),
+                     ("20 digits", "Content-Length: 00000000000000000005"),
+                     ("2^63", "Content-Length: 9223372036854775808"),
+                     ("2^64", "Content-Length: 18446744073709551616"), ("2^64 + 5",
+                                                                        "Content-Length: 18446744073709551621"),
                      ("40 digits", "Content-Length: " + "9" * 40)):
     c.refused("1.26", f"a length with {what}", 400, post(fields, "12345" + SMUGGLED))
 c.refused("1.26", "a malformed length on GET", 400, get("/", "Content-Length: x") + SMUGGLED)
@@ -38,11 +40,14 @@ c.passed("1.27", "a body of exactly the limit", post(f"Content-Length: {MIB}", "
 c.refused("1.27", "a length over the limit, before any byte of the body", 413, post(f"Content-Length: {MIB + 1}"))
 c.refused("1.27", "the largest length there is", 413, post("Content-Length: 9223372036854775807"))
 c.refused("1.27", "a length over the limit on GET", 413, get("/", f"Content-Length: {MIB + 1}"))
-c.refused("1.27", "a length over the limit of its route", 413, post("Content-Length: 1001", target="/small"), peers=False)
-c.passed("1.27", "a length of exactly the limit of its route", post("Content-Length: 1000", "b" * 1000, target="/small"),
+c.refused("1.27", "a length over the limit of its route", 413, post("Content-Length: 1001", target="/small"),
+          peers=False)
+c.passed("1.27", "a length of exactly the limit of its route", post("Content-Length: 1000", "b" * 1000,
+                                                                    target="/small"),
          peers=False)
 c.refused_body("1.27", "a chunked body over the limit of its route", 413,
-               post("Transfer-Encoding: chunked", "3e9\r\n" + "b" * 1001 + "\r\n0\r\n\r\n", target="/small"), peers=False)
+               post("Transfer-Encoding: chunked", "3e9\r\n" + "b" * 1001 + "\r\n0\r\n\r\n", target="/small"),
+               peers=False)
 c.passed("1.27", "a chunked body of exactly the limit of its route",
          post("Transfer-Encoding: chunked", "3e8\r\n" + "b" * 1000 + "\r\n0\r\n\r\n", target="/small"), body="b" * 1000,
          peers=False)
@@ -57,7 +62,8 @@ for coding in ("gzip, chunked", "gzip,chunked", "GZIP , Chunked", "identity, chu
 for coding in ("gzip", "identity", "deflate", "xchunked", "chunkedx", "x-chunked", "chunked, gzip", "chunked, identity",
                "chunked,chunked", "chunked, chunked", "chunked,", ",chunked", ", chunked", "gzip,, chunked", "chunked;",
                "chunked;q=1", "chunked ;a=b", '"chunked"', "'chunked'", "(chunked)", "chunked chunked", "gzip chunked",
-               "chunked\x0b", "\x0bchunked", "chunked\xa0", "chun\xe7ked", "chunke\x64\x00", "[chunked]", "chunk", "", " ",
+               "chunked\x0b", "\x0bchunked", "chunked\xa0", "chun\xe7ked", "chunke\x64\x00", "[chunked]", "chunk", "",
+               " ",
                "\xe3\x83\x81chunked", "chunked\\", "chunked/1.0"):
     c.refused("1.28", f"the coding `{coding}`", 400, post(f"Transfer-Encoding: {coding}", "0\r\n\r\n" + SMUGGLED))
 for what, fields in (("two lines of chunked", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
@@ -71,7 +77,8 @@ for what, fields in (("two lines of chunked", "Transfer-Encoding: chunked\r\nTra
 for what, fields in (("a coding and a length", "Transfer-Encoding: chunked\r\nContent-Length: 5"),
                      ("a length and a coding", "Content-Length: 5\r\nTransfer-Encoding: chunked"),
                      ("a coding and a length of 0", "Transfer-Encoding: chunked\r\nContent-Length: 0"),
-                     ("a length, other fields, and a coding", "Content-Length: 5\r\nX-A: 1\r\nTransfer-Encoding: chunked"),
+                     ("a length, other fields, and a coding",
+                      "Content-Length: 5\r\nX-A: 1\r\nTransfer-Encoding: chunked"),
                      ("an unknown coding and a length", "Transfer-Encoding: x\r\nContent-Length: 5"),
                      ("a length and an unknown coding", "Content-Length: 5\r\nTransfer-Encoding: x"),
                      ("a list of codings and a length", "Transfer-Encoding: gzip, chunked\r\nContent-Length: 5"),
@@ -80,7 +87,8 @@ for what, fields in (("a coding and a length", "Transfer-Encoding: chunked\r\nCo
 c.refused("1.29", "chunked in HTTP/1.0", 400,
           get("/", "Transfer-Encoding: chunked", method="POST", version="HTTP/1.0") + "0\r\n\r\n" + SMUGGLED)
 c.refused("1.29", "chunked in HTTP/1.0 that asks to be kept", 400,
-          get("/", "Connection: keep-alive\r\nTransfer-Encoding: chunked", method="POST", version="HTTP/1.0") + "0\r\n\r\n")
+          get("/", "Connection: keep-alive\r\nTransfer-Encoding: chunked", method="POST",
+              version="HTTP/1.0") + "0\r\n\r\n")
 
 # ---- 1.30, 1.31 ------------------------------------------------------------------------------------------------------
 for method in ("GET", "HEAD", "DELETE", "OPTIONS", "POST", "PUT", "PATCH", "BREW"):
@@ -102,7 +110,8 @@ c.pipelined("1.31", "the byte behind a body begins the next request", post("Cont
 c.pipelined("1.31", "the byte behind the last chunk begins the next request",
             post("Transfer-Encoding: chunked", "0\r\n\r\n") + get("/2"),
             [Reached("POST / HTTP/1.1", "a.example", framing="Transfer-Encoding: chunked"), NEXT])
-for what, fields in (("a body longer than its length", "Content-Length: 5"), ("bytes behind a body of no length", "X-A: 1")):
+for what, fields in (("a body longer than its length", "Content-Length: 5"),
+                     ("bytes behind a body of no length", "X-A: 1")):
     body = "12345" if "Length" in fields else ""
     first = FIRST if body else Reached("POST / HTTP/1.1", "a.example", ("X-A: 1",), "Content-Length: 0")
     c.refused("1.31", f"{what}: the rest is judged as a request", 400, post(fields, body + " x=1\r\n\r\n"), answers=2,

@@ -184,7 +184,8 @@ def stopped_body(bench):
             conn.send(raw(message))
             envelope(conn.read(), 408, close=True)
             assert conn.is_closed()
-    bench.wait("the upstream's connections are closed", lambda: all(x.connection.closed_by_peer for x in bench.reached()))
+    bench.wait("the upstream's connections are closed",
+               lambda: all(x.connection.closed_by_peer for x in bench.reached()))
     equal([x.body for x in bench.reached()], [None] * 3)
 
 
@@ -276,7 +277,8 @@ def bounded_input(bench):
 @c.dialogue("1.4", "a byte that can never begin a request is refused before the line is whole")
 def first_impossible_byte(bench):
     for text, status in (("\0", 400), ("GET /\r", 400), ("GET / HTTP/2", 505), ("GET / HTTP/1.1\r\nHost: a\r\n ", 400),
-                         ("CONNECT ", 405), ("GET / HTTP/1.1\r\nHost: a\r\nX: \x01", 400), ("GET / HTTP/1.1\r\nHost: a b\r\n", 400)):
+                         ("CONNECT ", 405), ("GET / HTTP/1.1\r\nHost: a\r\nX: \x01", 400),
+                         ("GET / HTTP/1.1\r\nHost: a b\r\n", 400)):
         if text.endswith("HTTP/2"):
             text += ".0\r\n"
         with bench.connect() as conn:

@@ -11,10 +11,10 @@ import threading
 import time
 
 from support import client, http1
-from support.check import envelope, equal, fails_with
+from support.check import alone, envelope, equal, fails_with
 from support.load import Load
 from support.tls import Certificate, client_context, server_context
-from support.upstream import PATIENCE, delayed, echo
+from support.upstream import PATIENCE, delayed, echo, ok
 from support.weir import wait_until
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -50,7 +50,7 @@ def _refused(weir, context, **kwargs):
 
 def a_request_over_tls_reaches_the_upstream_as_https(t):
     ca = t.authority()
-    u = t.upstream(tls=None)
+    u = t.upstream(ok(b"ok", chunk_sizes=[1]), tls=None)
     weir = _weir(t, u.url, _entry(ca.server()))
     trusting = client_context(ca.ca)
     for only in (V12, V13):
@@ -65,7 +65,8 @@ def a_request_over_tls_reaches_the_upstream_as_https(t):
     assert 86400 < left < 3 * 86400, left
     with weir.connect(tls=trusting) as c:     # HTTP/1.0: the end of the body is a close_notify, or this raises
         c.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
-        equal(c.read().body, b"ok")
+        r = c.read()
+        equal((r.body, r.framing), (b"ok", "close"))
     with weir.connect() as c:                 # no TLS at all
         c.send(client.request_bytes())
         assert b"HTTP" not in c.read_until_close()
@@ -216,6 +217,7 @@ def handshakes_and_requests_may_come_byte_by_byte_and_in_tiny_records(t):
         wire.sock.close()
 
 
+@alone
 def bodies_of_any_size_cross_both_ways_with_backpressure(t):
     ca = t.authority()
     server = ca.server()
@@ -293,6 +295,7 @@ def a_request_that_ends_without_close_notify_or_in_the_middle_is_not_complete(t)
 
 # ---- time ----------------------------------------------------------------------------------------------------------
 
+@alone
 def a_handshake_that_stalls_is_closed_at_its_timeout(t):
     ca = t.authority()
     weir = _weir(t, t.upstream(tls=None).url, _entry(ca.server()), limits={"tls_handshake_timeout": "600ms"})
@@ -319,9 +322,10 @@ def a_handshake_that_stalls_is_closed_at_its_timeout(t):
     assert not _refused(weir, client_context(ca.ca))
 
 
+@alone
 def a_flood_of_handshakes_delays_others_little(t):
     ca = t.authority()
-    weir = _weir(t, t.upstream(tls=None).url, _entry(ca.server()), workers=1)
+    weir = _weir(t, t.upstream(tls=None).url, _entry(ca.server(kind="rsa:3072")), workers=1)   # a dear signature
     context = client_context(ca.ca)
     hello = Wire(context, weir.port).client_hello()
     flood = [client.Connection(weir.port) for _ in range(200)]
@@ -339,12 +343,13 @@ def a_flood_of_handshakes_delays_others_little(t):
             other.sock.sendall(hello)
         during = slowest(0.5)
     t.note(f"slowest request {1000 * before:.1f} ms, during 200 handshakes {1000 * during:.1f} ms")
-    assert during < before + 0.1 * t.slack, (before, during)
+    assert during < before + 0.15 * t.slack, (before, during)
     for other in flood:
         assert other.sock.recv(1) == b"\x16", "a handshake was not answered"
         other.close()
 
 
+@alone
 def idle_connections_are_small(t):
     ca = t.authority()
     weir = _weir(t, t.upstream(tls=None).url, _entry(ca.server()), workers=1)
@@ -358,7 +363,7 @@ def idle_connections_are_small(t):
         equal(c.request().status, 200)
     each = (weir.resident_bytes() - before) / count
     t.note(f"{each / 1024:.1f} KiB each")
-    assert each < 40 * 1024 or t.build.sanitized, each
+    assert each < 19 * 1024 or t.build.sanitized, each
     for c in idle:
         c.close()
 
@@ -370,12 +375,14 @@ def a_drain_finishes_requests_and_ends_idle_connections_cleanly(t):
     shaking = client.Connection(weir.port)
     busy.send(client.request_bytes())
     time.sleep(0.1)
+    begin = time.monotonic()
     weir.signal(signal.SIGTERM)
     equal(idle.reader.until_close(time.monotonic() + 5, ""), b"")    # raises without close_notify
     equal(busy.read().body, b"ok")
     equal(busy.reader.until_close(time.monotonic() + 5, ""), b"")
     shaking.read_until_close(5)
     equal(weir.wait(), 0)
+    assert time.monotonic() - begin < 2 + t.slack, "a handshake held up the end"
 
 
 # ---- rotation ------------------------------------------------------------------------------------------------------
@@ -499,6 +506,7 @@ def upstream_connections_are_kept_over_tls_and_tickets_do_not_end_them(t):
         weir.terminate()
 
 
+@alone
 def an_upstream_that_never_finishes_its_handshake_is_given_up(t):
     ca = t.authority()
     silent = socket.create_server(("127.0.0.1", 0))     # accepts and says nothing

@@ -4,6 +4,7 @@
 import json
 import random
 import socket
+import ssl
 import time
 
 from . import http1
@@ -71,7 +72,10 @@ class Connection:
         self.sock.close()
 
     def half_close(self):
-        self.sock.shutdown(socket.SHUT_WR)
+        if isinstance(self.sock, ssl.SSLSocket):
+            say_goodbye(self.sock)
+        else:
+            self.sock.shutdown(socket.SHUT_WR)
 
     def send(self, data, pieces=None, pause=0.0):
         """Sends `data`; `pieces` is None (at once), an int (pieces of that size) or a random.Random (random cuts)."""
@@ -171,6 +175,15 @@ def secured(context, sock, server_name="localhost"):
     except (OSError, ValueError):
         sock.close()
         raise
+
+
+def say_goodbye(sock):
+    """Sends close_notify without waiting for the peer's; what the peer still sends can be read."""
+    sock.settimeout(0)
+    try:
+        sock.unwrap()
+    except (OSError, ValueError):
+        pass
 
 
 def request_bytes(method="GET", target="/", fields=(), body=None, host="a.example", version="HTTP/1.1"):

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 
-from . import http1
+from . import client, http1
 
 RST = b"\x01\0\0\0\0\0\0\0"  # struct linger {1, 0}
 
@@ -44,6 +44,7 @@ class UpstreamConnection:
         self.opened_at = time.monotonic()
         self.closed_at = None       # when the peer's FIN or RST was seen (or our own close)
         self.closed_by_peer = False
+        self.reset = False
         self.received = bytearray()
         self.requests = []
 
@@ -92,6 +93,7 @@ class Exchange:
         raise EndConnection
 
     def reset(self):
+        self.connection.reset = True
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
         raise EndConnection
 
@@ -206,6 +208,8 @@ class Upstream:
             connection.closed_at = connection.closed_at or time.monotonic()
             with self.lock:
                 self.sockets.discard(sock)
+            if self.tls and not connection.reset:
+                client.say_goodbye(sock)
             sock.close()
 
     def _read_request(self, reader, connection):

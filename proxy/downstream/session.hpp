@@ -125,7 +125,7 @@ class session final : public ready_handler,
   [[nodiscard]] bool answer(http::local_error error, std::string_view reason, bool close);
   [[nodiscard]] bool answer_denied();
   [[nodiscard]] bool finish_request();
-  [[nodiscard]] bool client_left() const noexcept;
+  [[nodiscard]] bool client_left() noexcept;
   void abandon(int status, std::string_view reason);
   void fail_internal(const std::exception& error) noexcept;
   void count_decision();

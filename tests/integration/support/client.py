@@ -4,10 +4,10 @@
 import json
 import random
 import socket
-import ssl
 import time
 
 from . import http1
+from .tls_socket import TlsSocket
 
 
 class Response:
@@ -54,7 +54,7 @@ class Connection:
         if preface:
             self.sock.sendall(preface)
         if tls:
-            self.sock = secured(tls, self.sock, server_name)
+            self.sock = TlsSocket(tls, self.sock, server_name)
         self.reader = http1.Reader(self.sock)
 
     def __enter__(self):
@@ -72,8 +72,8 @@ class Connection:
         self.sock.close()
 
     def half_close(self):
-        if isinstance(self.sock, ssl.SSLSocket):
-            say_goodbye(self.sock)
+        if isinstance(self.sock, TlsSocket):
+            self.sock.say_goodbye()
         else:
             self.sock.shutdown(socket.SHUT_WR)
 
@@ -165,25 +165,6 @@ class Connection:
             return True
         except http1.Closed:
             return False
-
-
-def secured(context, sock, server_name="localhost"):
-    """The client's side of TLS; the socket is closed when the handshake fails. An end without close_notify is an
-    error, not an end."""
-    try:
-        return context.wrap_socket(sock, server_hostname=server_name, suppress_ragged_eofs=False)
-    except (OSError, ValueError):
-        sock.close()
-        raise
-
-
-def say_goodbye(sock):
-    """Sends close_notify without waiting for the peer's; what the peer still sends can be read."""
-    sock.settimeout(0)
-    try:
-        sock.unwrap()
-    except (OSError, ValueError):
-        pass
 
 
 def request_bytes(method="GET", target="/", fields=(), body=None, host="a.example", version="HTTP/1.1"):

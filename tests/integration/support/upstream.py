@@ -10,7 +10,8 @@ import socket
 import threading
 import time
 
-from . import client, http1
+from . import http1
+from .tls_socket import TlsSocket
 
 RST = b"\x01\0\0\0\0\0\0\0"  # struct linger {1, 0}
 
@@ -171,10 +172,9 @@ class Upstream:
             return sock
         try:
             sock.settimeout(30)
-            secured = self.tls.wrap_socket(sock, server_side=True, suppress_ragged_eofs=False)
+            secured = TlsSocket(self.tls, sock, server_side=True)
         except OSError:
             self.handshakes_failed += 1
-            sock.close()
             return None
         with self.lock:
             self.sockets.discard(sock)
@@ -209,7 +209,7 @@ class Upstream:
             with self.lock:
                 self.sockets.discard(sock)
             if self.tls and not connection.reset:
-                client.say_goodbye(sock)
+                sock.say_goodbye()
             sock.close()
 
     def _read_request(self, reader, connection):

@@ -136,7 +136,7 @@ class session final : public ready_handler,
   [[nodiscard]] bool answer_denied();
   [[nodiscard]] bool answer_unauthenticated();
   [[nodiscard]] bool finish_request();
-  [[nodiscard]] bool client_left() const noexcept;
+  [[nodiscard]] bool client_left() noexcept;
   void abandon(int status, std::string_view reason);
   void fail_internal(const std::exception& error) noexcept;
   void count_decision();

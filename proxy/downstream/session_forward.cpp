@@ -5,11 +5,11 @@
 
 namespace weir::proxy {
 
-bool session::client_left() const noexcept {
+bool session::client_left() noexcept {
   if (channel_.socket.broken()) return true;
-  if (config().http.tolerate_half_close) return false;
-  return channel_.socket.peer_finished() && request_->body.complete() &&
-         !(forward_ && stage_ == stage::forwarding && forward_->response_started());
+  if (config().http.tolerate_half_close || !request_->body.complete()) return false;
+  if (forward_ && stage_ == stage::forwarding && forward_->response_started()) return false;
+  return channel_.socket.peer_finished() || channel_.socket.said_goodbye();
 }
 
 bool session::drive_forward() {

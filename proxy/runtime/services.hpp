@@ -119,7 +119,7 @@ struct services {
   /// Steps of handshakes that this turn of the loop has time for, so that a flood of them does not hold up
   /// the requests of others.
   int handshakes_left = max_handshakes_per_turn;
-  static constexpr int max_handshakes_per_turn = 8;
+  static constexpr int max_handshakes_per_turn = 4;
 };
 
 }  // namespace weir::proxy

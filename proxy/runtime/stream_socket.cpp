@@ -149,6 +149,11 @@ io_result stream_socket::send(const iovec* parts, std::size_t count) noexcept {
   }
 }
 
+bool stream_socket::said_goodbye() noexcept {
+  if (!tls_ || !readable_ || buffered_) return false;
+  return !tls_->is_quiet() && peer_finished_;
+}
+
 bool stream_socket::is_quiet() noexcept {
   if (tls_) {
     readable_ = true;

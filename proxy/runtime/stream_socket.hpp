@@ -75,6 +75,8 @@ class stream_socket {
   /// The peer has sent FIN or the connection is broken; bytes before it may still be unread.
   [[nodiscard]] bool peer_finished() const noexcept { return peer_finished_; }
   [[nodiscard]] bool broken() const noexcept { return broken_; }
+  /// The same without FIN: looks for a close_notify that nobody reads towards. Plain sockets have none.
+  [[nodiscard]] bool said_goodbye() noexcept;
   /// Asks the kernel whether an idle connection is still silent and open (one peek).
   [[nodiscard]] bool is_quiet() noexcept;
   /// Bytes of a message are under way that write() has not reported: other bytes must not take their place.
@@ -85,6 +87,7 @@ class stream_socket {
   [[nodiscard]] io_result send(const iovec* parts, std::size_t count) noexcept;
   [[nodiscard]] bool kernel_readable() const noexcept { return readable_; }
   void note_buffered(bool buffered) noexcept { buffered_ = buffered; }
+  void note_end() noexcept { peer_finished_ = true; }
 
  private:
   readiness_set* set_ = nullptr;

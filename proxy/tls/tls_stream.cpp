@@ -87,6 +87,7 @@ io_status tls_stream::judge(int outcome) noexcept {
     case SSL_ERROR_WANT_WRITE:
       return io_status::would_block;
     case SSL_ERROR_ZERO_RETURN:
+      below_.note_end();
       return io_status::closed;
     default:
       can_notify_ = false;

@@ -137,7 +137,7 @@ def the_forwarded_head_is_written_anew(t):
     equal(r.header("X-Empty"), "")
     equal(r.header("Via"), "1.1 weir")
     equal(r.header("X-Forwarded-For"), "127.0.0.1")
-    equal(r.header("X-Forwarded-Proto"), "http")
+    equal(r.header("X-Forwarded-Proto"), t.scheme)
     equal(len(r.header("X-Request-ID")), 32)
     for name in ("X-Gone", "Keep-Alive", "TE", "Proxy", "X_One", "Upgrade", "HTTP2-Settings", "X-Original-URL",
                  "X-Real-IP", "Forwarded", "Connection"):

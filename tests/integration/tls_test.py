@@ -11,10 +11,11 @@ import threading
 import time
 
 from support import client, http1
-from support.check import envelope, equal, fails_with
+from support.check import alone, envelope, equal, fails_with
 from support.load import Load
 from support.tls import Certificate, client_context, server_context
-from support.upstream import PATIENCE, delayed, echo
+from support.tls_socket import TlsSocket
+from support.upstream import PATIENCE, delayed, echo, ok
 from support.weir import wait_until
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -50,7 +51,7 @@ def _refused(weir, context, **kwargs):
 
 def a_request_over_tls_reaches_the_upstream_as_https(t):
     ca = t.authority()
-    u = t.upstream(tls=None)
+    u = t.upstream(ok(b"ok", chunk_sizes=[1]), tls=None)
     weir = _weir(t, u.url, _entry(ca.server()))
     trusting = client_context(ca.ca)
     for only in (V12, V13):
@@ -65,7 +66,8 @@ def a_request_over_tls_reaches_the_upstream_as_https(t):
     assert 86400 < left < 3 * 86400, left
     with weir.connect(tls=trusting) as c:     # HTTP/1.0: the end of the body is a close_notify, or this raises
         c.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
-        equal(c.read().body, b"ok")
+        r = c.read()
+        equal((r.body, r.framing), (b"ok", "close"))
     with weir.connect() as c:                 # no TLS at all
         c.send(client.request_bytes())
         assert b"HTTP" not in c.read_until_close()
@@ -83,7 +85,7 @@ def the_name_that_a_client_asks_for_picks_the_certificate(t):
         context.check_hostname = False
         with weir.connect(tls=context, server_name=server_name) as c:
             equal(c.request().status, 200)
-            return [n for _, n in c.sock.getpeercert()["subjectAltName"]][:-1]
+            return [n for _, n in c.sock.tls.getpeercert()["subjectAltName"]][:-1]
     equal(names("a.example"), ["a.example", "b.example"])
     equal(names("B.example"), ["a.example", "b.example"])
     equal(names("x.wild.example"), ["*.wild.example"])
@@ -127,14 +129,12 @@ def a_session_is_not_resumed_past_the_question_for_a_certificate(t):
         context.check_hostname = False
         with weir.connect(tls=context, server_name="open.example") as c:
             equal(c.request().status, 200)
-            session = c.sock.session
-        plain = socket.create_connection(("127.0.0.1", weir.port))
-        with fails_with((ssl.SSLError, OSError)):
-            with context.wrap_socket(plain, server_hostname="closed.example", session=session) as s:
-                s.settimeout(5)
-                s.sendall(client.request_bytes())
-                assert not s.recv(100).startswith(b"HTTP/1.1 200"), "served without a certificate"
-                raise OSError("closed")
+            session = c.sock.tls.session
+        plain = socket.create_connection(("127.0.0.1", weir.port), 5)
+        with fails_with((OSError, http1.Closed)):
+            resumed = TlsSocket(context, plain, "closed.example", session=session)
+            resumed.sendall(client.request_bytes())
+            equal(http1.Reader(resumed).line(time.monotonic() + 5, "at the status line"), b"nothing")
         plain.close()
 
 
@@ -143,7 +143,7 @@ def a_client_that_speaks_only_http2_learns_it_at_once(t):
     weir = _weir(t, t.upstream(tls=None).url, _entry(ca.server()))
     for offered, chosen in ((["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "http/1.1"), (None, None)):
         with weir.connect(tls=client_context(ca.ca, alpn=offered)) as c:
-            equal(c.sock.selected_alpn_protocol(), chosen)
+            equal(c.sock.tls.selected_alpn_protocol(), chosen)
             equal(c.request().status, 200)
     try:
         weir.connect(tls=client_context(ca.ca, alpn=["h2"]))
@@ -154,48 +154,14 @@ def a_client_that_speaks_only_http2_learns_it_at_once(t):
 
 # ---- bytes ---------------------------------------------------------------------------------------------------------
 
-class Wire:
-    """The client's side of TLS in memory, so that a test decides how its bytes travel."""
-
-    def __init__(self, context, port, server_name="localhost"):
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=server_name)
-        self.sock = socket.create_connection(("127.0.0.1", port), 20)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def flush(self, pieces=None):
-        data = self.outgoing.read()
-        for at in range(0, len(data), pieces or len(data) or 1):
-            self.sock.sendall(data[at:at + (pieces or len(data))])
-
-    def handshake(self, pieces=None):
-        while True:
-            try:
-                self.tls.do_handshake()
-                self.flush(pieces)
-                return self
-            except ssl.SSLWantReadError:
-                self.flush(pieces)
-                self.incoming.write(self.sock.recv(65536))
-
-    def read_until(self, end):
-        data = b""
-        while not data.endswith(end):
-            try:
-                data += self.tls.read(65536)
-            except ssl.SSLWantReadError:
-                more = self.sock.recv(65536)
-                assert more, f"closed after {data!r}"
-                self.incoming.write(more)
-        return data
-
-    def client_hello(self):
-        """The first bytes of a handshake."""
-        try:
-            self.tls.do_handshake()
-        except ssl.SSLWantReadError:
-            pass
-        return self.outgoing.read()
+def _client_hello(context):
+    """The first bytes of a handshake."""
+    outgoing = ssl.MemoryBIO()
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost").do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
 
 
 def handshakes_and_requests_may_come_byte_by_byte_and_in_tiny_records(t):
@@ -204,18 +170,19 @@ def handshakes_and_requests_may_come_byte_by_byte_and_in_tiny_records(t):
     body = random.Random(3).randbytes(700)
     request = client.request_bytes("POST", "/", body=body)
     for only in (V12, V13):
-        wire = Wire(client_context(ca.ca, only=only), weir.port).handshake(pieces=1)
-        for byte in request:                        # a record of one byte each, and each record in two pieces
-            wire.tls.write(bytes([byte]))
-            wire.flush(pieces=17)
-        assert wire.read_until(body).startswith(b"HTTP/1.1 200 ")
-        for _ in range(2):                          # two requests in one record, cut anywhere
-            wire.tls.write(request * 2)
-            wire.flush(pieces=97)
-            assert wire.read_until(body).count(b"HTTP/1.1 200 ") >= 1
-        wire.sock.close()
+        with client.Connection(weir.port) as c:
+            c.sock = TlsSocket(client_context(ca.ca, only=only), c.sock, "localhost", piece=1)
+            c.reader = http1.Reader(c.sock)
+            for piece in (17, 1):
+                c.sock.piece = piece
+                c.send(request, pieces=1)           # a record of one byte each
+                equal(c.read().body, body)
+            c.sock.piece = 97
+            c.send(request * 2)                     # two requests in one record, cut anywhere
+            equal([c.read().body for _ in range(2)], [body, body])
 
 
+@alone
 def bodies_of_any_size_cross_both_ways_with_backpressure(t):
     ca = t.authority()
     server = ca.server()
@@ -251,12 +218,8 @@ def a_response_that_ends_without_close_notify_is_not_complete(t):
             x.read_body()
             x.send(b"HTTP/1.1 200 OK\r\n\r\nall of it?")
             if clean:
-                x.sock.settimeout(5)
-                try:
-                    x.sock.unwrap()                 # close_notify
-                except (OSError, ValueError):
-                    pass
-            x.sock.shutdown(socket.SHUT_RDWR)
+                x.sock.say_goodbye()
+            x.sock.shutdown(socket.SHUT_WR)
             x.close()
         return script
     for clean in (True, False):
@@ -281,11 +244,7 @@ def a_request_that_ends_without_close_notify_or_in_the_middle_is_not_complete(t)
         c.send(b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 10\r\n\r\nfive!")
         wait_until("the upstream sees the head", lambda: u.requests)
         if notify:
-            c.sock.settimeout(5)
-            try:
-                c.sock.unwrap()
-            except (OSError, ssl.SSLError):
-                pass
+            c.half_close()
         c.close()
         wait_until("the upstream sees the end", lambda: u.connections[-1].closed_by_peer)
         equal(u.requests.pop().body, None)
@@ -293,10 +252,11 @@ def a_request_that_ends_without_close_notify_or_in_the_middle_is_not_complete(t)
 
 # ---- time ----------------------------------------------------------------------------------------------------------
 
+@alone
 def a_handshake_that_stalls_is_closed_at_its_timeout(t):
     ca = t.authority()
     weir = _weir(t, t.upstream(tls=None).url, _entry(ca.server()), limits={"tls_handshake_timeout": "600ms"})
-    hello = Wire(client_context(ca.ca), weir.port).client_hello()
+    hello = _client_hello(client_context(ca.ca))
     begin = time.monotonic()
     silent, half, whole = (client.Connection(weir.port) for _ in range(3))
     half.send(hello[:len(hello) // 2])
@@ -319,11 +279,12 @@ def a_handshake_that_stalls_is_closed_at_its_timeout(t):
     assert not _refused(weir, client_context(ca.ca))
 
 
+@alone
 def a_flood_of_handshakes_delays_others_little(t):
     ca = t.authority()
-    weir = _weir(t, t.upstream(tls=None).url, _entry(ca.server()), workers=1)
+    weir = _weir(t, t.upstream(tls=None).url, _entry(ca.server(kind="rsa:3072")), workers=1)   # a dear signature
     context = client_context(ca.ca)
-    hello = Wire(context, weir.port).client_hello()
+    hello = _client_hello(context)
     flood = [client.Connection(weir.port) for _ in range(200)]
     with weir.connect(tls=context) as c:
 
@@ -339,12 +300,13 @@ def a_flood_of_handshakes_delays_others_little(t):
             other.sock.sendall(hello)
         during = slowest(0.5)
     t.note(f"slowest request {1000 * before:.1f} ms, during 200 handshakes {1000 * during:.1f} ms")
-    assert during < before + 0.1 * t.slack, (before, during)
+    assert during < before + 0.15 * t.slack, (before, during)
     for other in flood:
         assert other.sock.recv(1) == b"\x16", "a handshake was not answered"
         other.close()
 
 
+@alone
 def idle_connections_are_small(t):
     ca = t.authority()
     weir = _weir(t, t.upstream(tls=None).url, _entry(ca.server()), workers=1)
@@ -358,7 +320,7 @@ def idle_connections_are_small(t):
         equal(c.request().status, 200)
     each = (weir.resident_bytes() - before) / count
     t.note(f"{each / 1024:.1f} KiB each")
-    assert each < 40 * 1024 or t.build.sanitized, each
+    assert each < 19 * 1024 or t.build.sanitized, each
     for c in idle:
         c.close()
 
@@ -370,12 +332,14 @@ def a_drain_finishes_requests_and_ends_idle_connections_cleanly(t):
     shaking = client.Connection(weir.port)
     busy.send(client.request_bytes())
     time.sleep(0.1)
+    begin = time.monotonic()
     weir.signal(signal.SIGTERM)
     equal(idle.reader.until_close(time.monotonic() + 5, ""), b"")    # raises without close_notify
     equal(busy.read().body, b"ok")
     equal(busy.reader.until_close(time.monotonic() + 5, ""), b"")
     shaking.read_until_close(5)
     equal(weir.wait(), 0)
+    assert time.monotonic() - begin < 2 + t.slack, "a handshake held up the end"
 
 
 # ---- rotation ------------------------------------------------------------------------------------------------------
@@ -389,7 +353,7 @@ def _install(source, target):
 
 def _serial(port, ca):
     with client.Connection(port, tls=client_context(ca.ca)) as c:
-        return c.sock.getpeercert()["serialNumber"]
+        return c.sock.tls.getpeercert()["serialNumber"]
 
 
 def a_new_certificate_is_served_within_five_seconds_and_no_request_fails(t):
@@ -499,6 +463,7 @@ def upstream_connections_are_kept_over_tls_and_tickets_do_not_end_them(t):
         weir.terminate()
 
 
+@alone
 def an_upstream_that_never_finishes_its_handshake_is_given_up(t):
     ca = t.authority()
     silent = socket.create_server(("127.0.0.1", 0))     # accepts and says nothing

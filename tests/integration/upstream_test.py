@@ -60,7 +60,7 @@ def full_jitter_spreads_the_backoff(t):
 
 def a_connect_error_is_retried_until_the_upstream_is_back(t):
     port = free_port()
-    weir = _weir(t, f"http://127.0.0.1:{port}", {"retry": {"attempts": 8, "backoff": {
+    weir = _weir(t, f"{t.scheme}://127.0.0.1:{port}", {"retry": {"attempts": 8, "backoff": {
         "base": "100ms", "max": "200ms", "jitter": "none"}, **UNLIMITED}})
     later = []
     timer = threading.Timer(0.35, lambda: later.append(t.upstream(ok(b"back"), port=port)))

@@ -7,6 +7,7 @@ import socket
 import time
 
 from . import http1
+from .tls_socket import TlsSocket
 
 
 class Response:
@@ -53,7 +54,7 @@ class Connection:
         if preface:
             self.sock.sendall(preface)
         if tls:
-            self.sock = secured(tls, self.sock, server_name)
+            self.sock = TlsSocket(tls, self.sock, server_name)
         self.reader = http1.Reader(self.sock)
 
     def __enter__(self):
@@ -71,7 +72,10 @@ class Connection:
         self.sock.close()
 
     def half_close(self):
-        self.sock.shutdown(socket.SHUT_WR)
+        if isinstance(self.sock, TlsSocket):
+            self.sock.say_goodbye()
+        else:
+            self.sock.shutdown(socket.SHUT_WR)
 
     def send(self, data, pieces=None, pause=0.0):
         """Sends `data`; `pieces` is None (at once), an int (pieces of that size) or a random.Random (random cuts)."""
@@ -161,16 +165,6 @@ class Connection:
             return True
         except http1.Closed:
             return False
-
-
-def secured(context, sock, server_name="localhost"):
-    """The client's side of TLS; the socket is closed when the handshake fails. An end without close_notify is an
-    error, not an end."""
-    try:
-        return context.wrap_socket(sock, server_hostname=server_name, suppress_ragged_eofs=False)
-    except (OSError, ValueError):
-        sock.close()
-        raise
 
 
 def request_bytes(method="GET", target="/", fields=(), body=None, host="a.example", version="HTTP/1.1"):

@@ -56,6 +56,11 @@ class Context:
             self._tls = Defaults(self.authority())
         return self._tls
 
+    @property
+    def scheme(self):
+        """Of both sides of weir."""
+        return "https" if self._over_tls else "http"
+
     def upstream(self, script=None, **kwargs):
         if self._over_tls:
             kwargs.setdefault("tls", self._tls_defaults().server)

@@ -10,6 +10,7 @@ import threading
 import time
 
 from . import client
+from .tls_socket import TlsSocket
 
 
 class Sample:
@@ -30,7 +31,7 @@ class FastConnection:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if port in client.TLS_PORTS:
-            self.sock = client.secured(client.TLS_PORTS[port], self.sock)
+            self.sock = TlsSocket(client.TLS_PORTS[port], self.sock, "localhost")
         self.used = False
 
     def ask(self, request):

@@ -73,15 +73,15 @@ class Authority:
                       "-days", "2", "-subj", f"/CN={name}", "-keyout", self._ca_key, "-out", self.ca,
                       "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
-    def server(self, names=("localhost",), addresses=("127.0.0.1",), expired=False):
-        """A certificate for these DNS names and addresses."""
+    def server(self, names=("localhost",), addresses=("127.0.0.1",), expired=False, kind="ec"):
+        """A certificate for these DNS names and addresses. `kind`: "ec" or "rsa:BITS"."""
         alternatives = [f"DNS:{n}" for n in names] + [f"IP:{a}" for a in addresses]
-        return self._issue(names[0] if names else addresses[0], "serverAuth", alternatives, expired)
+        return self._issue(names[0] if names else addresses[0], "serverAuth", alternatives, expired, kind)
 
     def client(self, name="weir", expired=False):
         return self._issue(name, "clientAuth", [], expired)
 
-    def _issue(self, name, usage, alternatives, expired):
+    def _issue(self, name, usage, alternatives, expired, kind="ec"):
         self._count += 1
         stem = f"{usage}-{self._count}"
         key, request, certificate = (self._path(f"{stem}.{end}") for end in ("key", "csr", "pem"))
@@ -90,8 +90,8 @@ class Authority:
             f.write(f"basicConstraints=critical,CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage={usage}\n")
             if alternatives:
                 f.write("subjectAltName=" + ",".join(alternatives) + "\n")
-        self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                      "-subj", f"/CN={name}", "-keyout", key, "-out", request)
+        curve = ["-pkeyopt", "ec_paramgen_curve:prime256v1"] if kind == "ec" else []
+        self._openssl("req", "-newkey", kind, *curve, "-nodes", "-subj", f"/CN={name}", "-keyout", key, "-out", request)
         if expired:
             self._sign_with_dates(request, certificate, extensions)
         else:

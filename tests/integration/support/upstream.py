@@ -11,6 +11,7 @@ import threading
 import time
 
 from . import http1
+from .tls_socket import TlsSocket
 
 RST = b"\x01\0\0\0\0\0\0\0"  # struct linger {1, 0}
 
@@ -44,6 +45,7 @@ class UpstreamConnection:
         self.opened_at = time.monotonic()
         self.closed_at = None       # when the peer's FIN or RST was seen (or our own close)
         self.closed_by_peer = False
+        self.reset = False
         self.received = bytearray()
         self.requests = []
 
@@ -92,6 +94,7 @@ class Exchange:
         raise EndConnection
 
     def reset(self):
+        self.connection.reset = True
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
         raise EndConnection
 
@@ -169,10 +172,9 @@ class Upstream:
             return sock
         try:
             sock.settimeout(30)
-            secured = self.tls.wrap_socket(sock, server_side=True, suppress_ragged_eofs=False)
+            secured = TlsSocket(self.tls, sock, server_side=True)
         except OSError:
             self.handshakes_failed += 1
-            sock.close()
             return None
         with self.lock:
             self.sockets.discard(sock)
@@ -206,6 +208,8 @@ class Upstream:
             connection.closed_at = connection.closed_at or time.monotonic()
             with self.lock:
                 self.sockets.discard(sock)
+            if self.tls and not connection.reset:
+                sock.say_goodbye()
             sock.close()
 
     def _read_request(self, reader, connection):

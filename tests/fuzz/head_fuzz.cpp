@@ -3,6 +3,7 @@
 // accept.
 #include "proxy/http/path.hpp"
 #include "proxy/http/rewrite.hpp"
+#include "proxy/http/upgrade.hpp"
 
 #include <cstdint>
 #include <cstdlib>
@@ -10,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace {
 
@@ -62,6 +64,8 @@ void forward(const request_head& head, std::string_view bytes) {
   c.listener_port = "80";
   c.request_id = "id";
   c.via = "weir";
+  const std::vector<std::string> protocols{"websocket", "chat"};
+  c.upgrade = requested_upgrade(head, bytes, protocols);
   std::string out;
   append_request_head(out, head, bytes, c);
   const auto again = std::make_unique<request_head>();
@@ -73,7 +77,9 @@ void forward(const request_head& head, std::string_view bytes) {
   require(again->method(out) == head.method(bytes) && again->host(out) == "upstream");
   require(again->content_length == head.content_length);
   require(again->framing == head.framing || (head.framing == framing::none && again->content_length == 0));
-  require(!again->nominates && again->find(header_id::connection) == nullptr);
+  require(requested_upgrade(*again, out, protocols) == c.upgrade && again->nominates == !c.upgrade.empty());
+  require(c.upgrade.empty() == (again->find(header_id::connection) == nullptr));
+  require(c.upgrade.empty() == (again->find(header_id::upgrade) == nullptr));
 }
 
 void forward(const response_head& head, std::string_view bytes, bool head_request) {
@@ -114,8 +120,8 @@ void fuzz_request(std::string_view bytes, std::size_t step, bool tight) {
 void fuzz_response(std::string_view bytes, std::size_t step, bool head_request) {
   const auto whole = std::make_unique<response_head>();
   const auto split = std::make_unique<response_head>();
-  whole->begin(head_request);
-  split->begin(head_request);
+  whole->begin(head_request, !head_request);
+  split->begin(head_request, !head_request);
   const scan_status status = whole->scan(bytes);
   require(scan_in_pieces(*split, bytes, step) == status);
   if (status == scan_status::need_more) return;
@@ -123,6 +129,7 @@ void fuzz_response(std::string_view bytes, std::size_t step, bool head_request) 
   if (status != scan_status::complete) return;
   require(whole->status == split->status && whole->reason(bytes) == split->reason(bytes));
   if (whole->status >= 200) forward(*whole, bytes, head_request);
+  if (grants_upgrade(*whole, bytes, "websocket")) require(whole->status == 101 && !head_request);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ import threading
 import time
 
 from support import streams, upstream
-from support.check import equal
+from support.check import alone, equal
 from support.context import Skip
 from support.ports import free_port
 from support.upstream import PATIENCE, by_path
@@ -107,6 +107,27 @@ def curl_waits_for_100_and_a_denial_saves_its_upload(t):
     assert "Expect" not in front.upstream.requests[0].fields
 
 
+def curl_stops_its_upload_when_the_answer_comes_early(t):
+    def refusing(x):
+        x.respond(413, b"too much")
+        if not x.wait_for_peer_close(20):
+            raise AssertionError("weir keeps a connection in the middle of a message")
+        x.close()
+    front = Front(t, by_path({"/up": refusing}, upstream.ok(b"canary")))
+    body = os.path.join(t.folder("curl"), "body")
+    with open(body, "wb") as f:
+        f.truncate(60 << 20)
+    for framing in ("Transfer-Encoding:", "Transfer-Encoding: chunked"):
+        said = _curl(t, "-w", " %{http_code} %{size_upload}", "-X", "PUT", "-T", body, "-H", "Expect:", "-H", framing,
+                     f"{front.base}/up")
+        text, status, sent = said.rsplit(b" ", 2)
+        equal((text, status), (b"too much", b"413"), framing)
+        assert int(sent) < 50 << 20, f"{sent} bytes were still sent"
+        equal(_curl(t, f"{front.base}/canary"), b"canary")
+    wait_until("both upstream connections are closed",
+               lambda: all(c.closed_by_peer for c in front.upstream.connections if c.requests[0].target == "/up"))
+
+
 def heads_conditionals_encodings_and_trailers_pass_through_curl(t):
     def cached(x):
         x.read_body()
@@ -147,6 +168,7 @@ def fifty_curl_transfers_at_once_get_their_own_answers(t):
 
 # ---- bodies of every size ------------------------------------------------------------------------------------------
 
+@alone
 def curl_streams_bodies_of_every_size_at_flat_memory(t):
     largest = 1 << 30 if t.thorough else 64 << 20
     front = Front(t, streams.big, limits={"body_size": "unlimited"},

@@ -28,10 +28,10 @@ TEXT = b"the same text again and again " * 400
 
 
 def over_every_scheme(test):
-    """Runs it for each of SCHEMES; the Front it makes follows `t.scheme`."""
+    """Runs it for each of SCHEMES; the Front it makes follows `t.client_scheme`."""
     @functools.wraps(test)
     def each(t):
-        for t.scheme in SCHEMES:
+        for t.client_scheme in SCHEMES:
             test(t)
     return each
 
@@ -49,10 +49,10 @@ class Front:
         self.weir = t.weir(policy, start=False)
         self.env = dict(os.environ)
         self.context = None
-        if t.scheme == "https":
+        if t.client_scheme == "https":
             self.weir.write_policy({**policy, "listen": [self._tls_listener(t.authority())]})
         self.weir.start()
-        self.base = f"{t.scheme}://127.0.0.1:{self.weir.port}"
+        self.base = f"{t.client_scheme}://127.0.0.1:{self.weir.port}"
 
     def _tls_listener(self, authority):
         server = authority.server()

@@ -293,12 +293,13 @@ def an_idle_tunnel_is_closed_and_a_busy_one_is_not(t):
     assert record["duration_ms"] > 1800, record
 
 
-def no_total_deadline_ends_a_tunnel(t):
+def a_tunnel_outlives_the_total_deadline_and_renews_its_slot(t):
     u = t.upstream(Switching(_echo))
-    weir = t.weir({"upstreams": {"app": {"url": u.url, "timeout": {"connect": "10s", "total": "500ms", "first_byte": "400ms",
-                                                                   "body_idle": "100ms"}}}})
+    weir = t.weir({"upstreams": {"app": {"url": u.url, "timeout": {"total": "600ms", "body_idle": "100ms"}}},
+                   "concurrency": [{"name": "one", "key": ["client_ip"], "max": 1, "status": 429, "lease": "300ms"}]})
     side, _ = _open(weir)
-    time.sleep(0.9)
+    time.sleep(1.2)
+    equal(weir.get("/", HANDSHAKE).status, 429, "the slot is still held")
     equal(side.send(b"late").exactly(4), b"late")
 
 

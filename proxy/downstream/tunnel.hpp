@@ -24,25 +24,25 @@ class tunnel_flow {
     sink_failed,
   };
 
-  tunnel_flow(services& worker, stream_socket& source, stream_socket& sink) noexcept
-      : worker_(worker), source_(source), sink_(sink) {}
+  tunnel_flow(buffer_pool& buffers, stream_socket& source, stream_socket& sink) noexcept
+      : buffers_(buffers), source_(source), sink_(sink) {}
 
   /// What came behind the handshake goes first.
-  void begin(std::string_view early);
+  void begin(std::string_view early, std::int64_t now_us);
   /// Moves whatever can be moved now.
-  [[nodiscard]] progress pump();
+  [[nodiscard]] progress pump(std::int64_t now_us);
 
   [[nodiscard]] bool ended() const noexcept { return end_passed_on_; }
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }  ///< taken from the source
   [[nodiscard]] std::int64_t moved_us() const noexcept { return moved_us_; }
 
  private:
-  [[nodiscard]] bool fill(progress& stop);
-  [[nodiscard]] bool flush(progress& stop);
+  [[nodiscard]] bool fill(progress& stop, std::int64_t now_us);
+  [[nodiscard]] bool flush(progress& stop, std::int64_t now_us);
 
   static constexpr int max_windows_per_turn = 8;
 
-  services& worker_;
+  buffer_pool& buffers_;
   stream_socket& source_;
   stream_socket& sink_;
   io_buffer in_;  // no block while nothing is on its way
@@ -72,6 +72,7 @@ class tunnel {
   [[nodiscard]] std::int64_t moved_us() const noexcept { return std::max(up_.moved_us(), down_.moved_us()); }
 
  private:
+  services& worker_;
   client_channel& client_;
   upstream_lease upstream_;
   tunnel_flow up_, down_;

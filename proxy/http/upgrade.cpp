@@ -36,13 +36,13 @@ std::string_view upgrade_value(const Head& head, std::string_view buffer) {
 }
 
 template <typename Head>
-bool nominates_upgrade(const Head& head, std::string_view buffer) noexcept {
+bool nominates(const Head& head, std::string_view buffer, std::string_view lower_name) noexcept {
   for (std::size_t i = 0; head.nominates && i < head.field_count; ++i) {
     if (head.fields[i].id != header_id::connection) continue;
     std::string_view list = head.value(head.fields[i], buffer);
     std::string_view element;
     while (grammar::next_element(list, element)) {
-      if (grammar::equals_lower(element, "upgrade")) return true;
+      if (grammar::equals_lower(element, lower_name)) return true;
     }
   }
   return false;
@@ -61,9 +61,12 @@ bool is_websocket_key(std::string_view key) noexcept {
          last_letters.find(key[letters - 1]) != std::string_view::npos;
 }
 
+/// As the upstream would get it: a nominated field is not passed on.
 bool is_websocket_handshake(const request_head& head, std::string_view buffer) noexcept {
-  const auto key = only_named(head, buffer, "sec-websocket-key");
-  return key && is_websocket_key(*key) && only_named(head, buffer, "sec-websocket-version") == "13";
+  constexpr std::string_view key_name = "sec-websocket-key", version_name = "sec-websocket-version";
+  if (nominates(head, buffer, key_name) || nominates(head, buffer, version_name)) return false;
+  const auto key = only_named(head, buffer, key_name);
+  return key && is_websocket_key(*key) && only_named(head, buffer, version_name) == "13";
 }
 
 }  // namespace
@@ -73,7 +76,7 @@ std::string_view requested_upgrade(const request_head& head, std::string_view bu
   const bool has_body = head.framing == framing::chunked || head.content_length > 0;
   const bool switchable =
       head.version_minor == 1 && head.method_id == method_id::get && head.keep_alive && !has_body;
-  if (!switchable || !nominates_upgrade(head, buffer)) return {};
+  if (!switchable || !nominates(head, buffer, "upgrade")) return {};
   const std::string_view wanted = upgrade_value(head, buffer);
   const auto protocol = std::find_if(allowed.begin(), allowed.end(), [wanted](const std::string& token) {
     return grammar::equals_ignoring_case(wanted, token);
@@ -85,7 +88,7 @@ std::string_view requested_upgrade(const request_head& head, std::string_view bu
 
 bool grants_upgrade(const response_head& head, std::string_view buffer, std::string_view protocol) noexcept {
   return head.status == 101 && head.version_minor == 1 && head.keep_alive &&
-         nominates_upgrade(head, buffer) &&
+         nominates(head, buffer, "upgrade") &&
          grammar::equals_ignoring_case(upgrade_value(head, buffer), protocol);
 }
 

@@ -149,6 +149,7 @@ std::optional<forward::progress> forward::drive_exchange() {
       upstream_->counters.by_code[101].add();
       upstream_->counters.duration.observe(worker_.now_us - attempt_us_, buckets_a_us);
       stage_ = stage::idle;
+      total_deadline_us_ = never;  // whoever takes the connection has deadlines of its own
       return progress::switched;
     case exchange::progress::complete:
       upstream_->counters.duration.observe(worker_.now_us - attempt_us_, buckets_a_us);

@@ -3,6 +3,7 @@
 // and what is forwarded is again a head that weir would accept.
 #include "proxy/http/path.hpp"
 #include "proxy/http/rewrite.hpp"
+#include "proxy/http/upgrade.hpp"
 #include "tests/fuzz/heads.hpp"
 #include "tests/support/beast_opinion.hpp"
 
@@ -11,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace {
 
@@ -31,6 +33,8 @@ void forward(const request_head& head, std::string_view bytes) {
   c.listener_port = "80";
   c.request_id = "id";
   c.via = "weir";
+  const std::vector<std::string> protocols{"websocket", "chat"};
+  c.upgrade = requested_upgrade(head, bytes, protocols);
   std::string out;
   append_request_head(out, head, bytes, c);
   const auto again = std::make_unique<request_head>();
@@ -42,7 +46,9 @@ void forward(const request_head& head, std::string_view bytes) {
   require(again->method(out) == head.method(bytes) && again->host(out) == "upstream");
   require(again->content_length == head.content_length);
   require(again->framing == head.framing || (head.framing == framing::none && again->content_length == 0));
-  require(!again->nominates && again->find(header_id::connection) == nullptr);
+  require(requested_upgrade(*again, out, protocols) == c.upgrade && again->nominates == !c.upgrade.empty());
+  require(c.upgrade.empty() == (again->find(header_id::connection) == nullptr));
+  require(c.upgrade.empty() == (again->find(header_id::upgrade) == nullptr));
 }
 
 /// What weir accepts, the others accept with the same parts; what they accept and weir does not has a reason.

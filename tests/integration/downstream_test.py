@@ -8,6 +8,7 @@ import time
 
 from support import client, http1, upstream
 from support.check import envelope, equal, fails_with
+from support.upstream import by_path
 from support.weir import wait_until
 
 MIB = 1024 * 1024
@@ -498,6 +499,37 @@ def an_early_answer_reaches_a_client_that_still_uploads(t):
         r = c.read()
         equal((r.status, r.body), (413, b"too much"))
     equal(weir.fetch("POST", body=b"").status, 413)
+
+
+def the_rest_of_an_unwanted_body_is_dropped_if_it_is_short_and_prompt(t):
+    def early(x):
+        x.respond(200, b"early")
+        x.wait_for_peer_close(20)
+        x.close()
+    weir, u = _weir(t, by_path({"/early": early}), rules=[
+        {"name": "none", "match": {"path": "/denied"}, "key": ["client_ip"], "limit": "1/day"}])
+    equal(weir.get("/denied").status, 200)
+
+    def upload(c, target, announced, sent):
+        c.send(client.request_bytes("POST", target, {"Content-Length": str(announced)}))
+        r = c.read()
+        equal((r.status, r.closes), (429 if target == "/denied" else 200, False), target)
+        c.send(b"x" * sent)
+    for target in ("/denied", "/early"):
+        with weir.connect() as c:   # short and prompt: dropped, and the connection is kept
+            upload(c, target, 64 * 1024, 64 * 1024)
+            equal(c.request("GET", "/next").status, 200)
+        with weir.connect() as c:   # too long
+            upload(c, target, 64 * 1024 + 1, 1000)
+            assert c.is_closed(), f"{target}: a long rest is not waited for"
+        with weir.connect() as c:   # too slow
+            begin = time.monotonic()
+            upload(c, target, 1000, 999)
+            assert c.is_closed(), f"{target}: a slow rest is not waited for"
+            waited = time.monotonic() - begin
+            assert 0.8 < waited < 1.2 + 0.5 * t.slack, f"closed after {waited:.2f} s"
+    equal([r.target for r in u.requests if r.target == "/denied"], ["/denied"])
+    equal({r.body for r in u.requests if r.target == "/early"}, {None}, "no body reached the upstream whole")
 
 
 def a_hundred_connections_at_once_get_their_own_answers(t):

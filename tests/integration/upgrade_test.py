@@ -6,7 +6,7 @@ import threading
 import time
 
 from support import client, upstream
-from support.check import envelope, equal
+from support.check import alone, envelope, equal
 from support.upstream import by_path, ok
 from support.weir import wait_until
 
@@ -252,6 +252,7 @@ def a_handshake_is_never_sent_twice(t):
     assert len(u.requests) > 3, "and a plain GET is"
 
 
+@alone
 def megabytes_pass_both_ways_at_the_pace_of_the_slower_side(t):
     weir, u = _weir(t, Switching(_echo))
     side, _ = _open(weir, receive_buffer=64 * 1024)
@@ -275,6 +276,7 @@ def megabytes_pass_both_ways_at_the_pace_of_the_slower_side(t):
     equal(weir.records(1)[0]["bytes_in"], frames * len(frame) + 65536)
 
 
+@alone
 def an_idle_tunnel_is_closed_and_a_busy_one_is_not(t):
     granted = Switching(_echo)
     weir, _ = _weir(t, granted, limits={"upgraded_idle_timeout": "600ms", "keepalive_timeout": "100ms"})
@@ -291,12 +293,13 @@ def an_idle_tunnel_is_closed_and_a_busy_one_is_not(t):
     assert record["duration_ms"] > 1800, record
 
 
-def no_total_deadline_ends_a_tunnel(t):
+def a_tunnel_outlives_the_total_deadline_and_renews_its_slot(t):
     u = t.upstream(Switching(_echo))
-    weir = t.weir({"upstreams": {"app": {"url": u.url, "timeout": {"connect": "10s", "total": "500ms", "first_byte": "400ms",
-                                                                   "body_idle": "100ms"}}}})
+    weir = t.weir({"upstreams": {"app": {"url": u.url, "timeout": {"total": "600ms", "body_idle": "100ms"}}},
+                   "concurrency": [{"name": "one", "key": ["client_ip"], "max": 1, "status": 429, "lease": "300ms"}]})
     side, _ = _open(weir)
-    time.sleep(0.9)
+    time.sleep(1.2)
+    equal(weir.get("/", HANDSHAKE).status, 429, "the slot is still held")
     equal(side.send(b"late").exactly(4), b"late")
 
 
@@ -385,6 +388,7 @@ def a_reload_keeps_open_tunnels(t):
     equal(side.send(b"still").exactly(5), b"still")
 
 
+@alone
 def tunnels_live_until_the_drain_deadline(t):
     weir, _ = _weir(t, Switching(_echo), drain={"delay": "0s", "timeout": "1s"})
     side, r = _open(weir)
@@ -409,6 +413,7 @@ def a_drain_ends_at_once_when_the_tunnels_do(t):
     weir.wait(5 * t.slack)
 
 
+@alone
 def a_thousand_tunnels_are_open_at_once(t):
     count = 1000 if t.thorough else 200
     weir, u = _weir(t, Switching(_echo), workers=1)

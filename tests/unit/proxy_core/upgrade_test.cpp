@@ -88,6 +88,8 @@ TEST_CASE("a websocket handshake has one key of 16 bytes and version 13") {
   CHECK(requested(connection + upgrade + key + "Sec-WebSocket-Version: 8\r\n").empty());
   CHECK(requested(connection + upgrade + key + "Sec-WebSocket-Version: 13, 8\r\n").empty());
   CHECK(requested(handshake + version).empty());
+  CHECK(requested("Connection: Sec-WebSocket-Key\r\n" + handshake).empty());
+  CHECK(requested("Connection: sec-websocket-version\r\n" + handshake).empty());
 }
 
 TEST_CASE("a 101 must name what was asked for, once, and nominate it") {

@@ -306,7 +306,7 @@ def _served(weir):
 def running_out_of_memory_sheds_requests_and_kills_nothing(t):
     if t.build.sanitized and not t.release:
         t.skip("a sanitizer needs more address space than the limit")
-    count = 4000 if t.thorough else 1500
+    count = 4000 if t.thorough else 2500
     weir = t.weir({"upstreams": {"app": _echo(t, "1MiB")}, "workers": 1}, build=t.release,
                   through=["prlimit", f"--as={256 * MIB}"])
     readers = t.crowd(weir, reading=False, receive_buffer=4096).open(count, client.request_bytes())

@@ -248,7 +248,7 @@ class admin_server::impl {
           auto place = std::make_unique<connection>(self->connections_, std::move(socket));
           asio::co_spawn(self->io_, serve(self, std::move(place), scrape), asio::detached);
         } catch (const std::bad_alloc&) {
-          log_event(log_level::error, "out of memory", {});  // this connection is closed
+          log_out_of_memory();  // this connection is closed
         }
       }
     }

@@ -9,6 +9,7 @@
 #include "proxy/observe/metrics.hpp"
 
 #include <array>
+#include <new>
 #include <stdexcept>
 
 namespace weir::proxy {
@@ -55,8 +56,9 @@ bool session::on_head() {
     return answer(refused->error, refused->reason, false);
 #ifdef WEIR_TEST_HOOKS
   for (std::size_t i = 0; i < head.field_count; ++i) {
-    if (head.name(head.fields[i], buffer()) == "X-Weir-Test-Throw")
-      throw std::runtime_error("thrown by a test");
+    if (head.name(head.fields[i], buffer()) != "X-Weir-Test-Throw") continue;
+    if (head.value(head.fields[i], buffer()) == "memory") throw std::bad_alloc();
+    throw std::runtime_error("thrown by a test");
   }
 #endif
   return admit();

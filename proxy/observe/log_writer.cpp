@@ -23,6 +23,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <limits>
+#include <new>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -164,14 +165,22 @@ struct log_writer::impl {
     bool last_round = false;
     while (!last_round) {
       last_round = stopping.load(std::memory_order_acquire);
-      if (reopen_wanted.exchange(false)) reopen_file();
-      for (log_ring* ring : rings) flush(*ring);
-      // a round with no new drops ends a time of drops
-      const std::uint64_t dropped_before = std::exchange(seen_dropped, dropped());
-      if (last_round || seen_dropped == dropped_before) announce_drops();
+      try {
+        write_round(last_round);
+      } catch (const std::bad_alloc&) {
+        // what could not be said for lack of memory is said in a later round
+      }
       if (!last_round && !crowded()) sleep();
     }
     out.fd = descriptor();  // a reader sees the end
+  }
+
+  void write_round(bool last) {
+    if (reopen_wanted.exchange(false)) reopen_file();
+    for (log_ring* ring : rings) flush(*ring);
+    // a round with no new drops ends a time of drops
+    const std::uint64_t dropped_before = std::exchange(seen_dropped, dropped());
+    if (last || seen_dropped == dropped_before) announce_drops();
   }
 
   /// Lines gather for a while, so that one write takes many; not when a ring fills up faster than that.

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <climits>
 #include <mutex>
+#include <new>
 #include <poll.h>
 #include <unistd.h>
 #include <utility>
@@ -169,6 +170,14 @@ void log_event(log_level level, std::string_view message, std::initializer_list<
     log.lost = 0;
   } else {
     log.lost += 1 + suppressed;
+  }
+}
+
+void log_out_of_memory() noexcept {
+  try {
+    log_event(log_level::error, "out of memory");
+  } catch (const std::bad_alloc&) {
+    // then not even that
   }
 }
 

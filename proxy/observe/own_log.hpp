@@ -27,6 +27,9 @@ void configure_own_log(const log_settings& settings) noexcept;
 /// (`lost=N`).
 void log_event(log_level level, std::string_view message, std::initializer_list<log_field> fields = {});
 
+/// Says that memory ran out, if there is enough to say so.
+void log_out_of_memory() noexcept;
+
 // ---- The pure parts of it, without clock and stderr ----
 
 /// Lets 10 lines per second and (level, message) pass and counts the rest. Bounded: knows the 64 latest

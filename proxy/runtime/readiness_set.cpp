@@ -38,7 +38,7 @@ void readiness_set::remove(int fd, ready_handler& handler) noexcept {
 }
 
 void readiness_set::start() {
-  wait();
+  if (!watching_) wait();
 }
 
 void readiness_set::stop() {
@@ -50,10 +50,12 @@ void readiness_set::stop() {
 void readiness_set::wait() {
   epoll_.async_wait(boost::asio::posix::descriptor_base::wait_read,
                     [this](const boost::system::error_code& error) {
+                      watching_ = false;
                       if (error || stopped_) return;
                       dispatch();
                       if (!stopped_) wait();
                     });
+  watching_ = true;
 }
 
 void readiness_set::dispatch() {

@@ -45,7 +45,8 @@ class readiness_set {
   /// Ends a registration; no event of the current batch reaches the handler any more. Call before close(fd).
   void remove(int fd, ready_handler& handler) noexcept;
 
-  /// Begins to watch; call once on the worker's thread.
+  /// Begins to watch; on the worker's thread. Again: goes on when std::bad_alloc came out of the loop, which
+  /// may have ended the watch.
   void start();
   /// Stops watching; registered descriptors stay open.
   void stop();
@@ -61,6 +62,7 @@ class readiness_set {
   std::array<epoll_event, batch_size> events_{};
   std::size_t next_ = 0;   // first event of the batch not handled yet
   std::size_t count_ = 0;  // events in the batch
+  bool watching_ = false;
   bool stopped_ = false;
 };
 

@@ -183,7 +183,7 @@ void server::run_loop() {
       io_.run();
       return;
     } catch (const std::bad_alloc&) {
-      log_event(log_level::error, "out of memory");
+      log_out_of_memory();
     }
   }
 }
@@ -251,8 +251,8 @@ void server::announce(int workers) const {
 void server::wait_for_signal() {
   signals_.async_wait([this](const boost::system::error_code& error, int signal) {
     if (error) return;
+    wait_for_signal();  // first: whatever becomes of this signal, the next one is heard
     on_signal(signal);
-    wait_for_signal();
   });
 }
 
@@ -310,12 +310,11 @@ void server::watch_storms() {
   storm_timer_.expires_after(storm_interval);
   storm_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
-    if (std::exchange(trim_, false)) ::malloc_trim(0);
-    if (storm_.over(places_.open())) {
-      trim_ = true;
-      for (const auto& w : workers_) w->drop_spare_memory();
-    }
     watch_storms();
+    if (std::exchange(trim_, false)) ::malloc_trim(0);
+    if (!storm_.over(places_.open())) return;
+    trim_ = true;
+    for (const auto& w : workers_) w->drop_spare_memory();
   });
 }
 

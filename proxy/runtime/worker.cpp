@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <new>
+#include <thread>
 
 namespace weir::proxy {
 
@@ -130,9 +131,7 @@ void worker::on_settled(const limiter::settled& what) {
 void worker::run() {
   const signal_stack for_this_thread;
   for (const auto& l : listeners_) l->start();
-  sockets_.start();
   if (heartbeat_) heartbeat_->start();
-  arm_wheel();
   run_loop();
   // Sessions and pools go before the stores and sockets they use.
   limiter_->settlements().observe(nullptr);
@@ -146,14 +145,17 @@ void worker::run() {
 /// A session's exceptions end at the session. Memory can run out elsewhere, too: in the store's connection or
 /// a timer. What it ran out for is lost and found by a deadline; the loop goes on.
 void worker::run_loop() {
+  constexpr std::chrono::milliseconds pause{10};
   for (;;) {
     try {
+      sockets_.start();
+      arm_wheel();
+      settle_soon();
       io_.run();
       return;
     } catch (const std::bad_alloc&) {
-      log_event(log_level::error, "out of memory");
-      settle_posted_ = false;
-      settle_soon();
+      log_out_of_memory();
+      std::this_thread::sleep_for(pause);  // others may free some
     }
   }
 }
@@ -179,20 +181,20 @@ void worker::settle() {
 
 void worker::settle_soon() {
   if (settle_posted_) return;
-  settle_posted_ = true;
   boost::asio::post(io_, [this] {
     settle_posted_ = false;
     begin_turn();
     turns_.run();
     settle();
   });
+  settle_posted_ = true;  // not before it is: without memory it is not
 }
 
 void worker::arm_wheel() {
   if (heartbeat_) heartbeat_->watch_leases();
   const std::int64_t wake = wheel_.next_wake_us();
   if (wake < 0 || (wheel_wake_us_ >= 0 && wheel_wake_us_ <= wake)) return;
-  wheel_wake_us_ = wake;
+  wheel_wake_us_ = -1;
   wheel_timer_.expires_at(std::chrono::steady_clock::time_point(std::chrono::microseconds(wake)));
   wheel_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;  // re-armed for an earlier time
@@ -201,6 +203,7 @@ void worker::arm_wheel() {
     wheel_.advance(services_.now_us);
     settle();
   });
+  wheel_wake_us_ = wake;
 }
 
 // ---- orders from other threads ----

@@ -35,8 +35,9 @@ class Stage:
 
     def policy(self):
         policy = scenario.policy(self.relay, self.redis_relay, self.plan.mode)
-        if self.log_path:
+        if self.log_path:   # a soak: its load is judged for what a user would see
             policy["access_log"] = {"to": self.log_path}
+            del policy["upstreams"]["app"]["timeout"]
         return policy
 
     def _read_log(self):

@@ -26,6 +26,7 @@ from support.weir import Helper, listening, wait_until  # noqa: E402
 
 SAMPLE_S = 5
 MIB = 1 << 20
+FALSE_ALARMS = 0.01             # of the requests at rest, on a machine that has other things to do
 LONG_ENOUGH_MINUTES = 15        # for a slope per hour
 
 
@@ -63,8 +64,16 @@ class Soak:
                 self.dropped += record.get("dropped", 0)
         os.unlink(path)
 
+    def finish(self):
+        """Ends the load and weir, and reads the rest of the log."""
+        self._count(self.load.end())
+        assert self.weir.terminate() == 0, self.weir.stderr()[-2000:]
+        self._read(self.stage.log_path)
+
     def mark(self):
-        figures = self.load.mark()
+        return self._count(self.load.mark())
+
+    def _count(self, figures):
         self.total += figures.total
         self.answered += sum(n for status, n in figures.counts.items() if isinstance(status, int))
         return figures
@@ -77,7 +86,8 @@ class Soak:
             time.sleep(min(SAMPLE_S, max(0.1, end - time.monotonic())))
             self.samples.append((time.monotonic() - begin, self.weir.resident_bytes(), self.weir.descriptors()))
         figures = self.mark()
-        figures.assert_served()
+        wrong = figures.total - figures.counts.get(200, 0)
+        assert wrong <= figures.total * FALSE_ALARMS, f"at rest {figures.counts}"
         self.quiet.append((time.monotonic() - begin, figures.p99))
         self.collect_log()
 
@@ -139,6 +149,7 @@ def main():
             soak.quiet_time(begin, every * 0.8)
             soak.fault(every * 0.15)
         soak.quiet_time(begin, every * 0.8)
+        soak.finish()
         judge(soak, args.minutes)
     except BaseException as e:  # noqa: BLE001
         failed = 1

@@ -5,6 +5,8 @@ Every test has its full figures with --thorough and a tenth of them otherwise.""
 
 import collections
 import os
+import re
+import subprocess
 import threading
 import time
 
@@ -306,7 +308,7 @@ def _served(weir):
 def running_out_of_memory_sheds_requests_and_kills_nothing(t):
     if t.build.sanitized and not t.release:
         t.skip("a sanitizer needs more address space than the limit")
-    count = 4000 if t.thorough else 1500
+    count = 4000 if t.thorough else 2500
     weir = t.weir({"upstreams": {"app": _echo(t, "1MiB")}, "workers": 1}, build=t.release,
                   through=["prlimit", f"--as={256 * MIB}"])
     readers = t.crowd(weir, reading=False, receive_buffer=4096).open(count, client.request_bytes())
@@ -323,6 +325,35 @@ def running_out_of_memory_sheds_requests_and_kills_nothing(t):
     assert weir.running() and "terminate called" not in weir.stderr(), weir.stderr()
     t.note(f"{2 * count} slow readers in 256 MiB: {shed:.0f} answers 503, {refused:.0f} refused, "
            f"peak {weir.peak_resident_bytes() / MIB:.0f} MiB")
+
+
+@alone
+def allocations_that_fail_end_sessions_and_nothing_else(t):
+    if not t.release:
+        t.skip("a sanitizer ends the process when memory runs out")
+    count = 3000 if t.thorough else 1000
+    weir = t.weir({"upstreams": {"app": _echo(t, "1MiB")}, "limits": {"write_idle_timeout": "2s"}}, build=t.release,
+                  env={"MALLOC_ARENA_MAX": "1"})    # one heap: no spare address space
+    weir.get()
+    with open(f"/proc/{weir.process.pid}/status", encoding="ascii") as f:
+        size = int(re.search(r"VmSize:\s+(\d+) kB", f.read())[1]) * 1024
+    # the budget was made for a process without a limit: nothing is shed before memory is gone
+    _limit_memory(weir, size + 4 * MIB)
+    readers = t.crowd(weir, reading=False, receive_buffer=4096).open(count, client.request_bytes())
+    wait_until("allocations fail", lambda: readers.run(0.2) and "std::bad_alloc" in weir.stderr(), 20)
+    for _ in range(5):
+        readers.open(50, client.request_bytes())
+        readers.run(0.2)
+    assert weir.running() and "terminate called" not in weir.stderr(), weir.stderr()[-2000:]
+    readers.stop()
+    wait_until("requests are served again", lambda: all(_served(weir) for _ in range(10)), 15)
+    _limit_memory(weir, "unlimited")
+    equal(weir.admin("/metrics").status, 200)
+    t.note(f"{weir.stderr().count('std::bad_alloc')} lines about it")
+
+
+def _limit_memory(weir, limit):
+    subprocess.run(["prlimit", f"--pid={weir.process.pid}", f"--as={limit}:unlimited"], check=True, timeout=10)
 
 
 def hostile_names_grow_neither_metrics_nor_memory(t):

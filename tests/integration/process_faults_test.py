@@ -11,7 +11,7 @@ import time
 
 from support import client, upstream
 from support.bounds import SteppingClock
-from support.check import alone, equal
+from support.check import alone, envelope, equal
 from support.invariants import Before
 from support.load import Load
 from support.weir import listening, wait_until
@@ -263,6 +263,20 @@ def a_crash_leaves_a_backtrace_without_secrets(t):
         said = weir.stderr()
         assert f"ends by {name}" in said and len(re.findall(r"\[0x[0-9a-f]+\]", said)) >= 3, said
         assert "secret" not in said.partition("ends by")[2], said
+
+
+def a_lack_of_memory_in_one_session_is_a_503_that_may_be_repeated(t):
+    u = t.upstream()
+    weir = t.weir(_policy(u))
+    if not t.build.has_hooks:
+        t.skip("built without test hooks")
+    with weir.connect() as c:
+        r = c.request("GET", "/", {"X-Weir-Test-Throw": "memory", "X-Request-ID": "no-memory"})
+        envelope(r, 503, "overloaded", close=True)
+        equal(r.header("Retry-After"), "1")
+        assert c.is_closed()
+    equal((weir.record("no-memory")["status"], weir.record("no-memory")["reason"]), (503, "memory"))
+    equal(weir.get().status, 200)
 
 
 def standard_streams_that_were_closed_never_become_sockets(t):

@@ -35,7 +35,7 @@ constexpr std::array codes{
     code_entry{"E0210", "a malformed URL"},
     code_entry{"E0211", "a malformed name"},
     code_entry{"E0212", "a malformed or inexact network"},
-    code_entry{"E0213", "a malformed path template, method, host, field name or JSON pointer"},
+    code_entry{"E0213", "a malformed path, path template, method, host, field name or JSON pointer"},
     code_entry{"E0214", "an unknown selector"},
     code_entry{"E0215", "an unknown time zone"},
     code_entry{"E0301", "a map, list or value where another one is expected"},

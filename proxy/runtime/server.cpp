@@ -9,6 +9,7 @@
 #include "proxy/runtime/cpu_quota.hpp"
 #include "proxy/runtime/endpoint_resolver.hpp"
 #include "proxy/runtime/worker.hpp"
+#include "proxy/upstream/health_check.hpp"
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -76,7 +77,12 @@ class server {
                   [this](const std::string& upstream, std::size_t endpoint,
                          const std::vector<resolved_address>& addresses) {
                     for (const auto& w : workers_) w->update_addresses(upstream, endpoint, addresses);
+                    checker_.set_addresses(upstream, endpoint, addresses);
                   }),
+        checker_(io_,
+                 [this](const std::string& upstream, std::size_t endpoint, bool healthy) {
+                   for (const auto& w : workers_) w->update_health(upstream, endpoint, healthy);
+                 }),
         signals_(io_, SIGTERM, SIGINT),
         drain_timer_(io_),
         cut_timer_(io_) {
@@ -95,6 +101,9 @@ class server {
   void cut();
   void on_worker_stopped();
   void reload();
+  void take_over(std::shared_ptr<const settings> next, const resolved_endpoints& addresses);
+  [[nodiscard]] resolved_endpoints first_addresses();
+  void watch_endpoints(resolved_endpoints addresses);
   [[nodiscard]] readiness_report readiness() const;
   [[nodiscard]] std::string render_metrics();
   [[nodiscard]] bool store_up() const;
@@ -113,6 +122,7 @@ class server {
   std::vector<std::unique_ptr<worker>> workers_;
   std::vector<std::thread> threads_;
   endpoint_resolver resolver_;
+  health_checker checker_;
   std::unique_ptr<admin_server> admin_;
   boost::asio::signal_set signals_;
   boost::asio::steady_timer drain_timer_, cut_timer_;
@@ -176,7 +186,7 @@ void server::make_workers(bound_listeners& bound, int count) {
   members_ = std::make_shared<limiter::members_board>();
   random_source random;
   const std::string member = fmt::format("{:016x}", random.next());
-  resolved_endpoints addresses = resolver_.resolve_all(*current_);
+  const resolved_endpoints addresses = first_addresses();
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     worker_setup setup;
     setup.config = current_;
@@ -192,9 +202,26 @@ void server::make_workers(bound_listeners& bound, int count) {
         std::max<std::uint32_t>(connection_limit(current_->limits) / static_cast<std::uint32_t>(count), 1);
     setup.number = i;
     setup.waiting_room = &waiting_room_;
+    setup.on_unreachable = [this](const socket_address& address) {
+      boost::asio::post(io_, [this, address] { resolver_.hurry(address); });
+    };
     setup.on_stopped = [this] { boost::asio::post(io_, [this] { on_worker_stopped(); }); };
     workers_.push_back(std::make_unique<worker>(std::move(setup), metrics_));
   }
+  watch_endpoints(addresses);
+}
+
+/// Waits at most the longest resolve.timeout; nothing else happens in the process yet.
+resolved_endpoints server::first_addresses() {
+  std::optional<resolved_endpoints> found;
+  resolver_.resolve_all(current_, [&found](resolved_endpoints addresses) { found = std::move(addresses); });
+  while (!found) io_.run_one();
+  io_.restart();  // it stopped when nothing was left to do
+  return *std::move(found);
+}
+
+void server::watch_endpoints(resolved_endpoints addresses) {
+  checker_.watch(current_, addresses);
   resolver_.watch(current_, std::move(addresses));
 }
 
@@ -268,6 +295,7 @@ void server::on_worker_stopped() {
   drain_timer_.cancel();
   signals_.cancel();
   resolver_.stop();
+  checker_.stop();
   admin_->stop();
 }
 
@@ -287,16 +315,23 @@ void server::reload() {
   // the hash is that of the policy file: the files it names may have changed without it
   if (outcome.settings->hash == current_->hash && outcome.settings->store == current_->store) {
     ++reloads_unchanged_;
+    resolver_.forget_pending();  // an earlier reload that still waits for names is overtaken
     log_event(log_level::info, "reload: unchanged", {{"config_hash", current_->hash}});
     return;
   }
+  // New names are looked up first; a later reload takes the place of one that still waits for that.
+  resolver_.resolve_all(
+      outcome.settings,
+      [this, next = outcome.settings](const resolved_endpoints& addresses) { take_over(next, addresses); });
+}
+
+void server::take_over(std::shared_ptr<const settings> next, const resolved_endpoints& addresses) {
   ++reloads_ok_;
-  log_event(log_level::info, "reloaded", {{"config_hash", current_->hash + " -> " + outcome.settings->hash}});
-  current_ = outcome.settings;
+  log_event(log_level::info, "reloaded", {{"config_hash", current_->hash + " -> " + next->hash}});
+  current_ = std::move(next);
   configure_own_log(current_->log);
-  resolved_endpoints addresses = resolver_.resolve_all(*current_);
   for (const auto& w : workers_) w->reload(current_, addresses);
-  resolver_.watch(current_, std::move(addresses));
+  watch_endpoints(addresses);
 }
 
 // ---- what the admin port shows ----

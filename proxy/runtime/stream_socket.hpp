@@ -35,6 +35,8 @@ class stream_socket {
   /// Takes over `fd` and registers it for `handler`. False: fd is closed, errno set.
   [[nodiscard]] bool open(readiness_set& set, int fd, ready_handler& handler) noexcept;
   void close() noexcept;
+  /// Ends the registration and hands the open descriptor to the caller.
+  [[nodiscard]] int release() noexcept;
   /// Closes with RST: the peer must not take what it got for complete.
   void abort() noexcept;
   /// Ends our direction.

@@ -49,8 +49,8 @@ class Context:
     def upstream(self, script=None, **kwargs):
         return self.keep(Upstream(script, **kwargs))
 
-    def black_hole(self):
-        return self.keep(BlackHole())
+    def black_hole(self, **kwargs):
+        return self.keep(BlackHole(**kwargs))
 
     def redis(self, start=True, options=(), **kwargs):
         self.need("redis-server")

@@ -110,9 +110,9 @@ class Exchange:
 
 
 class Upstream:
-    """Listens on 127.0.0.1; one thread per connection, all of them ended by stop()."""
+    """Listens on `host`; one thread per connection, all of them ended by stop()."""
 
-    def __init__(self, script=None, port=0, keepalive=True):
+    def __init__(self, script=None, port=0, keepalive=True, host="127.0.0.1"):
         self.script = script or ok()
         self.keepalive = keepalive      # False: closes after each response without saying so
         self.connections = []
@@ -122,10 +122,10 @@ class Upstream:
         self.stopping = False
         self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", port))
+        self.listener.bind((host, port))
         self.listener.listen(1024)
         self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.thread = threading.Thread(target=self._accept, daemon=True)
         self.thread.start()
 
@@ -299,17 +299,17 @@ def by_path(table, default=None):
 class BlackHole:
     """A port whose accept queue is full: connects neither succeed nor fail."""
 
-    def __init__(self):
+    def __init__(self, host="127.0.0.1", port=0):
         self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self.listener.bind(("127.0.0.1", 0))
+        self.listener.bind((host, port))
         self.listener.listen(0)
         self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.fillers = []
         for _ in range(4):
             filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", self.port))
+            filler.connect_ex((host, self.port))
             self.fillers.append(filler)
         time.sleep(0.05)
 

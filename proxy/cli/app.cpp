@@ -19,6 +19,8 @@ struct options {
   std::string config;
   check_options check;
   std::string color = "auto";
+  std::string format = "text";
+  std::string help_topic;
   health_options health;
   bool json = false;
   echo_options echo;
@@ -43,9 +45,19 @@ void add_check(CLI::App& app, options& o) {
   verb->add_option("files", o.check.files, "policy files, - for standard input")
       ->required()
       ->type_name("FILE");
+  verb->add_flag("--strict", o.check.strict, "warnings count as errors");
+  verb->add_option("--format", o.format, "text, json or sarif")
+      ->check(CLI::IsMember({"text", "json", "sarif"}))
+      ->type_name("FORMAT");
   verb->add_option("--color", o.color, "auto, always or never; NO_COLOR is honoured")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->type_name("WHEN");
+}
+
+void add_help(CLI::App& app, options& o) {
+  auto* verb =
+      add_verb(app, "help", "explain a verb, or a code that `weir check` printed", "weir help E0312");
+  verb->add_option("topic", o.help_topic, "a verb or a code")->type_name("VERB|CODE");
 }
 
 void add_health(CLI::App& app, options& o) {
@@ -150,11 +162,23 @@ bool wants_color(const std::string& when) {
   return (no_color == nullptr || *no_color == '\0') && ::isatty(STDOUT_FILENO) == 1;
 }
 
-int dispatch(const CLI::App& app, options& o) {
+int help_about(CLI::App& app, const std::string& topic) {
+  const auto verbs = verb_names(app);
+  const bool is_verb = std::find(verbs.begin(), verbs.end(), topic) != verbs.end();
+  if (!topic.empty() && !is_verb) return help_command(topic);
+  std::fputs((is_verb ? app.get_subcommand(topic)->help(app.get_name()) : app.help()).c_str(), stdout);
+  return std::fflush(stdout) == 0 ? exit_ok : exit_failure;
+}
+
+int dispatch(CLI::App& app, options& o) {
   if (app.got_subcommand("check")) {
     o.check.color = wants_color(o.color);
+    o.check.format = o.format == "json"    ? check_format::json
+                     : o.format == "sarif" ? check_format::sarif
+                                           : check_format::text;
     return check_command(o.check);
   }
+  if (app.got_subcommand("help")) return help_about(app, o.help_topic);
   if (app.got_subcommand("health")) return health_command(o.health);
   if (app.got_subcommand("version")) return version_command(o.json);
   if (app.got_subcommand("echo")) return echo_command(o.echo);
@@ -169,6 +193,7 @@ int run_cli(int argc, char** argv) {
   options o;
   add_run(app, o);
   add_check(app, o);
+  add_help(app, o);
   add_health(app, o);
   add_version(app, o);
   add_echo(app, o);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `weir check`: what a policy file says, and every mistake in it.
+// `weir check`: what policy files say, and every mistake in them.
 #include "config/load.hpp"
 #include "limiter/redis/acl.hpp"
+#include "proxy/cli/check_report.hpp"
 #include "proxy/cli/cli.hpp"
 
 #include <algorithm>
@@ -10,34 +11,48 @@
 namespace weir::cli {
 namespace {
 
-std::string report_on(const std::string& file, const config::load_result& loaded, bool color) {
-  std::string text;
-  const auto first_advice = std::find_if(loaded.problems.begin(), loaded.problems.end(),
-                                         [](const auto& p) { return p.severity != config::severity::error; });
-  const auto append = [&](auto from, auto to) {
-    for (; from != to; ++from) text += config::render(*from, loaded.source_text, color);
-  };
-  append(loaded.problems.begin(), first_advice);  // errors come first
-  for (const auto& rule : loaded.rule_summaries) text += rule + "\n";
-  if (loaded.settings && loaded.settings->store.kind == proxy::store_kind::redis) {
-    text += "store: a Redis user needs " +
-            limiter::redis::acl_rules(loaded.settings->store.redis.key_prefix) + "\n";
+checked_file check_file(const std::string& file) {
+  checked_file checked{
+      file == "-" ? "<stdin>" : file, config::load_file(file, config::process_environment()), {}};
+  const auto& settings = checked.loaded.settings;
+  if (settings && settings->store.kind == proxy::store_kind::redis) {
+    checked.redis_user = limiter::redis::acl_rules(settings->store.redis.key_prefix);
   }
-  append(first_advice, loaded.problems.end());
-  return text + config::summary(loaded.problems, file) + "\n";
+  return checked;
+}
+
+bool is_refused(const checked_file& checked, bool strict) {
+  const auto& problems = checked.loaded.problems;
+  return !checked.loaded.settings ||
+         (strict && std::any_of(problems.begin(), problems.end(),
+                                [](const auto& p) { return p.severity == config::severity::warning; }));
+}
+
+std::string render(const std::vector<checked_file>& files, const check_options& options) {
+  switch (options.format) {
+    case check_format::json:
+      return json_report(files);
+    case check_format::sarif:
+      return sarif_report(files, WEIR_VERSION);
+    case check_format::text:
+      break;
+  }
+  std::string text;
+  for (const auto& file : files) text += text_report(file, options.color);
+  return text;
 }
 
 }  // namespace
 
 int check_command(const check_options& options) {
-  bool refused = false;
-  for (const auto& file : options.files) {
-    const auto loaded = config::load_file(file, config::process_environment());
-    const auto text = report_on(file == "-" ? "<stdin>" : file, loaded, options.color);
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    refused = refused || !loaded.settings;
-  }
-  return std::fflush(stdout) != 0 ? exit_failure : refused ? exit_bad_config : exit_ok;
+  std::vector<checked_file> files;
+  for (const auto& file : options.files) files.push_back(check_file(file));
+  const auto text = render(files, options);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  if (std::fflush(stdout) != 0) return exit_failure;
+  const bool refused = std::any_of(files.begin(), files.end(),
+                                   [&](const auto& file) { return is_refused(file, options.strict); });
+  return refused ? exit_bad_config : exit_ok;
 }
 
 }  // namespace weir::cli

@@ -21,9 +21,13 @@ inline constexpr int exit_bad_config = 78;   ///< the policy file has errors or 
 /// `weir run`: serves until a signal ends it.
 [[nodiscard]] int run_command(const std::string& config_path);
 
+enum class check_format : std::uint8_t { text, json, sarif };
+
 struct check_options {
   std::vector<std::string> files;  ///< `-` = standard input
   bool color = false;
+  bool strict = false;  ///< warnings refuse a file, too
+  check_format format = check_format::text;
 };
 /// `weir check`: prints every problem, each rule in words and a summary line per file to stdout.
 [[nodiscard]] int check_command(const check_options& options);
@@ -33,6 +37,9 @@ struct health_options {
 };
 /// `weir health`: asks /readyz of a running weir; at most five seconds.
 [[nodiscard]] int health_command(const health_options& options);
+
+/// `weir help CODE`: what a code of `weir check` means, and how to write it right. Exit 64: no such code.
+[[nodiscard]] int help_command(const std::string& code);
 
 /// `weir version`
 [[nodiscard]] int version_command(bool json);

@@ -6,6 +6,7 @@ import argparse
 import faulthandler
 import importlib
 import inspect
+import multiprocessing
 import os
 import pathlib
 import shutil
@@ -18,6 +19,7 @@ import traceback
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+from support import ports  # noqa: E402
 from support.context import Build, Context, Skip  # noqa: E402
 
 
@@ -73,6 +75,58 @@ def run_one(function, make_context, limit):
     return outcome, detail, context.notes
 
 
+class Runner:
+    """Runs tests by their index in `chosen`, here or in processes of its own."""
+
+    def __init__(self, chosen, make_context, limit):
+        self.chosen, self.make_context, self.limit = chosen, make_context, limit
+        self.counts = {"ok": 0, "FAILED": 0, "skipped": 0}
+
+    def run(self, jobs):
+        together = [i for i, test in enumerate(self.chosen) if not getattr(test[2], "alone", False)] if jobs > 1 else []
+        if together:
+            numbers = multiprocessing.SimpleQueue()
+            for number in range(jobs):
+                numbers.put(number)
+            with multiprocessing.Pool(jobs, _begin_job, (numbers, jobs, self)) as pool:
+                for report in pool.imap_unordered(_job, together):
+                    self._show(*report)
+                pool.close()
+                pool.join()     # leaving the block ends what still runs
+        for index in sorted(set(range(len(self.chosen))) - set(together)):
+            self._show(*self.one(index))
+
+    def one(self, index):
+        theme, name, function = self.chosen[index]
+        begin = time.monotonic()
+        outcome, detail, notes = run_one(function, self.make_context, self.limit)
+        line = f"{outcome:7} {time.monotonic() - begin:6.2f} s  {theme}: {name.replace('_', ' ')}"
+        if outcome == "skipped":
+            line += f" [{detail}]"
+        elif notes:
+            line += f" [{notes}]"
+        if outcome == "FAILED":
+            line += "\n" + "\n".join("        " + text for text in detail.splitlines())
+        return outcome, line
+
+    def _show(self, outcome, text):
+        self.counts[outcome] += 1
+        print(text, flush=True)
+
+
+_runner = None      # of a job's process
+
+
+def _begin_job(numbers, jobs, runner):
+    global _runner
+    _runner = runner
+    ports.take_part(numbers.get(), jobs)
+
+
+def _job(index):
+    return _runner.one(index)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weir", help="the program under test")
@@ -83,6 +137,8 @@ def main():
                         help="repetitions of the races (WEIR_ROUNDS; default 3, thorough 20)")
     parser.add_argument("--tries", type=int, default=int(os.environ.get("WEIR_TRIES", "200")),
                         help="requests of the never-twice tests (WEIR_TRIES; default 200, thorough 1000)")
+    parser.add_argument("--jobs", type=int, default=1,
+                        help="tests at a time; those that measure (support/check.py: alone) follow one by one")
     parser.add_argument("--limit", type=int, default=180, help="seconds a test may take")
     parser.add_argument("--thorough", action="store_true", help="rounds 20, tries 1000, longer loads")
     args = parser.parse_args()
@@ -110,20 +166,9 @@ def main():
     signal.signal(signal.SIGALRM, _alarm)
     signal.signal(signal.SIGTERM, _terminate)   # so that a test's processes are ended too
     faulthandler.enable()
-    counts = {"ok": 0, "FAILED": 0, "skipped": 0}
-    for theme, name, function in chosen:
-        begin = time.monotonic()
-        outcome, detail, notes = run_one(
-            function, lambda d: Context(build, release, d, args.rounds, args.tries, args.thorough), args.limit)
-        counts[outcome] += 1
-        line = f"{outcome:7} {time.monotonic() - begin:6.2f} s  {theme}: {name.replace('_', ' ')}"
-        if outcome == "skipped":
-            line += f" [{detail}]"
-        elif notes:
-            line += f" [{notes}]"
-        print(line, flush=True)
-        if outcome == "FAILED":
-            print("\n".join("        " + text for text in detail.splitlines()), flush=True)
+    runner = Runner(chosen, lambda d: Context(build, release, d, args.rounds, args.tries, args.thorough), args.limit)
+    runner.run(args.jobs)
+    counts = runner.counts
     if counts["skipped"]:
         print(f"{counts['skipped']} skipped")
     print(f"{counts['ok']} passed, {counts['FAILED']} failed", flush=True)

@@ -39,6 +39,12 @@ def envelope(response, status, kind=None, close=None):
     return error["details"]
 
 
+def alone(test):
+    """Marks a test that measures what a busy machine spoils: `run.py --jobs` runs it by itself."""
+    test.alone = True
+    return test
+
+
 @contextlib.contextmanager
 def fails_with(kind):
     try:

@@ -114,6 +114,16 @@ bool is_token(std::string_view text) noexcept {
   });
 }
 
+void read_status(limiter::counted_statuses& out, const node& n, context& ctx) {
+  const auto text = read_text(n, ctx);
+  if (!text) return;
+  if (text->size() == 3 && text->ends_with("xx") && (*text)[0] >= '1' && (*text)[0] <= '5') {
+    out.classes[static_cast<std::size_t>((*text)[0] - '0')] = true;
+  } else if (const auto code = read_integer(n, ctx, 100, 599)) {
+    out.codes.push_back(static_cast<int>(*code));
+  }
+}
+
 std::optional<std::string> read_method(const node& n, context& ctx) {
   const auto text = read_text(n, ctx);
   if (!text) return std::nullopt;

@@ -5,6 +5,7 @@
 #include "config/reporter.hpp"
 #include "config/units.hpp"
 #include "config/yaml_reader.hpp"
+#include "limiter/rule.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -62,6 +63,9 @@ template <class T>
 
 /// An upper-case request method.
 [[nodiscard]] std::optional<std::string> read_method(const node& n, context& ctx);
+
+/// A status code from 100 to 599 or a class such as `4xx`, added to `out`.
+void read_status(limiter::counted_statuses& out, const node& n, context& ctx);
 
 /// "rule `per-ip`" when the map has a name, else "a rule".
 [[nodiscard]] std::string name_of(const node& n, std::string_view what);

@@ -146,7 +146,7 @@ struct http_settings {
 /// What tells the upstream about the client.
 enum class forwarded_mode : std::uint8_t { x, rfc7239, both };
 
-enum class balance_method : std::uint8_t { random_two, round_robin, least_requests };
+enum class balance_method : std::uint8_t { random_two, round_robin, least_requests, client_hash };
 
 struct endpoint_settings {
   socket_address address;
@@ -195,6 +195,29 @@ struct upstream_tls_settings {
   friend bool operator==(const upstream_tls_settings&, const upstream_tls_settings&) = default;
 };
 
+/// Passive ejection: what an endpoint makes of real requests decides whether it gets more of them.
+struct outlier_settings {
+  int consecutive_failures = 5;  ///< 1 ... 1000
+  int failure_ratio = 50;        ///< percent of the last 10 s; 0 = only consecutive failures count
+  int min_requests = 20;         ///< in these 10 s, before the ratio counts
+  milliseconds ejection{5000};   ///< the first time; doubles each time
+  milliseconds max_ejection{300000};
+  int max_ejected = 50;      ///< percent of the endpoints, rounded down; 0 = none; never the last one
+  bool deweight_429 = true;  ///< less traffic to an endpoint that answers 429 or 503, until its Retry-After
+  friend bool operator==(const outlier_settings&, const outlier_settings&) = default;
+};
+
+/// Active checks: GET `path` from every endpoint.
+struct health_check_settings {
+  std::string path;             ///< empty = off
+  milliseconds interval{5000};  ///< +-20 %
+  milliseconds timeout{1000};   ///< of one check, from the connect to the response head
+  int unhealthy_after = 2;      ///< bad checks in a row
+  int healthy_after = 2;        ///< good checks in a row
+  limiter::counted_statuses expect{.codes = {}, .classes = {false, false, true, true}};
+  friend bool operator==(const health_check_settings&, const health_check_settings&) = default;
+};
+
 struct upstream_settings {
   std::string name;
   std::vector<endpoint_settings> endpoints;
@@ -209,6 +232,8 @@ struct upstream_settings {
   milliseconds resolve_timeout{2000};
   retry_settings retry;
   pool_settings pool;
+  outlier_settings outlier;
+  health_check_settings health_check;
   friend bool operator==(const upstream_settings&, const upstream_settings&) = default;
 };
 
@@ -288,7 +313,7 @@ struct settings {
   std::array<unsigned char, 32> hash_key{};  ///< keys user_hash; random per process without hash_key_file
   std::string hash;  ///< first 12 hex digits of SHA-256 of the file, shown in logs and /readyz?verbose
   std::string file_digests;  ///< of the files it names, to notice a change; never shown: some hold secrets
-  std::string source;  ///< path as given on the command line
+  std::string source;        ///< path as given on the command line
   /// Paths of the files of certificates and keys: a change of one asks for a reload.
   std::vector<std::string> watched_files;
 };

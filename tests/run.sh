@@ -168,12 +168,13 @@ part_nightly() {
 
 part_conformance() {
   local program=build/release/limiter_conformance vectors=tests/conformance/vectors valkey
-  build release limiter_conformance limiter_simulation balanced_driver lua_differential lua_script_tests || return
+  build release limiter_conformance limiter_simulation upstream_simulation balanced_driver lua_differential lua_script_tests || return
   single 'the vectors are those of the model' tests/conformance/vectors_are_the_models.sh
   suite 'memory store' "$program" --vectors "$vectors"
   single 'the script against its twins, a million operations' build/release/lua_differential
   suite 'mutants of the script' python3 tests/conformance/mutants.py --build build/release
   suite 'sharing (simulation)' build/release/limiter_simulation
+  suite 'upstreams (simulation)' build/release/upstream_simulation
   suite 'sharing (Redis)' tests/conformance/run_with_redis.sh build/release/balanced_driver
   conformance_on redis-server
   if valkey=$(find_valkey); then conformance_on "$valkey"; else skip 'conformance on Valkey' 'no package to be had'; fi

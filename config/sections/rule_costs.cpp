@@ -87,16 +87,8 @@ const table<count_draft>& count_table() {
       {row("status", required,
            value_type<d>{"code, class like `4xx`, or list", "100–599",
                          [](d& out, const node& n, context& ctx) {
-                           read_list(n, ctx, 1, 64, single::accepted, [&](const node& item) {
-                             const auto text = read_text(item, ctx);
-                             if (!text) return;
-                             if (text->size() == 3 && text->ends_with("xx") && (*text)[0] >= '1' &&
-                                 (*text)[0] <= '5') {
-                               out.value.classes[static_cast<std::size_t>((*text)[0] - '0')] = true;
-                             } else if (const auto code = read_integer(item, ctx, 100, 599)) {
-                               out.value.codes.push_back(static_cast<int>(*code));
-                             }
-                           });
+                           read_list(n, ctx, 1, 64, single::accepted,
+                                     [&](const node& item) { read_status(out.value, item, ctx); });
                          }},
            "the cost is taken before, and given back when the response has none of these")}};
   return all;

@@ -10,6 +10,8 @@ namespace weir::config {
 namespace {
 
 using namespace std::chrono_literals;
+using proxy::health_check_settings;
+using proxy::outlier_settings;
 using proxy::pool_settings;
 using proxy::retry_settings;
 using proxy::upstream_settings;
@@ -50,6 +52,14 @@ void read_endpoints(upstream_draft& out, const node& n, context& ctx) {
     if (read_map(item, endpoint_table(), endpoint, ctx, "an endpoint"))
       out.value.endpoints.push_back(std::move(endpoint));
   });
+}
+
+/// 0%–100%
+template <class T>
+value_type<T> percent(int T::*member) {
+  return {"percent", "0%–100%", [=](T& out, const node& n, context& ctx) {
+            if (const auto value = read_unit(n, ctx, "E0203", parse_percent)) out.*member = *value;
+          }};
 }
 
 // ---- retry ----
@@ -121,13 +131,7 @@ const table<retry_settings>& retry_table() {
               "others only while no byte was written"),
           group<s, s>(
               "backoff", [](s& out) -> s& { return out; }, backoff_table),
-          row("budget", "20%",
-              value_type<s>{"percent", "0%–100%",
-                            [](s& out, const node& n, context& ctx) {
-                              if (const auto value = read_unit(n, ctx, "E0203", parse_percent))
-                                out.budget_percent = *value;
-                            }},
-              "retries per requests of the last 10s"),
+          row("budget", "20%", percent(&s::budget_percent), "retries per requests of the last 10s"),
           row("budget_min", "3", integer(&s::budget_min, 0, 1000),
               "retries at a time that are always allowed"),
           row("honor_retry_after", "true", boolean(&s::honor_retry_after),
@@ -205,6 +209,65 @@ key_row<upstream_draft> tls_row() {
   return row;
 }
 
+// ---- outlier, health_check ----
+
+const table<outlier_settings>& outlier_table() {
+  using s = outlier_settings;
+  static const table<s> all{
+      "`outlier`",
+      {
+          row("consecutive_failures", "5", integer(&s::consecutive_failures, 1, 1000),
+              "connect errors, resets, timeouts, 502, 503 or 504 in a row"),
+          row("failure_ratio", "50%", percent(&s::failure_ratio), "of the last 10s; 0% = off"),
+          row("min_requests", "20", integer(&s::min_requests, 1, 1'000'000),
+              "in these 10s, before the ratio counts"),
+          row("ejection", "5s", duration(&s::ejection, 100ms, 1h),
+              "doubles each time; then one request tries the endpoint"),
+          row("max_ejection", "5m", duration(&s::max_ejection, 100ms, 24h), "never longer"),
+          row("max_ejected", "50%", percent(&s::max_ejected),
+              "of the endpoints, rounded down, and never the last one; 0% = off"),
+          row("deweight_429", "true", boolean(&s::deweight_429),
+              "an endpoint that answers 429 or 503 gets a tenth of its traffic until its Retry-After"),
+      }};
+  return all;
+}
+
+void read_check_path(health_check_settings& out, const node& n, context& ctx) {
+  const auto text = read_text(n, ctx);
+  if (!text) return;
+  const bool plain =
+      std::all_of(text->begin(), text->end(), [](char c) { return c > 0x20 && c < 0x7f && c != '#'; });
+  if (text->starts_with('/') && text->size() <= 1024 && plain) {
+    out.path = *text;
+  } else {
+    ctx.report.error("E0213", n.at, fmt::format("{} is no path to ask for", shown(n)),
+                     {"like `/healthz`, up to 1024 printable characters", ""});
+  }
+}
+
+void read_expected(health_check_settings& out, const node& n, context& ctx) {
+  out.expect = {};
+  read_list(n, ctx, 1, 64, single::accepted, [&](const node& item) { read_status(out.expect, item, ctx); });
+}
+
+const table<health_check_settings>& health_check_table() {
+  using s = health_check_settings;
+  static const table<s> all{
+      "`health_check`",
+      {
+          row("path", required, value_type<s>{"path", "up to 1024 bytes", read_check_path},
+              "asked for with GET, on connections of its own"),
+          row("interval", "5s", duration(&s::interval, 100ms, 1h), "± 20 %"),
+          row("timeout", "1s", duration(&s::timeout, 10ms, 1min), "from the connect to the response head"),
+          row("unhealthy_after", "2", integer(&s::unhealthy_after, 1, 100), "bad checks in a row"),
+          row("healthy_after", "2", integer(&s::healthy_after, 1, 100), "good checks in a row"),
+          row("expect", "[2xx, 3xx]",
+              value_type<s>{"code, class like `4xx`, or list", "100–599", read_expected},
+              "what a good check answers"),
+      }};
+  return all;
+}
+
 // ---- one upstream ----
 
 value_type<upstream_draft> in_value(value_type<upstream_settings> inner) {
@@ -234,7 +297,9 @@ table<upstream_draft> make_upstream_table() {
               in_value(word(&s::balance,
                             choices_of<balance_method>{{"random_two", balance_method::random_two},
                                                        {"round_robin", balance_method::round_robin},
-                                                       {"least_requests", balance_method::least_requests}}))),
+                                                       {"least_requests", balance_method::least_requests},
+                                                       {"client_hash", balance_method::client_hash}})),
+              "client_hash: a client address group stays at its endpoint"),
           row("host", "preserve",
               in_value(word(&s::preserve_host, choices_of<bool>{{"preserve", true}, {"endpoint", false}})),
               "the Host sent upstream: the client's or the endpoint's"),
@@ -245,6 +310,10 @@ table<upstream_draft> make_upstream_table() {
               "retry", [](d & out) -> auto& { return out.value.retry; }, retry_table),
           group<d, pool_settings>(
               "pool", [](d & out) -> auto& { return out.value.pool; }, pool_table),
+          group<d, outlier_settings>(
+              "outlier", [](d & out) -> auto& { return out.value.outlier; }, outlier_table),
+          group<d, health_check_settings>(
+              "health_check", [](d & out) -> auto& { return out.value.health_check; }, health_check_table),
       }};
 }
 

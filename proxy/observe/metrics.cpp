@@ -539,6 +539,30 @@ void render_upstream_pools(exposition& to, const upstream_totals& sums, const na
               sums.sum(
                   slot, [](auto& c) -> auto& { return c.connections_busy; }));
   }
+  const auto each = [&](std::string_view family, std::string_view type, std::string_view help, auto read) {
+    to.family(family, type, help);
+    for (const auto& [slot, name] : upstreams) to.sample({{"upstream", name}}, sums.sum(slot, read));
+  };
+  each(
+      "weir_upstream_pool_waiting", "gauge", "Requests that wait for a connection to an upstream.",
+      [](auto& c) -> auto& { return c.waiting; });
+  each(
+      "weir_upstream_pool_created_total", "counter", "Connections to an upstream that were dialled.",
+      [](auto& c) -> auto& { return c.created; });
+  each(
+      "weir_upstream_pool_reused_total", "counter", "Requests that left on a connection used before.",
+      [](auto& c) -> auto& { return c.reused; });
+  each(
+      "weir_upstream_pool_leaked_total", "counter", "Connections found held long after the deadline.",
+      [](auto& c) -> auto& { return c.leaked; });
+  to.family("weir_upstream_pool_closed_total", "counter", "Connections to an upstream that ended, by cause.");
+  for (const auto& [slot, name] : upstreams) {
+    for (std::size_t i = 0; i < upstream_close_names.size(); ++i) {
+      to.sample({{"upstream", name}, {"reason", upstream_close_names[i]}},
+                sums.sum(
+                    slot, [i](auto& c) -> auto& { return c.closed[i]; }));
+    }
+  }
   to.family("weir_upstream_pool_wait_seconds", "histogram",
             "Time until a connection to an upstream was ready.");
   for (const auto& [slot, name] : upstreams) {
@@ -546,6 +570,28 @@ void render_upstream_pools(exposition& to, const upstream_totals& sums, const na
                         sums.histogram_sum<buckets_b_us.size()>(
                             slot, [](auto& c) -> auto& { return c.pool_wait; }),
                         buckets_b_us);
+  }
+}
+
+void render_upstream_health(exposition& to, const upstream_totals& sums, const names_list& upstreams,
+                            const settings& current) {
+  to.family("weir_upstream_endpoint_up", "gauge", "1 while every worker uses the endpoint.");
+  for (std::size_t u = 0; u < upstreams.size(); ++u) {
+    const auto& endpoints = current.upstreams[u].endpoints;
+    for (std::size_t e = 0; e < endpoints.size(); ++e) {
+      const auto out = sums.sum(
+          upstreams[u].slot, [e](auto& c) -> auto& { return c.endpoints_out[e]; });
+      to.sample({{"upstream", upstreams[u].name}, {"endpoint", endpoints[e].address.text()}}, out == 0);
+    }
+  }
+  to.family("weir_upstream_ejections_total", "counter",
+            "Times a worker stopped to use an endpoint, by what it met there.");
+  for (const auto& [slot, name] : upstreams) {
+    for (std::size_t i = 0; i < eject_reason_names.size(); ++i) {
+      to.sample({{"upstream", name}, {"reason", eject_reason_names[i]}},
+                sums.sum(
+                    slot, [i](auto& c) -> auto& { return c.ejections[i]; }));
+    }
   }
 }
 
@@ -749,6 +795,7 @@ std::string metrics_registry::render(const scrape_inputs& in) {
   const upstream_totals of_upstreams{shards, [](auto& s, auto slot) { return s.find_upstream(slot); }};
   render_upstream_attempts(to, of_upstreams, upstreams);
   render_upstream_pools(to, of_upstreams, upstreams);
+  render_upstream_health(to, of_upstreams, upstreams, *in.current);
 
   names_list listeners;
   for (const listener_settings& listener : in.current->listeners) {

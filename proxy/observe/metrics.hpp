@@ -8,6 +8,8 @@
 #include "limiter/rule.hpp"
 #include "proxy/http/head.hpp"
 #include "proxy/settings.hpp"
+#include "proxy/upstream/health/circuit.hpp"
+#include "proxy/upstream/pool_state.hpp"
 
 #include <array>
 #include <atomic>
@@ -95,8 +97,13 @@ struct upstream_counters {
   enum retry_reason { connect_error, reset, timeout, status, retry_reason_count };
   std::array<counter, retry_reason_count> retries;
   counter budget_exhausted;
-  gauge connections_idle, connections_busy;
+  gauge connections_idle, connections_busy, waiting;
+  counter created, reused, leaked;
+  std::array<counter, close_reason_count> closed;  ///< by close_reason
   histogram<buckets_b_us.size()> pool_wait;
+  static constexpr std::size_t max_endpoints = 100;
+  std::array<gauge, max_endpoints> endpoints_out;     ///< by endpoint: 1 while this worker does not use it
+  std::array<counter, eject_reason_count> ejections;  ///< by eject_reason
 };
 
 /// Connections of one listener.

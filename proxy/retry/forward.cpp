@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/retry/forward.hpp"
 
+#include "proxy/http/upstream_hints.hpp"
+
 #include <algorithm>
-#include <charconv>
 #include <limits>
+#include <utility>
 
 namespace weir::proxy {
 
@@ -15,12 +17,8 @@ std::uint64_t random_from(void* state, std::uint64_t bound) {
   return static_cast<random_source*>(state)->below(bound);
 }
 
-/// Retry-After in whole seconds; the date form is left to the client.
-std::int64_t parse_retry_after(std::string_view value) noexcept {
-  std::uint32_t seconds = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
-  const bool whole = error == std::errc() && end == value.data() + value.size();
-  return whole ? std::int64_t{seconds} * 1'000'000 : -1;
+bool is_gateway_error(int status) noexcept {
+  return status >= 502 && status <= 504;
 }
 
 }  // namespace
@@ -30,6 +28,7 @@ void forward::begin(const limiter::permit&, active_request& request, upstream& t
   request_ = &request;
   upstream_ = &target;
   endpoint_ = nullptr;
+  exchange_.reset();
   replay_.clear();
   tried_.clear();
   stage_ = stage::idle;
@@ -44,6 +43,7 @@ forward::progress forward::resume() {
     if (const std::optional<progress> done = step()) {
       if (*done != progress::pending && *done != progress::yield) {
         end_retry();
+        attempt_ended(attempt_result::abandoned);  // unless it is known already
         request_->upstream_us = worker_.now_us - began_us_;
       }
       return *done;
@@ -60,6 +60,10 @@ std::optional<forward::progress> forward::step() {
   }
   const bool late = worker_.now_us >= total_deadline_us_;
   if (late && !exchange_.accepted()) {
+    // An endpoint that had the whole time for itself has failed; a later attempt had only what was left.
+    const bool waited =
+        stage_ == stage::connecting || (stage_ == stage::exchanging && exchange_.upload_done());
+    if (waited && request_->attempts == 1) attempt_ended(attempt_result::bad);
     leave_attempt();
     upstream_->counters.by_code[0].add();
     return fail(http::local_error::upstream_timeout, "upstream_total_timeout");
@@ -73,6 +77,7 @@ std::optional<forward::progress> forward::step() {
       return fail(http::local_error::upstream_overloaded, "upstream_pool_timeout");
     case stage::connecting:
       if (worker_.now_us < stage_deadline_us_) return progress::pending;
+      endpoint_->note_unreachable();
       return attempt_failed({outcome::connect_error, 0, -1, false}, http::local_error::upstream_timeout,
                             "connect_timeout");
     case stage::connected:
@@ -92,9 +97,9 @@ std::optional<forward::progress> forward::step() {
 }
 
 std::optional<forward::progress> forward::start_attempt() {
-  const std::uint32_t index = upstream_->pick({tried_.data(), tried_.size()});
-  endpoint_ = &upstream_->endpoint(index);
-  if (tried_.size() < tried_.capacity()) tried_.push_back(index);
+  ticket_ = upstream_->pick({tried_.data(), tried_.size()}, request_->client_group);
+  endpoint_ = &upstream_->endpoint(ticket_->endpoint);
+  if (tried_.size() < tried_.capacity()) tried_.push_back(ticket_->endpoint);
   ++request_->attempts;
   request_->upstream_addr = endpoint_->text();
   attempt_us_ = worker_.now_us;
@@ -102,14 +107,15 @@ std::optional<forward::progress> forward::start_attempt() {
   const bool repeatable =
       request_->upgrade.empty() &&
       std::find(methods.begin(), methods.end(), request_->attributes.method) != methods.end();
-  switch (endpoint_->acquire(*this, !repeatable, fresh_)) {
+  switch (endpoint_->acquire(*this, repeatable, fresh_)) {
     case acquire_status::ready:
       upstream_->counters.pool_wait.observe(0, buckets_b_us);
       stage_ = stage::connected;
       return std::nullopt;
     case acquire_status::connecting:
       stage_ = stage::connecting;
-      stage_deadline_us_ = worker_.now_us + to_us(upstream_->settings.timeout_connect);
+      stage_deadline_us_ =
+          worker_.now_us + to_us(upstream_->settings.timeout_connect) + endpoint_->extra_patience_us();
       return progress::pending;
     case acquire_status::queued:
       stage_ = stage::queued;
@@ -220,19 +226,33 @@ std::int64_t forward::upload_deadline_us() const noexcept {
 std::optional<forward::progress> forward::on_response() {
   const http::response_head& response = request_->response;
   attempt last{outcome::response, response.status, -1, true};
-  if (const http::field* field = response.find(http::header_id::retry_after)) {
-    last.retry_after_us = parse_retry_after(response.value(*field, exchange_.response_buffer()));
+  if (response.status == 429 || response.status == 503) {
+    note_refusal();
+    last.retry_after_us = upstream_->retry_floor_us();
   }
+  attempt_ended(is_gateway_error(response.status) ? attempt_result::bad : attempt_result::good);
   upstream_->counters.by_code[static_cast<std::size_t>(response.status)].add();
   if (plan_retry(last, upstream_counters::status)) return std::nullopt;
   exchange_.accept(owner_.write_response_head());
   return std::nullopt;
 }
 
+/// The endpoint answered 429 or 503.
+void forward::note_refusal() {
+  const http::response_head& response = request_->response;
+  std::int64_t asked_us = -1;
+  if (const http::field* field = response.find(http::header_id::retry_after)) {
+    asked_us = http::retry_after_us(response.value(*field, exchange_.response_buffer()), worker_.date_second);
+  }
+  upstream_->refused(ticket_->endpoint, asked_us);
+}
+
 std::optional<forward::progress> forward::attempt_failed(const attempt& last, http::local_error otherwise,
                                                          std::string_view reason) {
   upstream_->counters.by_code[0].add();
   upstream_->counters.duration.observe(worker_.now_us - attempt_us_, buckets_a_us);
+  // An upstream may close an idle connection whenever it likes.
+  attempt_ended(last.outcome == outcome::stale_connection ? attempt_result::abandoned : attempt_result::bad);
   const auto kind = last.outcome == outcome::connect_error        ? upstream_counters::connect_error
                     : last.outcome == outcome::first_byte_timeout ? upstream_counters::timeout
                                                                   : upstream_counters::reset;
@@ -269,7 +289,12 @@ forward::progress forward::fail(http::local_error error, std::string_view reason
   return progress::failed;
 }
 
+void forward::attempt_ended(attempt_result how) {
+  if (ticket_) upstream_->ended(*std::exchange(ticket_, std::nullopt), how);
+}
+
 void forward::leave_attempt() noexcept {
+  attempt_ended(attempt_result::abandoned);
   if (endpoint_ != nullptr) endpoint_->cancel(*this);
   fresh_.drop();
   exchange_.drop();

@@ -72,6 +72,7 @@ class forward final : private connection_user {
   void on_connection(upstream_lease lease) override;
   void on_connect_failed(connect_failure why) override;
   void on_upstream_ready() override { owner_.on_forward_event(); }
+  [[nodiscard]] std::int64_t lease_end_us() const noexcept override { return deadline_us(); }
 
   [[nodiscard]] std::optional<progress> start_attempt();
   [[nodiscard]] std::optional<progress> step();
@@ -82,6 +83,8 @@ class forward final : private connection_user {
                                                        std::string_view reason);
   [[nodiscard]] bool plan_retry(const attempt& last, upstream_counters::retry_reason reason);
   [[nodiscard]] progress fail(http::local_error error, std::string_view reason);
+  void note_refusal();
+  void attempt_ended(attempt_result how);
   void leave_attempt() noexcept;
   void end_retry() noexcept;
   [[nodiscard]] std::int64_t upload_deadline_us() const noexcept;
@@ -93,8 +96,9 @@ class forward final : private connection_user {
   active_request* request_ = nullptr;
   upstream* upstream_ = nullptr;
   endpoint* endpoint_ = nullptr;
-  upstream_lease fresh_;  // connected, exchange not begun
-  std::string replay_;    // request body consumed so far, while it can be sent again
+  std::optional<attempt_ticket> ticket_;  // of the attempt under way, until it is known how it went
+  upstream_lease fresh_;                  // connected, exchange not begun
+  std::string replay_;                    // request body consumed so far, while it can be sent again
   boost::container::static_vector<std::uint32_t, 11> tried_;
   stage stage_ = stage::idle;
   bool connect_failed_ = false;

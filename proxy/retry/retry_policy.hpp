@@ -24,7 +24,7 @@ enum class outcome : std::uint8_t {
 struct attempt {
   proxy::outcome outcome = outcome::response;
   int status = 0;                     ///< of a response
-  std::int64_t retry_after_us = -1;   ///< parsed Retry-After of a response; -1 = none
+  std::int64_t retry_after_us = -1;   ///< how long every endpoint asked to be left alone; -1, 0 = not at all
   bool request_bytes_written = true;  ///< false: nothing of the request left
 };
 

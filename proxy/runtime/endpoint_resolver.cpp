@@ -4,120 +4,143 @@
 #include "proxy/observe/own_log.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <boost/asio/post.hpp>
 
 namespace weir::proxy {
 
 namespace {
 
-using results = boost::asio::ip::tcp::resolver::results_type;
+using clock = std::chrono::steady_clock;
 
-std::vector<resolved_address> to_addresses(const results& answers) {
-  std::vector<resolved_address> addresses;
-  for (const auto& entry : answers) {
-    resolved_address address;
-    address.size = static_cast<socklen_t>(entry.endpoint().size());
-    std::memcpy(&address.storage, entry.endpoint().data(), entry.endpoint().size());
-    addresses.push_back(address);
-  }
-  return addresses;
-}
-
+/// The order of an answer means nothing: name servers rotate it.
 bool same(const std::vector<resolved_address>& a, const std::vector<resolved_address>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const resolved_address& x, const resolved_address& y) {
-                      return x.size == y.size && std::memcmp(&x.storage, &y.storage, x.size) == 0;
-                    });
-}
-
-bool has_name(const endpoint_settings& endpoint) {
-  return literal_addresses(endpoint.address).empty();
+  return a.size() == b.size() && std::is_permutation(a.begin(), a.end(), b.begin());
 }
 
 }  // namespace
 
-endpoint_resolver::endpoint_resolver(boost::asio::io_context& io, change_function on_change)
-    : io_(io), resolver_(io), on_change_(std::move(on_change)) {}
+/// The name of one endpoint.
+struct endpoint_resolver::watched {
+  explicit watched(boost::asio::io_context& io) : timer(io) {}
+  std::size_t upstream = 0, endpoint = 0;
+  socket_address address;
+  std::chrono::milliseconds interval{0}, patience{0};
+  std::vector<resolved_address> known;
+  boost::asio::steady_timer timer;
+  clock::time_point asked_at{};
+  bool asking = false;
+};
 
-resolved_endpoints endpoint_resolver::resolve_all(const settings& config) {
-  // Shared with the look-ups: one that answers after the deadline must find its slot alive.
-  struct state {
+endpoint_resolver::endpoint_resolver(boost::asio::io_context& io, change_function on_change,
+                                     blocking_resolver resolve)
+    : io_(io), lookup_(io, std::move(resolve)), on_change_(std::move(on_change)) {}
+
+endpoint_resolver::~endpoint_resolver() = default;
+
+std::vector<resolved_address> endpoint_resolver::already_known(const socket_address& address) const {
+  for (const auto& name : names_) {
+    if (name->address == address) return name->known;
+  }
+  return {};
+}
+
+void endpoint_resolver::resolve_all(std::shared_ptr<const settings> config, resolved_function done) {
+  struct collection {
     resolved_endpoints addresses;
-    int open = 0;
+    std::size_t open = 1;  // the loop below
+    resolved_function done;
   };
-  auto shared = std::make_shared<state>();
-  milliseconds patience{0};
-  shared->addresses.resize(config.upstreams.size());
-  for (std::size_t u = 0; u < config.upstreams.size(); ++u) {
-    const upstream_settings& upstream = config.upstreams[u];
-    shared->addresses[u].resize(upstream.endpoints.size());
+  auto all = std::make_shared<collection>();
+  all->done = std::move(done);
+  all->addresses.resize(config->upstreams.size());
+  const std::uint64_t number = ++asked_;
+  const auto settle_one = [this, all, number] {
+    if (--all->open == 0 && number == asked_) all->done(std::move(all->addresses));
+  };
+  for (std::size_t u = 0; u < config->upstreams.size(); ++u) {
+    const upstream_settings& upstream = config->upstreams[u];
+    all->addresses[u].resize(upstream.endpoints.size());
     for (std::size_t e = 0; e < upstream.endpoints.size(); ++e) {
       const socket_address& address = upstream.endpoints[e].address;
-      shared->addresses[u][e] = literal_addresses(address);
-      if (!shared->addresses[u][e].empty()) continue;
-      patience = std::max(patience, upstream.resolve_timeout);
-      ++shared->open;
-      resolver_.async_resolve(address.host, std::to_string(address.port),
-                              [shared, u, e](const boost::system::error_code& error, const results& answers) {
-                                --shared->open;
-                                if (!error) shared->addresses[u][e] = to_addresses(answers);
-                              });
+      std::vector<resolved_address>& into = all->addresses[u][e];
+      into = literal_addresses(address);
+      if (into.empty()) into = already_known(address);
+      if (!into.empty()) continue;
+      ++all->open;
+      lookup_.ask(address.host, address.port, upstream.resolve_timeout,
+                  [all, u, e, settle_one](lookup_answer answer) {
+                    if (answer) all->addresses[u][e] = std::move(*answer);
+                    settle_one();
+                  });
     }
   }
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (shared->open > 0 && io_.run_one_until(deadline) > 0) {
-  }
-  io_.restart();
-  return shared->addresses;
+  boost::asio::post(io_, settle_one);
 }
 
 void endpoint_resolver::watch(std::shared_ptr<const settings> config, resolved_endpoints known) {
   stop();
   config_ = std::move(config);
-  known_ = std::move(known);
   for (std::size_t u = 0; u < config_->upstreams.size(); ++u) {
-    timers_.push_back(std::make_unique<boost::asio::steady_timer>(io_));
-    const auto& endpoints = config_->upstreams[u].endpoints;
-    if (std::any_of(endpoints.begin(), endpoints.end(), has_name)) schedule(u);
+    const upstream_settings& upstream = config_->upstreams[u];
+    for (std::size_t e = 0; e < upstream.endpoints.size(); ++e) {
+      if (!literal_addresses(upstream.endpoints[e].address).empty()) continue;
+      auto name = std::make_unique<watched>(io_);
+      name->upstream = u;
+      name->endpoint = e;
+      name->address = upstream.endpoints[e].address;
+      name->interval = upstream.resolve_interval;
+      name->patience = upstream.resolve_timeout;
+      name->known = std::move(known[u][e]);
+      name->asked_at = clock::now();
+      names_.push_back(std::move(name));
+      schedule(*names_.back(), upstream.resolve_interval);
+    }
+  }
+}
+
+void endpoint_resolver::hurry(const socket_address& address) {
+  for (const auto& name : names_) {
+    if (name->asking || !(name->address == address)) continue;
+    const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - name->asked_at);
+    const auto wait = std::max(std::chrono::milliseconds{0}, shortest_pause - since);
+    if (name->timer.expiry() > clock::now() + wait) schedule(*name, wait);
   }
 }
 
 void endpoint_resolver::stop() {
   ++generation_;
-  timers_.clear();
-  resolver_.cancel();
+  ++asked_;
+  names_.clear();
 }
 
-void endpoint_resolver::schedule(std::size_t u) {
-  timers_[u]->expires_after(config_->upstreams[u].resolve_interval);
-  timers_[u]->async_wait([this, u, generation = generation_](const boost::system::error_code& error) {
-    if (error || generation != generation_) return;
-    refresh(u);
-    schedule(u);
+void endpoint_resolver::schedule(watched& name, std::chrono::milliseconds wait) {
+  name.timer.expires_after(wait);
+  name.timer.async_wait([this, &name, generation = generation_](const boost::system::error_code& error) {
+    if (!error && generation == generation_) refresh(name);
   });
 }
 
-void endpoint_resolver::refresh(std::size_t u) {
-  const upstream_settings& upstream = config_->upstreams[u];
-  for (std::size_t e = 0; e < upstream.endpoints.size(); ++e) {
-    const endpoint_settings& endpoint = upstream.endpoints[e];
-    if (!has_name(endpoint)) continue;
-    resolver_.async_resolve(endpoint.address.host, std::to_string(endpoint.address.port),
-                            [this, u, e, generation = generation_](const boost::system::error_code& error,
-                                                                   const results& answers) {
-                              if (generation != generation_) return;
-                              if (error) {  // the last good answer stays
-                                log_event(log_level::warn, "look-up failed",
-                                          {{"endpoint", config_->upstreams[u].endpoints[e].address.text()},
-                                           {"cause", error.message()}});
-                                return;
-                              }
-                              std::vector<resolved_address> fresh = to_addresses(answers);
-                              if (fresh.empty() || same(fresh, known_[u][e])) return;
-                              known_[u][e] = std::move(fresh);
-                              on_change_(config_->upstreams[u].name, e, known_[u][e]);
-                            });
+void endpoint_resolver::refresh(watched& name) {
+  name.asking = true;
+  name.asked_at = clock::now();
+  lookup_.ask(name.address.host, name.address.port, name.patience,
+              [this, &name, generation = generation_](lookup_answer answer) {
+                if (generation != generation_) return;
+                name.asking = false;
+                on_answer(name, std::move(answer));
+                schedule(name, name.interval);
+              });
+}
+
+void endpoint_resolver::on_answer(watched& name, lookup_answer answer) {
+  if (!answer) {
+    log_event(log_level::warn, "look-up failed, the last good answer stays",
+              {{"endpoint", name.address.text()}, {"cause", answer.error().message()}});
+    return;
   }
+  if (same(*answer, name.known)) return;
+  name.known = std::move(*answer);
+  on_change_(config_->upstreams[name.upstream].name, name.endpoint, name.known);
 }
 
 }  // namespace weir::proxy

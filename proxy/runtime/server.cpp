@@ -14,6 +14,7 @@
 #include "proxy/runtime/memory_limit.hpp"
 #include "proxy/runtime/storm_watch.hpp"
 #include "proxy/runtime/worker.hpp"
+#include "proxy/upstream/health_check.hpp"
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -83,7 +84,12 @@ class server {
                   [this](const std::string& upstream, std::size_t endpoint,
                          const std::vector<resolved_address>& addresses) {
                     for (const auto& w : workers_) w->update_addresses(upstream, endpoint, addresses);
+                    checker_.set_addresses(upstream, endpoint, addresses);
                   }),
+        checker_(io_,
+                 [this](const std::string& upstream, std::size_t endpoint, bool healthy) {
+                   for (const auto& w : workers_) w->update_health(upstream, endpoint, healthy);
+                 }),
         signals_(io_, SIGTERM, SIGINT),
         drain_timer_(io_),
         cut_timer_(io_),
@@ -106,6 +112,10 @@ class server {
   void on_worker_stopped();
   void watch_storms();
   void reload(std::string_view why);
+  void take_over(std::shared_ptr<const settings> next, std::shared_ptr<const tls::context_set> contexts,
+                 const resolved_endpoints& addresses, std::string_view why);
+  [[nodiscard]] resolved_endpoints first_addresses();
+  void watch_endpoints(resolved_endpoints addresses);
   [[nodiscard]] readiness_report readiness() const;
   [[nodiscard]] std::string render_metrics();
   [[nodiscard]] bool store_up() const;
@@ -126,6 +136,7 @@ class server {
   std::vector<std::unique_ptr<worker>> workers_;
   std::vector<std::thread> threads_;
   endpoint_resolver resolver_;
+  health_checker checker_;
   std::unique_ptr<admin_server> admin_;
   boost::asio::signal_set signals_;
   boost::asio::steady_timer drain_timer_, cut_timer_, storm_timer_;
@@ -206,7 +217,7 @@ void server::make_workers(bound_listeners& bound, int count) {
   const std::size_t budget = buffer_budget(memory_limit(), static_cast<std::size_t>(count));
   random_source random;
   const std::string member = fmt::format("{:016x}", random.next());
-  resolved_endpoints addresses = resolver_.resolve_all(*current_);
+  const resolved_endpoints addresses = first_addresses();
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     worker_setup setup;
     setup.config = current_;
@@ -223,9 +234,26 @@ void server::make_workers(bound_listeners& bound, int count) {
     setup.buffer_budget = budget;
     setup.number = i;
     setup.waiting_room = &waiting_room_;
+    setup.on_unreachable = [this](const socket_address& address) {
+      boost::asio::post(io_, [this, address] { resolver_.hurry(address); });
+    };
     setup.on_stopped = [this] { boost::asio::post(io_, [this] { on_worker_stopped(); }); };
     workers_.push_back(std::make_unique<worker>(std::move(setup), metrics_));
   }
+  watch_endpoints(addresses);
+}
+
+/// Waits at most the longest resolve.timeout; nothing else happens in the process yet.
+resolved_endpoints server::first_addresses() {
+  std::optional<resolved_endpoints> found;
+  resolver_.resolve_all(current_, [&found](resolved_endpoints addresses) { found = std::move(addresses); });
+  while (!found) io_.run_one();
+  io_.restart();  // it stopped when nothing was left to do
+  return *std::move(found);
+}
+
+void server::watch_endpoints(resolved_endpoints addresses) {
+  checker_.watch(current_, addresses);
   resolver_.watch(current_, std::move(addresses));
   watch_.set(current_->watched_files);
 }
@@ -302,6 +330,7 @@ void server::on_worker_stopped() {
   signals_.cancel();
   resolver_.stop();
   watch_.stop();
+  checker_.stop();
   admin_->stop();
 }
 
@@ -346,20 +375,28 @@ void server::reload(std::string_view why) {
       next.store == current_->store && next.listeners == current_->listeners &&
       next.upstreams == current_->upstreams) {
     ++reloads_unchanged_;
+    resolver_.forget_pending();  // an earlier reload that still waits for names is overtaken
     log_event(log_level::info, "reload: unchanged",
               {{"why", std::string(why)}, {"config_hash", current_->hash}});
     return;
   }
+  // New names are looked up first; a later reload takes the place of one that still waits for that.
+  resolver_.resolve_all(outcome.settings, [this, wanted = outcome.settings, contexts,
+                                           cause = std::string(why)](const resolved_endpoints& addresses) {
+    take_over(wanted, contexts, addresses, cause);
+  });
+}
+
+void server::take_over(std::shared_ptr<const settings> next, std::shared_ptr<const tls::context_set> contexts,
+                       const resolved_endpoints& addresses, std::string_view why) {
   ++reloads_ok_;
   log_event(log_level::info, "reloaded",
-            {{"why", std::string(why)}, {"config_hash", current_->hash + " -> " + outcome.settings->hash}});
-  current_ = outcome.settings;
+            {{"why", std::string(why)}, {"config_hash", current_->hash + " -> " + next->hash}});
+  current_ = std::move(next);
   tls_ = std::move(contexts);
-  watch_.set(current_->watched_files);
   configure_own_log(current_->log);
-  resolved_endpoints addresses = resolver_.resolve_all(*current_);
   for (const auto& w : workers_) w->reload(current_, addresses, tls_);
-  resolver_.watch(current_, std::move(addresses));
+  watch_endpoints(addresses);
 }
 
 // ---- what the admin port shows ----

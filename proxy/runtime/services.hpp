@@ -28,6 +28,7 @@ namespace weir::proxy {
 class log_ring;
 class metric_shard;
 struct compiled_config;
+struct socket_address;
 
 /// An object that may end while its own member functions are on the stack: it is handed to the graveyard and
 /// destroyed after the current batch of events.
@@ -116,6 +117,8 @@ struct services {
   std::int64_t date_second = 0;  ///< Unix second of `date`
   std::string date;              ///< IMF-fixdate, refreshed once a second
   slots::slot_desk* slots = nullptr;
+  /// A named endpoint could not be reached: its name is looked up again soon. Empty: nobody looks names up.
+  std::function<void(const socket_address&)> unreachable{};
   /// Steps of handshakes that this turn of the loop has time for, so that a flood of them does not hold up
   /// the requests of others.
   int handshakes_left = max_handshakes_per_turn;

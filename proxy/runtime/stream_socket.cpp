@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utility>
 
 namespace weir::proxy {
 
@@ -41,6 +42,11 @@ void stream_socket::close() noexcept {
   set_->remove(fd_, *handler_);
   ::close(fd_);
   fd_ = -1;
+}
+
+int stream_socket::release() noexcept {
+  set_->remove(fd_, *handler_);
+  return std::exchange(fd_, -1);
 }
 
 void stream_socket::abort() noexcept {

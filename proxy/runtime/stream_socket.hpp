@@ -42,6 +42,8 @@ class stream_socket {
   [[nodiscard]] bool open(readiness_set& set, int fd, ready_handler& handler) noexcept;
   /// Over TLS the peer is told first that this is the end of what it gets.
   void close() noexcept;
+  /// Ends the registration and hands the open descriptor to the caller.
+  [[nodiscard]] int release() noexcept;
   /// Closes with RST: the peer must not take what it got for complete.
   void abort() noexcept;
   /// Ends our direction.

@@ -47,7 +47,8 @@ worker::worker(worker_setup setup, metrics_registry& metrics)
                 steady_now_us(),
                 0,
                 {},
-                &desk_},
+                &desk_,
+                std::move(setup.on_unreachable)},
       sharing_metrics_(names_, shard_),
       on_stopped_(std::move(setup.on_stopped)) {
   begin_turn();
@@ -225,12 +226,25 @@ void worker::reload(std::shared_ptr<const settings> config, resolved_endpoints a
 void worker::update_addresses(std::string upstream_name, std::size_t index,
                               std::vector<resolved_address> addresses) {
   boost::asio::post(io_, [this, name = std::move(upstream_name), index, addresses = std::move(addresses)] {
-    for (const std::shared_ptr<upstream>& candidate : services_.config->upstreams) {
-      if (candidate->settings.name == name && index < candidate->size()) {
-        candidate->endpoint(static_cast<std::uint32_t>(index)).set_addresses(addresses);
-      }
-    }
+    begin_turn();
+    if (upstream* found = find_upstream(name, index))
+      found->endpoint(static_cast<std::uint32_t>(index)).set_addresses(addresses);
+    settle();
   });
+}
+
+void worker::update_health(std::string upstream_name, std::size_t index, bool healthy) {
+  boost::asio::post(io_, [this, name = std::move(upstream_name), index, healthy] {
+    if (upstream* found = find_upstream(name, index))
+      found->checked(static_cast<std::uint32_t>(index), healthy);
+  });
+}
+
+upstream* worker::find_upstream(std::string_view name, std::size_t endpoint) const {
+  for (const std::shared_ptr<upstream>& candidate : services_.config->upstreams) {
+    if (candidate->settings.name == name && endpoint < candidate->size()) return candidate.get();
+  }
+  return nullptr;
 }
 
 void worker::call_waiter(std::uint64_t number) {

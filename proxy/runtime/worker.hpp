@@ -40,6 +40,8 @@ struct worker_setup {
   std::size_t number = 0;                       ///< of the worker, from 0
   slots::waiting_room* waiting_room = nullptr;  ///< of the process; outlives the worker
   std::function<void()> on_stopped;             ///< called on the worker's thread as it ends
+  /// A named endpoint could not be reached; called on the worker's thread.
+  std::function<void(const socket_address&)> on_unreachable;
 };
 
 class worker final : private limiter::settlement_observer {
@@ -59,6 +61,8 @@ class worker final : private limiter::settlement_observer {
   /// New addresses of one endpoint, by upstream name.
   void update_addresses(std::string upstream_name, std::size_t endpoint,
                         std::vector<resolved_address> addresses);
+  /// The active checks changed their mind about one endpoint, by upstream name.
+  void update_health(std::string upstream_name, std::size_t endpoint, bool healthy);
   /// The process will end soon: responses say Connection: close, new connections are still accepted.
   void announce_leaving();
   /// Closes the listeners and idle connections; run() returns when the last request is done.
@@ -83,6 +87,8 @@ class worker final : private limiter::settlement_observer {
 
  private:
   void run_loop();
+  /// The upstream of that name, if it has such an endpoint; else null.
+  [[nodiscard]] upstream* find_upstream(std::string_view name, std::size_t endpoint) const;
   void begin_turn();
   void settle();
   void settle_soon();

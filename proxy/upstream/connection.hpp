@@ -5,8 +5,11 @@
 #include "proxy/runtime/buffer_pool.hpp"
 #include "proxy/runtime/services.hpp"
 #include "proxy/runtime/stream_socket.hpp"
+#include "proxy/upstream/address_race.hpp"
+#include "proxy/upstream/pool_state.hpp"
 
 #include <cstdint>
+#include <memory>
 
 namespace weir::proxy {
 
@@ -18,7 +21,7 @@ class upstream_lease;
 enum class connect_failure : std::uint8_t { refused, unresolved, no_descriptor, tls };
 
 /// A request that waits for, or holds, a connection. Calls come on the worker's thread.
-class connection_user {
+class connection_user : private pool_waiter {
  public:
   /// The connection is open and yours. Not called from inside acquire().
   virtual void on_connection(upstream_lease lease) = 0;
@@ -26,6 +29,8 @@ class connection_user {
   virtual void on_connect_failed(connect_failure why) = 0;
   /// Readiness of the leased connection changed.
   virtual void on_upstream_ready() = 0;
+  /// When the holder must have done something about its lease; a lease much older than that is a leak.
+  [[nodiscard]] virtual std::int64_t lease_end_us() const noexcept = 0;
 
  protected:
   ~connection_user() = default;
@@ -33,35 +38,34 @@ class connection_user {
  private:
   friend class endpoint;
   friend class upstream_connection;
-  std::uint64_t wait_ticket_ = 0;              // > 0 while queued
   upstream_connection* connecting_ = nullptr;  // while a connect is under way for this user
 };
 
-/// Lives in its endpoint's pool. States: connecting -> busy <-> idle.
-class upstream_connection final : public ready_handler, public mortal {
+/// Lives in its endpoint's pool. States: connecting -> lent <-> idle.
+class upstream_connection final : public ready_handler,
+                                  public mortal,
+                                  public pool_member,
+                                  private race_owner {
  public:
-  enum class state : std::uint8_t { connecting, idle, busy };
-
-  upstream_connection(endpoint& owner, std::int64_t now_us) : owner_(owner), created_us_(now_us) {}
+  upstream_connection(endpoint& owner, const resolved_address& address) : owner_(owner), address_(address) {}
 
   stream_socket socket;
   io_buffer in;  ///< response bytes; empty and without a block while idle
-
-  /// True when it served a request before: a reset may only mean that the peer closed an idle connection.
-  [[nodiscard]] bool reused() const noexcept { return requests_ > 1; }
 
  private:
   friend class endpoint;
   friend class upstream_lease;
   void on_ready(std::uint32_t events) override;
+  void on_race_won(int fd, const resolved_address& address) override;
+  void on_race_lost() override;
 
   endpoint& owner_;
   connection_user* user_ = nullptr;
-  state state_ = state::connecting;
-  std::uint32_t requests_ = 0;
+  std::unique_ptr<address_race> race_;  // while several addresses are tried
+  resolved_address address_;
   std::uint32_t position_ = 0;  // in the endpoint's list
-  std::int64_t created_us_;
-  std::int64_t returned_us_ = 0;
+  bool leak_reported_ = false;
+  std::int64_t lent_us_ = 0;
 };
 
 /// Exclusive use of a connection. Destroying it closes the connection; give_back() returns it to the pool.
@@ -82,8 +86,9 @@ class upstream_lease {
   upstream_connection* operator->() const noexcept { return connection_; }
   upstream_connection& operator*() const noexcept { return *connection_; }
 
-  /// The exchange ended cleanly and the connection may serve another request.
-  void give_back();
+  /// The exchange ended cleanly and the connection may serve another request. `keep_alive_us`: how long the
+  /// upstream said it keeps an idle connection; -1 = it did not say.
+  void give_back(std::int64_t keep_alive_us = -1);
   /// Closes the connection.
   void drop() noexcept;
 

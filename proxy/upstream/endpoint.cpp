@@ -2,7 +2,6 @@
 #include "proxy/upstream/endpoint.hpp"
 
 #include "proxy/observe/own_log.hpp"
-#include "proxy/runtime/descriptors.hpp"
 #include "proxy/tls/tls_stream.hpp"
 
 #include <algorithm>
@@ -10,15 +9,11 @@
 #include <cerrno>
 #include <cstring>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 namespace weir::proxy {
 
 namespace {
-
-constexpr std::uint32_t max_requests_per_connection = 10'000;
 
 template <typename T>
 resolved_address to_resolved(const T& address) {
@@ -26,29 +21,6 @@ resolved_address to_resolved(const T& address) {
   std::memcpy(&result.storage, &address, sizeof address);
   result.size = sizeof address;
   return result;
-}
-
-/// Starts a non-blocking connect; -1 and errno when it failed at once.
-int open_and_connect(const resolved_address& address) {
-  const int fd = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -1;
-  if (short_of_descriptors(fd, descriptors_kept_from_upstreams)) {
-    ::close(fd);
-    errno = EMFILE;
-    return -1;
-  }
-  if (address.storage.ss_family != AF_UNIX) {
-    const int on = 1;
-    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  }
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) == 0 ||
-      errno == EINPROGRESS) {
-    return fd;
-  }
-  const int error = errno;
-  ::close(fd);
-  errno = error;
-  return -1;
 }
 
 }  // namespace
@@ -77,127 +49,158 @@ endpoint::endpoint(services& worker, const endpoint_settings& settings, const po
                    std::shared_ptr<const tls::client_context> tls)
     : worker_(worker),
       settings_(settings),
-      pool_(pool),
       counters_(counters),
       text_(settings.address.text()),
+      named_(literal_addresses(settings.address).empty()),
       tls_(settings.tls ? std::move(tls) : nullptr),
-      addresses_(std::move(addresses)) {
-  idle_.reserve(pool_.size);  // so that give_back() allocates nothing
-}
+      addresses_(std::move(addresses)),
+      pool_(pool) {}
 
 endpoint::~endpoint() {
-  counters_.connections_idle.add(-static_cast<std::int64_t>(idle_.size()));
-  counters_.connections_busy.add(-static_cast<std::int64_t>(busy_));
+  counters_.connections_idle.add(-static_cast<std::int64_t>(pool_.idle()));
+  counters_.connections_busy.add(-static_cast<std::int64_t>(pool_.busy()));
+  counters_.closed[static_cast<std::size_t>(close_reason::shutdown)].add(all_.size());
 }
 
 void endpoint::set_addresses(std::vector<resolved_address> addresses) {
   if (addresses.empty()) return;
   addresses_ = std::move(addresses);
   next_address_ = 0;
+  const auto gone = [this](const upstream_connection& c) {
+    return std::find(addresses_.begin(), addresses_.end(), c.address_) == addresses_.end();
+  };
+  std::vector<upstream_connection*> idle;
+  for (const auto& connection : all_) {
+    if (connection->race_ || !gone(*connection)) continue;
+    pool_.retire(*connection);
+    if (connection->pool_place() == pool_member::state::idle) idle.push_back(connection.get());
+  }
+  for (upstream_connection* connection : idle) destroy(*connection, close_reason::address_gone);
 }
 
-acquire_status endpoint::acquire(connection_user& user, bool must_be_quiet, upstream_lease& lease) {
-  if (upstream_connection* connection = take_idle(must_be_quiet)) {
+/// The next connect begins with the address that this one won with.
+void endpoint::begin_with(upstream_connection& winner) {
+  const auto found = std::find(addresses_.begin(), addresses_.end(), winner.address_);
+  if (found == addresses_.end()) {
+    pool_.retire(winner);  // the name was looked up again meanwhile
+  } else {
+    next_address_ = static_cast<std::size_t>(found - addresses_.begin());
+  }
+}
+
+void endpoint::note_unreachable() {
+  constexpr std::int64_t pause_us = 1'000'000;
+  if (!named_ || !worker_.unreachable) return;
+  if (unreachable_us_ > 0 && worker_.now_us - unreachable_us_ < pause_us) return;
+  unreachable_us_ = worker_.now_us;
+  worker_.unreachable(settings_.address);
+}
+
+// ---- taking ----
+
+acquire_status endpoint::acquire(connection_user& user, bool repeatable, upstream_lease& lease) {
+  if (upstream_connection* connection = take_idle(repeatable)) {
+    counters_.connections_idle.add(-1);
+    counters_.connections_busy.add(1);
+    counters_.reused.add();
     lease = lend(*connection, user);
     return acquire_status::ready;
   }
-  if (all_.size() < std::size_t{pool_.size} + pool_.overflow) {
+  if (pool_.may_open()) {
     errno = 0;
     if (start_connect(user)) return acquire_status::connecting;
     if (errno != EMFILE) return acquire_status::failed;
-    if (busy_ == 0) return acquire_status::overloaded;  // there is no connection to wait for
+    if (pool_.busy() == 0) return acquire_status::overloaded;  // there is no connection to wait for
   }
-  if (waiting_.size() >= pool_.max_pending) return acquire_status::overloaded;
-  waiting_.push_back(&user);
-  user.wait_ticket_ = first_ticket_ + waiting_.size() - 1;
+  if (!pool_.enqueue(user)) return acquire_status::overloaded;
+  counters_.waiting.add(1);
   return acquire_status::queued;
 }
 
 void endpoint::cancel(connection_user& user) noexcept {
-  if (user.wait_ticket_ != 0) {
-    waiting_[user.wait_ticket_ - first_ticket_] = nullptr;
-    user.wait_ticket_ = 0;
-    while (!waiting_.empty() && waiting_.front() == nullptr) {
-      waiting_.pop_front();
-      ++first_ticket_;
-    }
+  if (user.in_line()) {
+    pool_.leave(user);
+    counters_.waiting.add(-1);
   }
-  if (user.connecting_ != nullptr) {
-    upstream_connection& connection = *std::exchange(user.connecting_, nullptr);
-    connection.user_ = nullptr;
-    // A connect that outlived its caller's patience points at a bad address: the next one tries another.
-    ++next_address_;
-    destroy(connection);
-  }
+  if (user.connecting_ == nullptr) return;
+  upstream_connection& connection = *std::exchange(user.connecting_, nullptr);
+  // The address that was to win did not: the next connect begins with another.
+  if (connection.race_ && connection.race_->started() > 1) ++next_address_;
+  destroy(connection, close_reason::cancelled);
 }
 
-bool endpoint::worn_out(const upstream_connection& connection) const noexcept {
-  if (connection.requests_ >= max_requests_per_connection) return true;
-  // +-10 % by the connection's own address, so that connections opened together do not close together
-  const std::int64_t limit = to_us(pool_.recycle);
-  const auto spread =
-      static_cast<std::int64_t>((reinterpret_cast<std::uintptr_t>(&connection) >> 6) % 201) - 100;
-  return worker_.now_us - connection.created_us_ > limit + limit / 1000 * spread;
-}
-
-upstream_connection* endpoint::take_idle(bool must_be_quiet) {
-  while (!idle_.empty()) {
-    upstream_connection& connection = *idle_.back();
-    const bool fresh = worker_.now_us - connection.returned_us_ <= to_us(pool_.idle_timeout);
-    if (fresh && !worn_out(connection) && !connection.socket.readable() &&
-        (!must_be_quiet || connection.socket.is_quiet())) {
-      idle_.pop_back();
-      counters_.connections_idle.add(-1);
-      counters_.connections_busy.add(1);
-      ++busy_;
-      return &connection;
-    }
-    destroy(connection);
+upstream_connection* endpoint::take_idle(bool repeatable) {
+  while (pool_member* member = pool_.newest_idle()) {
+    auto& connection = static_cast<upstream_connection&>(*member);
+    std::optional<close_reason> unfit = pool_.unfit(connection, repeatable, worker_.now_us);
+    if (!unfit && (connection.socket.readable() || !repeatable) && !connection.socket.is_quiet())
+      unfit = close_reason::peer;
+    if (!unfit) return &connection;
+    destroy(connection, *unfit);
   }
   return nullptr;
 }
 
+upstream_lease endpoint::lend(upstream_connection& connection, connection_user& user) {
+  connection.user_ = &user;
+  connection.lent_us_ = worker_.now_us;
+  connection.leak_reported_ = false;
+  pool_.lend(connection);
+  if (!armed()) set_timer();
+  return upstream_lease(connection);
+}
+
+// ---- connecting ----
+
 bool endpoint::start_connect(connection_user& user) {
-  if (addresses_.empty()) return false;
-  const int fd = open_and_connect(addresses_[next_address_ % addresses_.size()]);
-  if (fd < 0) {
-    ++next_address_;
+  if (addresses_.empty()) {
+    note_unreachable();
     return false;
   }
-  auto connection = std::make_unique<upstream_connection>(*this, worker_.now_us);
-  if (!connection->socket.open(worker_.sockets, fd, *connection)) return false;
-  connection->user_ = &user;
-  connection->position_ = static_cast<std::uint32_t>(all_.size());
-  user.connecting_ = connection.get();
-  all_.push_back(std::move(connection));
-  ++busy_;
+  auto made = std::make_unique<upstream_connection>(*this, addresses_[next_address_ % addresses_.size()]);
+  upstream_connection& connection = *made;
+  if (!open_socket(connection)) {
+    const int error = errno;
+    worker_.dead.bury(std::move(made));
+    note_unreachable();
+    errno = error;
+    return false;
+  }
+  // +-10 % by the connection's own address, so that connections opened together do not close together
+  pool_.opened(connection, worker_.now_us,
+               static_cast<std::uint32_t>((reinterpret_cast<std::uintptr_t>(&connection) >> 6) % 201));
+  connection.user_ = &user;
+  connection.position_ = static_cast<std::uint32_t>(all_.size());
+  user.connecting_ = &connection;
+  all_.push_back(std::move(made));
+  counters_.created.add();
   counters_.connections_busy.add(1);
   return true;
 }
 
-upstream_lease endpoint::lend(upstream_connection& connection, connection_user& user) {
-  connection.user_ = &user;
-  connection.state_ = upstream_connection::state::busy;
-  ++connection.requests_;
-  return upstream_lease(connection);
+bool endpoint::open_socket(upstream_connection& connection) {
+  if (addresses_.size() > 1) {
+    race_owner& owner = connection;
+    connection.race_ = std::make_unique<address_race>(worker_, owner, addresses_, next_address_);
+    return connection.race_->start();
+  }
+  const int fd = begin_connect(connection.address_);
+  return fd >= 0 && connection.socket.open(worker_.sockets, fd, connection);
 }
 
 void endpoint::finish_connect(upstream_connection& connection) {
-  connection_user* user = connection.user_;
   int error = 0;
   socklen_t size = sizeof error;
   ::getsockopt(connection.socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size);
-  if (error == 0 && !connection.socket.broken()) {
-    if (!connection.socket.writable() && !connection.socket.is_tls()) return;  // not connected yet
-    if (tls_ && !shake_hands(connection)) return;
-  }
+  const auto failed = [&] { return error != 0 || connection.socket.broken(); };
+  if (failed()) return connect_failed(connection, connect_failure::refused);
+  if (!connection.socket.writable() && !connection.socket.is_tls()) return;  // not connected yet
+  if (tls_ && !shake_hands(connection)) return;
   // bytes that are there before a request was written answer nobody
-  if (error == 0 && !connection.socket.broken() && connection.socket.is_quiet()) {
-    user->connecting_ = nullptr;
-    user->on_connection(lend(connection, *user));
-    return;
-  }
-  connect_failed(connection, connect_failure::refused);
+  if (failed() || !connection.socket.is_quiet()) return connect_failed(connection, connect_failure::refused);
+  connection_user* user = connection.user_;
+  user->connecting_ = nullptr;
+  user->on_connection(lend(connection, *user));
 }
 
 /// False: not done yet, or failed, which its user has been told then.
@@ -220,46 +223,61 @@ bool endpoint::shake_hands(upstream_connection& connection) {
 }
 
 void endpoint::connect_failed(upstream_connection& connection, connect_failure why) {
-  connection_user* user = connection.user_;
-  ++next_address_;
+  connection_user* user = std::exchange(connection.user_, nullptr);
   user->connecting_ = nullptr;
-  connection.user_ = nullptr;
-  destroy(connection);
+  destroy(connection, close_reason::connect_failed);
+  note_unreachable();
   user->on_connect_failed(why);
 }
 
-void endpoint::give_back(upstream_connection& connection) {
+// ---- giving back ----
+
+void endpoint::give_back(upstream_connection& connection, std::int64_t keep_alive_us) {
   connection.user_ = nullptr;
-  if (worn_out(connection) || connection.socket.peer_finished() ||
-      (connection.socket.readable() && !connection.socket.is_quiet())) {
-    destroy(connection);
+  if (const std::optional<close_reason> unfit = unfit_on_return(connection)) {
+    destroy(connection, *unfit);
     return;
   }
   if (connection_user* waiter = next_waiter()) {
+    counters_.reused.add();
     waiter->on_connection(lend(connection, *waiter));
     return;
   }
-  if (all_.size() > pool_.size) {
-    destroy(connection);
+  const bool kept = keep_alive_us != 0 && pool_.park(connection, keep_alive_us, worker_.now_us);
+  if (!kept) {
+    destroy(connection, keep_alive_us == 0 ? close_reason::not_reusable : close_reason::overflow);
     return;
   }
   connection.in.release();
-  connection.state_ = upstream_connection::state::idle;
-  connection.returned_us_ = worker_.now_us;
-  idle_.push_back(&connection);
-  --busy_;
   counters_.connections_busy.add(-1);
   counters_.connections_idle.add(1);
-  if (!armed()) worker_.timers.arm(*this, worker_.now_us + to_us(pool_.idle_timeout));
+  if (!armed()) set_timer();
 }
 
-void endpoint::destroy(upstream_connection& connection) {
-  if (connection.state_ == upstream_connection::state::idle) {
-    idle_.erase(std::find(idle_.begin(), idle_.end(), &connection));
-    counters_.connections_idle.add(-1);
-  } else {
-    --busy_;
-    counters_.connections_busy.add(-1);
+std::optional<close_reason> endpoint::unfit_on_return(upstream_connection& connection) {
+  if (const std::optional<close_reason> worn = pool_.outworn(connection, worker_.now_us)) return worn;
+  if (connection.socket.peer_finished() || (connection.socket.readable() && !connection.socket.is_quiet()))
+    return close_reason::peer;
+  return std::nullopt;
+}
+
+/// Closed by the peer, or bytes that answer no request: never to be read by a later request.
+void endpoint::on_idle_event(upstream_connection& connection) {
+  const bool closed = connection.socket.peer_finished();
+  if (!closed && (!connection.socket.readable() || connection.socket.is_quiet())) return;
+  if (closed) pool_.peer_closed(connection, worker_.now_us);
+  destroy(connection, close_reason::peer);
+}
+
+void endpoint::destroy(upstream_connection& connection, close_reason why) {
+  const bool idle = connection.pool_place() == pool_member::state::idle;
+  (idle ? counters_.connections_idle : counters_.connections_busy).add(-1);
+  counters_.closed[static_cast<std::size_t>(why)].add();
+  pool_.removed(connection);
+  connection.user_ = nullptr;
+  if (connection.race_) {
+    connection.race_->stop();
+    worker_.dead.bury(std::move(connection.race_));
   }
   connection.socket.close();
   connection.in.release();
@@ -272,59 +290,88 @@ void endpoint::destroy(upstream_connection& connection) {
 }
 
 connection_user* endpoint::next_waiter() {
-  while (!waiting_.empty()) {
-    connection_user* user = waiting_.front();
-    waiting_.pop_front();
-    ++first_ticket_;
-    if (user != nullptr) {
-      user->wait_ticket_ = 0;
-      return user;
-    }
-  }
-  return nullptr;
+  pool_waiter* waiter = pool_.next_waiter();
+  if (waiter == nullptr) return nullptr;
+  counters_.waiting.add(-1);
+  return static_cast<connection_user*>(waiter);
 }
 
 /// A place became free: the first waiter gets a connection of its own.
 void endpoint::serve_waiters() {
-  while (!waiting_.empty() && all_.size() < std::size_t{pool_.size} + pool_.overflow) {
+  while (pool_.may_open()) {
     connection_user* user = next_waiter();
     if (user == nullptr) return;
     if (!start_connect(*user)) user->on_connect_failed(connect_failure::refused);
   }
 }
 
+// ---- the patrol ----
+
+void endpoint::set_timer() {
+  const std::int64_t expiry = pool_.next_expiry_us();
+  const std::int64_t patrol = worker_.now_us + patrol_us;
+  if (pool_.lent() > 0) {
+    worker_.timers.arm(*this, expiry < 0 ? patrol : std::min(expiry, patrol));
+  } else if (expiry >= 0) {
+    worker_.timers.arm(*this, expiry);
+  }
+}
+
 void endpoint::on_timer() {
-  const std::int64_t oldest_allowed = worker_.now_us - to_us(pool_.idle_timeout);
-  while (!idle_.empty() && idle_.front()->returned_us_ <= oldest_allowed) destroy(*idle_.front());
-  if (!idle_.empty()) worker_.timers.arm(*this, idle_.front()->returned_us_ + to_us(pool_.idle_timeout));
+  while (pool_member* member = pool_.expired(worker_.now_us))
+    destroy(static_cast<upstream_connection&>(*member), close_reason::idle);
+  look_for_leaks();
+  set_timer();
+}
+
+void endpoint::look_for_leaks() {
+  for (const auto& connection : all_) {
+    if (connection->pool_place() != pool_member::state::lent || connection->leak_reported_) continue;
+    const std::int64_t overdue_us = worker_.now_us - leak_tolerance_us;
+    if (connection->user_ == nullptr || connection->user_->lease_end_us() >= overdue_us) continue;
+    connection->leak_reported_ = true;
+    counters_.leaked.add();
+    log_event(
+        log_level::error, "a lease of an upstream connection is overdue",
+        {{"endpoint", text_}, {"age_ms", std::to_string((worker_.now_us - connection->lent_us_) / 1000)}});
+  }
 }
 
 void upstream_connection::on_ready(std::uint32_t events) {
   socket.note(events);
-  switch (state_) {
+  switch (pool_place()) {
     case state::connecting:
       owner_.finish_connect(*this);
       break;
     case state::idle:
-      // Closed by the peer, or bytes that answer no request: never to be read by a later request.
-      if (socket.peer_finished() || (socket.readable() && !socket.is_quiet())) owner_.destroy(*this);
+      owner_.on_idle_event(*this);
       break;
-    case state::busy:
+    case state::lent:
       if (user_ != nullptr) user_->on_upstream_ready();
       break;
   }
 }
 
-void upstream_lease::give_back() {
+void upstream_connection::on_race_won(int fd, const resolved_address& address) {
+  address_ = address;
+  owner_.worker_.dead.bury(std::move(race_));
+  owner_.begin_with(*this);
+  // The readiness that won the race is reported again, to this connection.
+  if (!socket.open(owner_.worker_.sockets, fd, *this)) owner_.connect_failed(*this, connect_failure::refused);
+}
+
+void upstream_connection::on_race_lost() {
+  owner_.connect_failed(*this, connect_failure::refused);
+}
+
+void upstream_lease::give_back(std::int64_t keep_alive_us) {
   if (upstream_connection* connection = std::exchange(connection_, nullptr))
-    connection->owner_.give_back(*connection);
+    connection->owner_.give_back(*connection, keep_alive_us);
 }
 
 void upstream_lease::drop() noexcept {
-  if (upstream_connection* connection = std::exchange(connection_, nullptr)) {
-    connection->user_ = nullptr;
-    connection->owner_.destroy(*connection);
-  }
+  if (upstream_connection* connection = std::exchange(connection_, nullptr))
+    connection->owner_.destroy(*connection, close_reason::not_reusable);
 }
 
 }  // namespace weir::proxy

@@ -8,19 +8,12 @@
 #include "proxy/upstream/connection.hpp"
 
 #include <cstdint>
-#include <deque>
 #include <memory>
+#include <optional>
 #include <string>
-#include <sys/socket.h>
 #include <vector>
 
 namespace weir::proxy {
-
-/// A resolved address, ready for connect().
-struct resolved_address {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-};
 
 /// Addresses of a literal IP or unix path; empty for a name.
 [[nodiscard]] std::vector<resolved_address> literal_addresses(const socket_address& address);
@@ -34,10 +27,8 @@ enum class acquire_status : std::uint8_t {
   failed,      ///< no connection can be opened now
 };
 
-/// The pool: up to `size` connections are kept, `overflow` more are opened under load and closed on return,
-/// then requests wait in a FIFO queue of at most `max_pending`. Idle connections are watched by the readiness
-/// set: one that the peer closes, or that receives bytes nobody asked for, leaves the pool at once. Reuse is
-/// LIFO.
+/// Carries out what the books of its pool (pool_state) say. Idle connections are watched by the readiness
+/// set: one that the peer closes, or that receives bytes nobody asked for, leaves the pool at once.
 class endpoint final : private timer {
  public:
   /// `tls` is used when the settings say so.
@@ -46,48 +37,64 @@ class endpoint final : private timer {
            std::shared_ptr<const tls::client_context> tls = nullptr);
   ~endpoint() override;
 
-  /// `must_be_quiet`: ask the kernel once more before reuse (for requests that cannot be repeated).
-  [[nodiscard]] acquire_status acquire(connection_user& user, bool must_be_quiet, upstream_lease& lease);
+  /// `repeatable`: the request may be sent again when a reused connection turns out to be dead; for others
+  /// the kernel is asked once more before reuse.
+  [[nodiscard]] acquire_status acquire(connection_user& user, bool repeatable, upstream_lease& lease);
   /// Leaves the queue, or abandons the connect under way.
   void cancel(connection_user& user) noexcept;
+  /// How long a connect may take beyond timeout.connect, because several addresses are tried.
+  [[nodiscard]] std::int64_t extra_patience_us() const noexcept {
+    return address_race::extra_patience_us(addresses_.size());
+  }
+  /// No connection came: its name is looked up again, at most once a second.
+  void note_unreachable();
 
-  /// New look-up result; an empty one is ignored (the last good answer stays).
+  /// New look-up result; an empty one is ignored (the last good answer stays). Idle connections to addresses
+  /// that are gone are closed, lent ones when they come back.
   void set_addresses(std::vector<resolved_address> addresses);
 
   [[nodiscard]] const endpoint_settings& settings() const noexcept { return settings_; }
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
-  [[nodiscard]] std::uint32_t in_flight() const noexcept { return busy_; }
+  /// Connections that are lent or being opened.
+  [[nodiscard]] std::uint32_t in_flight() const noexcept { return static_cast<std::uint32_t>(pool_.busy()); }
+  [[nodiscard]] const pool_state& pool() const noexcept { return pool_; }
 
  private:
   friend class upstream_connection;
   friend class upstream_lease;
 
-  [[nodiscard]] upstream_connection* take_idle(bool must_be_quiet);
+  [[nodiscard]] upstream_connection* take_idle(bool repeatable);
   [[nodiscard]] bool start_connect(connection_user& user);
+  [[nodiscard]] bool open_socket(upstream_connection& connection);
+  void begin_with(upstream_connection& winner);
   void finish_connect(upstream_connection& connection);
   [[nodiscard]] bool shake_hands(upstream_connection& connection);
   void connect_failed(upstream_connection& connection, connect_failure why);
-  void give_back(upstream_connection& connection);
-  void destroy(upstream_connection& connection);
+  void give_back(upstream_connection& connection, std::int64_t keep_alive_us);
+  [[nodiscard]] std::optional<close_reason> unfit_on_return(upstream_connection& connection);
+  void on_idle_event(upstream_connection& connection);
+  void destroy(upstream_connection& connection, close_reason why);
   void serve_waiters();
   [[nodiscard]] connection_user* next_waiter();
   upstream_lease lend(upstream_connection& connection, connection_user& user);
-  [[nodiscard]] bool worn_out(const upstream_connection& connection) const noexcept;
+  void look_for_leaks();
+  void set_timer();
   void on_timer() override;
+
+  static constexpr std::int64_t patrol_us = 1'000'000;          ///< how often leases are looked at
+  static constexpr std::int64_t leak_tolerance_us = 1'000'000;  ///< beyond the holder's own deadline
 
   services& worker_;
   endpoint_settings settings_;
-  pool_settings pool_;
   upstream_counters& counters_;
   std::string text_;
+  bool named_;
   std::shared_ptr<const tls::client_context> tls_;  // null: plain
   std::vector<resolved_address> addresses_;
-  std::size_t next_address_ = 0;                           // moves on when a connect fails
+  std::size_t next_address_ = 0;  // where the next connect begins
+  pool_state pool_;
   std::vector<std::unique_ptr<upstream_connection>> all_;  // every state
-  std::vector<upstream_connection*> idle_;                 // oldest first
-  std::deque<connection_user*> waiting_;                   // null = left
-  std::uint64_t first_ticket_ = 1;                         // ticket of waiting_.front()
-  std::uint32_t busy_ = 0;                                 // connecting or leased
+  std::int64_t unreachable_us_ = 0;                        // when note_unreachable() last told anybody
 };
 
 }  // namespace weir::proxy

@@ -4,6 +4,7 @@
 #include "proxy/http/chunked.hpp"
 #include "proxy/http/rewrite.hpp"
 #include "proxy/http/upgrade.hpp"
+#include "proxy/http/upstream_hints.hpp"
 
 namespace weir::proxy {
 
@@ -181,6 +182,9 @@ void exchange::accept(http::framing towards_client) {
   accepted_ = true;
   towards_client_ = towards_client;
   const http::response_head& response = request_->response;
+  keep_alive_us_ = -1;
+  if (const http::field* field = response.find(http::header_id::keep_alive))
+    keep_alive_us_ = http::keep_alive_us(response.value(*field, response_buffer()));
   lease_->in.consume(response.size());
   response_body_.begin(response.framing, response.content_length, unlimited);
   if (!upload_done_) {
@@ -265,7 +269,7 @@ void exchange::finish() noexcept {
   const bool clean = upload_done_ && !upload_broken_ && response_done_ && request_->response.keep_alive &&
                      lease_->in.unread_size() == 0;
   if (clean) {
-    lease_.give_back();
+    lease_.give_back(keep_alive_us_);
   } else {
     lease_.drop();
   }

@@ -35,6 +35,12 @@ class exchange {
   /// attempt consumed; new ones are added to it while it has room for `replay_limit` bytes.
   void begin(upstream_lease lease, active_request& request, std::string& replay, std::size_t replay_limit);
 
+  /// Forgets the request before: nothing was accepted, everything can be sent again.
+  void reset() noexcept {
+    accepted_ = false;
+    replayable_ = true;
+  }
+
   /// Moves whatever can be moved now.
   [[nodiscard]] progress resume();
 
@@ -104,6 +110,7 @@ class exchange {
   bool response_done_ = false;
   std::int64_t upload_started_us_ = 0, client_read_us_ = 0, upload_done_us_ = 0;
   std::int64_t upstream_read_us_ = 0, client_write_us_ = 0;
+  std::int64_t keep_alive_us_ = -1;  // what the upstream promised for the connection; -1 = nothing
 };
 
 }  // namespace weir::proxy

@@ -7,13 +7,13 @@ namespace {
 
 class least_requests final : public balancer {
  public:
-  std::size_t pick(std::span<const endpoint_view> endpoints, std::uint64_t random) override {
+  std::size_t pick(std::span<const endpoint_view> endpoints, const lot& by) override {
     const eligibility eligible(endpoints);
     const endpoint_view* least = nullptr;
     for (const endpoint_view& e : endpoints) {
       if (eligible(e) && (least == nullptr || less_loaded(e, *least))) least = &e;
     }
-    return pick_weighted(endpoints, static_cast<std::uint32_t>(random >> 32), [&](std::size_t i) {
+    return pick_weighted(endpoints, static_cast<std::uint32_t>(by.random >> 32), [&](std::size_t i) {
       return eligible(endpoints[i]) && !less_loaded(*least, endpoints[i]);
     });
   }

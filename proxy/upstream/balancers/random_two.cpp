@@ -8,12 +8,12 @@ namespace {
 
 class random_two final : public balancer {
  public:
-  std::size_t pick(std::span<const endpoint_view> endpoints, std::uint64_t random) override {
+  std::size_t pick(std::span<const endpoint_view> endpoints, const lot& by) override {
     const eligibility eligible(endpoints);
-    const std::size_t first = pick_weighted(endpoints, static_cast<std::uint32_t>(random >> 32),
+    const std::size_t first = pick_weighted(endpoints, static_cast<std::uint32_t>(by.random >> 32),
                                             [&](std::size_t i) { return eligible(endpoints[i]); });
     const std::size_t second =
-        pick_weighted(endpoints, static_cast<std::uint32_t>(random),
+        pick_weighted(endpoints, static_cast<std::uint32_t>(by.random),
                       [&](std::size_t i) { return i != first && eligible(endpoints[i]); });
     if (second == endpoints.size()) return first;
     return less_loaded(endpoints[second], endpoints[first]) ? second : first;

@@ -11,6 +11,8 @@ std::unique_ptr<balancer> make_balancer(balance_method method) {
       return make_round_robin();
     case balance_method::least_requests:
       return make_least_requests();
+    case balance_method::client_hash:
+      return make_client_hash();
   }
   return make_random_two();  // not reached: the switch is complete
 }

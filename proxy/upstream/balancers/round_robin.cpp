@@ -9,7 +9,7 @@ namespace {
 
 class round_robin final : public balancer {
  public:
-  std::size_t pick(std::span<const endpoint_view> endpoints, std::uint64_t) override {
+  std::size_t pick(std::span<const endpoint_view> endpoints, const lot&) override {
     if (credits_.size() != endpoints.size()) credits_.assign(endpoints.size(), 0);  // the upstream changed
     const eligibility eligible(endpoints);
     std::int64_t total = 0;

@@ -11,16 +11,16 @@
 
 namespace weir::proxy {
 
-/// Which endpoints may be chosen: those not to be avoided, or all when every one is.
+/// Which endpoints may be chosen: those of the best standing there is.
 class eligibility {
  public:
-  explicit eligibility(std::span<const endpoint_view> endpoints) noexcept
-      : all_(std::all_of(endpoints.begin(), endpoints.end(),
-                         [](const endpoint_view& e) { return e.avoid; })) {}
-  [[nodiscard]] bool operator()(const endpoint_view& e) const noexcept { return all_ || !e.avoid; }
+  explicit eligibility(std::span<const endpoint_view> endpoints) noexcept {
+    for (const endpoint_view& e : endpoints) best_ = std::min(best_, e.standing);
+  }
+  [[nodiscard]] bool operator()(const endpoint_view& e) const noexcept { return e.standing == best_; }
 
  private:
-  bool all_;
+  standing best_ = standing::out;
 };
 
 /// True when `a` carries less per weight than `b`.
@@ -52,5 +52,6 @@ template <typename Candidate>
 [[nodiscard]] std::unique_ptr<balancer> make_random_two();
 [[nodiscard]] std::unique_ptr<balancer> make_round_robin();
 [[nodiscard]] std::unique_ptr<balancer> make_least_requests();
+[[nodiscard]] std::unique_ptr<balancer> make_client_hash();
 
 }  // namespace weir::proxy

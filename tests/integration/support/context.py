@@ -66,8 +66,8 @@ class Context:
             kwargs.setdefault("tls", self._tls_defaults().server)
         return self.keep(Upstream(script, **kwargs))
 
-    def black_hole(self):
-        return self.keep(BlackHole())
+    def black_hole(self, **kwargs):
+        return self.keep(BlackHole(**kwargs))
 
     def redis(self, start=True, options=(), **kwargs):
         self.need("redis-server")

@@ -113,9 +113,9 @@ class Exchange:
 
 
 class Upstream:
-    """Listens on 127.0.0.1; one thread per connection, all of them ended by stop()."""
+    """Listens on `host`; one thread per connection, all of them ended by stop()."""
 
-    def __init__(self, script=None, port=0, keepalive=True, tls=None):
+    def __init__(self, script=None, port=0, keepalive=True, tls=None, host="127.0.0.1"):
         self.script = script or ok()
         self.tls = tls                  # an ssl.SSLContext, or None
         self.handshakes_failed = 0
@@ -127,10 +127,10 @@ class Upstream:
         self.stopping = False
         self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", port))
+        self.listener.bind((host, port))
         self.listener.listen(1024)
         self.port = self.listener.getsockname()[1]
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://{host}:{self.port}"
         self.thread = threading.Thread(target=self._accept, daemon=True)
         self.thread.start()
 
@@ -327,17 +327,17 @@ def by_path(table, default=None):
 class BlackHole:
     """A port whose accept queue is full: connects neither succeed nor fail."""
 
-    def __init__(self):
+    def __init__(self, host="127.0.0.1", port=0):
         self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self.listener.bind(("127.0.0.1", 0))
+        self.listener.bind((host, port))
         self.listener.listen(0)
         self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.fillers = []
         for _ in range(4):
             filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", self.port))
+            filler.connect_ex((host, self.port))
             self.fillers.append(filler)
         time.sleep(0.05)
 

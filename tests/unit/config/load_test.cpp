@@ -421,7 +421,13 @@ TEST_CASE("every key of an upstream reaches the settings") {
       "none},\n"
       "      budget: 7%, budget_min: 8, honor_retry_after: false, body_buffer: 9B},\n"
       "    pool: {size: 10, overflow: 11, max_pending: 12, acquire_timeout: 13ms, idle_timeout: 14s, "
-      "recycle: 15s}}");
+      "recycle: 15s},\n"
+      "    outlier: {consecutive_failures: 16, failure_ratio: 17%, min_requests: 18, ejection: 19s, "
+      "max_ejection: 20m,\n"
+      "      max_ejected: 21%, deweight_429: false},\n"
+      "    health_check: {path: \"/up?full\", interval: 22s, timeout: 23ms, unhealthy_after: 24, "
+      "healthy_after: 25,\n"
+      "      expect: [204, 4xx]}}");
   REQUIRE(u.endpoints.size() == 2);
   CHECK(u.endpoints[0].weight == 2);
   CHECK(u.endpoints[1].address.unix_path == "/run/b");
@@ -447,6 +453,13 @@ TEST_CASE("every key of an upstream reaches the settings") {
   CHECK_FALSE(u.retry.honor_retry_after);
   CHECK(u.retry.body_buffer == 9);
   CHECK(u.pool == proxy::pool_settings{10, 11, 12, 13ms, 14s, 15s});
+  CHECK(u.outlier == proxy::outlier_settings{16, 17, 18, 19s, 20min, 21, false});
+  limiter::counted_statuses expect;
+  expect.codes = {204};
+  expect.classes[4] = true;
+  CHECK(u.health_check == proxy::health_check_settings{"/up?full", 22s, 23ms, 24, 25, expect});
+  CHECK(upstream_of("{url: \"http://a:1\", balance: client_hash}").balance ==
+        proxy::balance_method::client_hash);
 }
 
 TEST_CASE("every key of a route reaches the settings, lists may be one value") {
@@ -752,6 +765,11 @@ const std::vector<provocation>& provocations() {
       {"E0212", h + "client_ip: {trusted_proxies: [10.0.0.1/8]}\n"},
       {"E0213", h + "routes: [{name: a, match: {path: /a/**/b}, upstream: web}]\n"},
       {"E0213", h + "routes: [{name: a, match: {methods: get}, upstream: web}]\n"},
+      {"E0213", "version: 1\nupstreams: {web: {url: \"http://h\", health_check: {path: healthz}}}\n"},
+      {"E0213", "version: 1\nupstreams: {web: {url: \"http://h\", health_check: {path: \"/a b\"}}}\n"},
+      {"E0302", "version: 1\nupstreams: {web: {url: \"http://h\", health_check: {interval: 1s}}}\n"},
+      {"E0204", "version: 1\nupstreams: {web: {url: \"http://h\", outlier: {consecutive_failures: 0}}}\n"},
+      {"E0203", "version: 1\nupstreams: {web: {url: \"http://h\", outlier: {max_ejected: 50}}}\n"},
       {"E0213", h + "routes: [{name: a, match: {host: \"a:80\"}, upstream: web}]\n"},
       {"E0213", h + "routes: [{name: a, match: {path: /}, upstream: web, upgrade: \"a b\"}]\n"},
       {"E0206", h + "routes: [{name: a, match: {path: /}, upstream: web, upgrade: [websocket, H2C]}]\n"},

@@ -209,7 +209,7 @@ def a_cost_the_client_names_is_clamped_and_garbage_costs_the_most(t):
 def a_settlement_is_sent_once_and_goes_where_the_decision_was_made(t):
     redis = t.redis()
     u = t.upstream(by_path({"/slow": _delayed(0.6)}, ok(_tokens(5))))
-    weir = t.weir({"upstreams": {"app": {"url": u.url}},
+    weir = t.weir({"upstreams": {"app": {"url": u.url}}, "workers": 1,  # each tells the store of its own usage
                    "rules": [{"name": "r", "key": ["client_ip"], "limit": "100/day", **TOKENS}],
                    "store": {"url": redis.url, "failure_mode": "local", "replicas": 1}})
     result = []

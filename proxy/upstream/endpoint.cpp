@@ -171,17 +171,15 @@ void endpoint::finish_connect(upstream_connection& connection) {
   int error = 0;
   socklen_t size = sizeof error;
   ::getsockopt(connection.socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size);
-  if (error == 0 && !connection.socket.broken()) {
-    if (!connection.socket.writable()) return;  // not connected yet
-  }
+  const bool open = error == 0 && !connection.socket.broken();
+  if (open && !connection.socket.writable()) return;  // not connected yet
+  user->connecting_ = nullptr;
   // bytes that are there before a request was written answer nobody
-  if (error == 0 && !connection.socket.broken() && connection.socket.is_quiet()) {
-    user->connecting_ = nullptr;
+  if (open && connection.socket.is_quiet()) {
     user->on_connection(lend(connection, *user));
     return;
   }
   ++next_address_;
-  user->connecting_ = nullptr;
   connection.user_ = nullptr;
   destroy(connection);
   user->on_connect_failed(connect_failure::refused);

@@ -20,6 +20,7 @@ using namespace weir::http;
 using namespace weir::fuzz;
 
 void forward(const request_head& head, std::string_view bytes) {
+  if (head.hops == 0) return;  // ends here
   std::string storage;
   normalised_target target;
   if (!normalise_target(head.target(bytes), storage, target)) return;

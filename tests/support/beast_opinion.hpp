@@ -78,10 +78,18 @@ inline bool same_target(const http::request_head& head, std::string_view bytes, 
   return received.ends_with(ours) || ours == "/" || ours == "*";  // an absent path
 }
 
+/// Beast reads Proxy-Connection, which means nothing, as if it were Connection.
+template <typename Head>
+bool misleads_beast(const Head& head) {
+  return head.find(http::header_id::proxy_connection) != nullptr;
+}
+
 /// Why Beast disagrees with an accepted request; empty: it agrees.
 inline std::string disagreement(const http::request_head& head, std::string_view bytes) {
   request_parser parser;
-  if (const auto error = parse(parser, without_empty_lines(bytes))) return error.message();
+  if (const auto error = parse(parser, without_empty_lines(bytes))) {
+    return error == beast::http::error::bad_value && misleads_beast(head) ? std::string{} : error.message();
+  }
   const auto& message = parser.get();
   if (view(message.method_string()) != head.method(bytes)) return "method";
   if (!same_target(head, bytes, view(message.target()))) return "target";
@@ -91,8 +99,9 @@ inline std::string disagreement(const http::request_head& head, std::string_view
   const auto length = parser.content_length();
   if (length.has_value() != (head.framing == http::framing::content_length)) return "has length";
   if (length.has_value() && *length != head.content_length) return "length";
-  if (parser.keep_alive() != head.keep_alive && head.version_minor == 1) return "keep-alive";
-  return {};
+  const bool keeps =
+      parser.keep_alive() == head.keep_alive || head.version_minor == 0 || misleads_beast(head);
+  return keeps ? "" : "keep-alive";
 }
 
 inline std::string disagreement(const http::response_head& head, std::string_view bytes) {
@@ -101,10 +110,8 @@ inline std::string disagreement(const http::response_head& head, std::string_vie
     // weir takes a status line without the space before an absent reason, and a malformed Connection for
     // "close"
     if (error == beast::http::error::bad_status && bytes[12] == '\r') return {};
-    if (error == beast::http::error::bad_value && head.find(http::header_id::connection) != nullptr &&
-        !head.keep_alive) {
-      return {};
-    }
+    const bool closes = head.find(http::header_id::connection) != nullptr && !head.keep_alive;
+    if (error == beast::http::error::bad_value && (closes || misleads_beast(head))) return {};
     return error.message();
   }
   const auto& message = parser.get();

@@ -33,6 +33,8 @@ def policy(upstream, hasty):
         "workers": 1,
         "upstreams": {"app": {"url": upstream.url, "retry": {"attempts": 0}, "pool": {"idle_timeout": "60s"}}},
         "routes": [{"name": "small", "match": {"path": "/small"}, "upstream": "app", "body_size": "1000B"},
+                   {"name": "hosted", "match": {"path": "/**", "host": ["keyed.example"]}, "upstream": "app",
+                    "body_size": "10B"},
                    {"name": "all", "match": {"path": "/**"}, "upstream": "app"}],
         "identity": {"user": [{"header": "X-API-Key"}]}, "rules": RULES,
         "deny": {"headers_on": "denied"}, "limits": {"body_size": "1MiB", "requests_per_connection": 1000000}}

@@ -123,3 +123,14 @@ for host in ("", "a.example:0", "a.example:65536", "a.example:99999999999", "a.e
     if host != "[::1]:":
         c.refused("1.16", f"the Host `{host}`", 400, get(host=host))
 c.passed("1.17", "the Host A.EXAMPLE.:80 goes on as validated", get(host="A.EXAMPLE.:80"), host="A.EXAMPLE.:80")
+for host in ("keyed.example", "KEYED.example", "keyed.example.", "keyed.example:80", "Keyed.Example.:80"):
+    message = get("/", "Content-Length: 11", host=host, method="POST")
+    c.refused("1.17", f"the Host {host} is that of the route for keyed.example", 413, message, peers=False)
+    c.refused("1.17", f"the target http://{host}/ is that of the route for keyed.example", 413,
+              get(f"http://{host}/", "Content-Length: 11", method="POST"), peers=False)
+for host in ("keyed.example..", "xkeyed.example", "keyed.example.a", "keyed"):
+    c.passed("1.17", f"the Host {host} is not that of the route for keyed.example",
+             get("/", "Content-Length: 11", host=host, method="POST") + "12345678901", host=host, peers=False)
+c.passed("1.15", "HTTP/1.0 without Host is nobody's host",
+         get("/", "Content-Length: 11", host=None, method="POST", version="HTTP/1.0") + "12345678901", host=None,
+         peers=False)

@@ -59,6 +59,8 @@ class Defaults:
             urls = [upstream.get("url", "")] + [e.get("url", "") for e in upstream.get("endpoints", [])]
             if any(url.startswith("https:") for url in urls):
                 upstream.setdefault("tls", {"ca_file": self.authority.ca})
+                # covers the handshake, for which the scripted upstream takes its time on a busy machine
+                upstream.setdefault("timeout", {}).setdefault("connect", "2s")
         return policy
 
 

@@ -400,7 +400,7 @@ class world {
     if (!r.permit) return;
     r.permit->settle({.status = status, .complete = status != 499});
     r.permit.reset();
-    if (status / 100 != 2 && status != 499) --admitted_;  // given back
+    if (status / 100 != 2) --admitted_;  // given back
   }
 
   // ---- what must hold ----

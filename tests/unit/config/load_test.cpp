@@ -886,6 +886,7 @@ const std::vector<provocation>& provocations() {
       {"E0305", h + "identity: {tier: [{header: a}]}\nrules: [{name: r, key: [tier], limit: 1/day}]\n"},
       {"E0302", r + "}, {name: s, key: [\"claim:org\"], missing: skip, limit: 1/day}]\n"},
       {"E0206", h + "forwarded: yes-please\n"},
+      {"E0313", h + "rules: [{name: r, key: [client_ip], limit: unlimited}]\n"},
       {"E0401", h + "routes: [{name: a, match: {}, upstream: wbe}]\n"},
       {"E0402", r + ", match: {route: al}}]\n"},
       {"E0402", r + ", cost: {default: 1, serch: 5}}]\n"},

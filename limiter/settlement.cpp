@@ -16,6 +16,7 @@ class settler::order final : public store_waiter {
     where = &to;
     units = units_of_one;
     done = op;
+    sent_us = owner_.now_us();
     rule_decided = &reported;
     keep_ = std::move(keep);
     what_ = what;
@@ -35,6 +36,7 @@ class settler::order final : public store_waiter {
 
   store* where = nullptr;  ///< null: idle
   operation done = operation::refund;
+  std::int64_t sent_us = 0;
   std::int64_t units = 1;
   const rule* rule_decided = nullptr;
 
@@ -83,7 +85,10 @@ void settler::lost(const rule& reported, const subject_key& subject) noexcept {
 }
 
 void settler::finished(order& o, errc failure, const store_reply& reply) noexcept {
-  settled what{.matched = o.rule_decided, .subject = o.what().subject, .failure = failure};
+  settled what{.matched = o.rule_decided,
+               .subject = o.what().subject,
+               .failure = failure,
+               .took_us = now_us() - o.sent_us};
   const std::int64_t cost = o.what().cost / o.units;
   if (o.done == operation::take_upto) {
     what.extra = failure == errc::ok && !reply.states.empty() ? reply.states.front().granted / o.units : 0;

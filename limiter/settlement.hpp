@@ -22,12 +22,15 @@ struct settled {
   std::int64_t extra = 0;         ///< taken after the response
   std::int64_t uncollected = 0;   ///< more was used than was left
   errc failure = errc::ok;        ///< the store gave no answer; nothing is repeated
+  std::int64_t took_us = -1;      ///< to the store and back; -1: it was not asked
 };
 
 /// Told about every settlement that ended; on the worker's thread, possibly inside permit::settle().
 class settlement_observer {
  public:
   virtual void on_settled(const settled& what) = 0;
+  /// Steady microseconds, for settled::took_us.
+  [[nodiscard]] virtual std::int64_t now_us() const noexcept = 0;
 
  protected:
   ~settlement_observer() = default;
@@ -65,6 +68,9 @@ class settler {
   class order;
   void finished(order& o, errc failure, const store_reply& reply) noexcept;
   void report(const settled& what) noexcept;
+  [[nodiscard]] std::int64_t now_us() const noexcept {
+    return observer_ != nullptr ? observer_->now_us() : 0;
+  }
 
   settlement_observer* observer_;
   std::size_t outstanding_ = 0;

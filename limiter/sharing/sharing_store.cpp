@@ -457,6 +457,7 @@ void sharing_store::on_granted(lease& l, errc error, const store_reply& reply) {
   const std::int64_t now_us = clock_();
   l.asking = false;
   --granting_;
+  if (observer_ != nullptr) observer_->lease_answered(now_us - l.asked_us);
   if (error == errc::ok) note_grant(l, reply, now_us);
   serve_waiting(l, error, error == errc::ok && reply.states.front().granted < l.call.cost);
   const bool unwanted = l.epoch != epoch_ || draining_ || l.expires_at_us <= now_us;
@@ -567,6 +568,7 @@ void sharing_store::give_back(lease& l, std::int64_t units) {
 void sharing_store::on_given_back(giving_back& g, errc error, const store_reply& reply) {
   g.sent = false;
   --returning_;
+  if (observer_ != nullptr) observer_->lease_answered(clock_() - g.sent_us);
   idle_returns_.push_back(&g);
   if (error == errc::ok && g.epoch == epoch_) learn({&g.call, 1}, operation::refund, reply, g.sent_us);
 }

@@ -24,6 +24,7 @@ class sharing_observer {
  public:
   virtual void denied_from_cache(const rule& r) = 0;                ///< without asking the store
   virtual void leased(const rule& r, std::int64_t difference) = 0;  ///< units held in advance
+  virtual void lease_answered(std::int64_t took_us) = 0;            ///< by the store, or it failed to
 
  protected:
   ~sharing_observer() = default;

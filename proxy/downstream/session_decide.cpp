@@ -173,7 +173,7 @@ void session::count_decision() {
   const limiter::decision& decision = request_->result;
   const bool allowed = decision.verdict == limiter::verdict::allow;
   if (!request_->charges.empty() && decision.failure == limiter::errc::ok) {
-    worker_.metrics.store_take.observe(request_->limiter_us, buckets_b_us);
+    worker_.metrics.store_requests[metric_shard::take].observe(request_->limiter_us, buckets_b_us);
   }
   for (std::size_t i = 0; i < request_->charges.size(); ++i) {
     const limiter::charge& charge = request_->charges[i];

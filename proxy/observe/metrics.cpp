@@ -402,6 +402,9 @@ void render_lists(exposition& to, const list_totals& sums, const names_list& blo
 
 // ---- Store ----
 
+constexpr std::array<std::string_view, metric_shard::store_operation_count> store_operation_names{
+    "take", "settle", "lease", "admin"};
+
 constexpr std::array<std::string_view, limiter::redis_counters::close_reason_count> close_reason_names{
     "lost", "timeout", "recycled", "replaced", "refused", "shutdown"};
 
@@ -470,11 +473,13 @@ void render_store(exposition& to, const shard_list& shards, const scrape_inputs&
   to.sample({}, !in.store_up);
   to.family("weir_members", "gauge", "Processes that share the limits.");
   to.sample({}, in.members);
-  to.family("weir_store_request_duration_seconds", "histogram", "Duration of decisions in the store.");
-  to.histogram_sample({{"op", "take"}},
-                      totals_over<buckets_b_us.size()>(
-                          shards, [](auto& s) -> auto& { return s.store_take; }),
-                      buckets_b_us);
+  to.family("weir_store_request_duration_seconds", "histogram", "Duration of requests to the store.");
+  for (std::size_t i = 0; i < store_operation_names.size(); ++i) {
+    to.histogram_sample({{"op", store_operation_names[i]}},
+                        totals_over<buckets_b_us.size()>(
+                            shards, [i](auto& s) -> auto& { return s.store_requests[i]; }),
+                        buckets_b_us);
+  }
   to.family("weir_store_errors_total", "counter", "Store requests without an answer, by cause.");
   for (std::size_t i = 1; i < limiter::errc_count; ++i) {
     to.sample({{"kind", limiter::to_string(static_cast<limiter::errc>(i))}},

@@ -222,8 +222,10 @@ class metric_shard {
   }
   [[nodiscard]] const series_table& requests() const noexcept { return series_; }
 
-  histogram<buckets_b_us.size()> overhead;    ///< time not spent upstream
-  histogram<buckets_b_us.size()> store_take;  ///< duration of decisions in the store
+  histogram<buckets_b_us.size()> overhead;  ///< time not spent upstream
+  /// What the store is asked for: decisions; what they owe afterwards; units in advance; news of the others.
+  enum store_operation : std::uint8_t { take, settle, lease, admin, store_operation_count };
+  std::array<histogram<buckets_b_us.size()>, store_operation_count> store_requests;  ///< durations
   std::array<counter, limiter::errc_count> store_errors;
   std::array<counter, status_codes>
       rejected_by_code;            ///< weir_http_rejected_total: refused before a decision

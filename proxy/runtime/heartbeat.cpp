@@ -38,6 +38,7 @@ void heartbeat::beat() {
   timers_.arm(beat_timer_, options_.clock() + limiter::members::beat_us);
   if (options_.leads && !waiting_) {
     waiting_ = true;
+    sent_us_ = options_.clock();
     sharing_.heartbeat(options_.member, options_.fingerprint(), *this);
   }
   apply();
@@ -45,8 +46,9 @@ void heartbeat::beat() {
 
 void heartbeat::on_heartbeat(limiter::errc error, const limiter::heartbeat_answer& answer) {
   waiting_ = false;
-  if (error != limiter::errc::ok) return;
   const std::int64_t now_us = options_.clock();
+  options_.metrics->store_requests[metric_shard::admin].observe(now_us - sent_us_, buckets_b_us);
+  if (error != limiter::errc::ok) return;
   members_.heard(answer, now_us);
   options_.board->count.store(members_.count(now_us), std::memory_order_relaxed);
   if (members_.take_reset()) options_.board->resets.fetch_add(1, std::memory_order_relaxed);

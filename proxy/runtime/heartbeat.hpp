@@ -24,6 +24,9 @@ class sharing_metrics final : public limiter::sharing_observer {
   void leased(const limiter::rule& r, std::int64_t difference) override {
     counters(r).leased_units.add(difference);
   }
+  void lease_answered(std::int64_t took_us) override {
+    shard_.store_requests[metric_shard::lease].observe(took_us, buckets_b_us);
+  }
 
  private:
   [[nodiscard]] rule_counters& counters(const limiter::rule& r);
@@ -48,6 +51,7 @@ class heartbeat final : public limiter::heartbeat_waiter {
     std::shared_ptr<limiter::members_board> board;
     std::function<std::string()> fingerprint;  ///< of the configuration now
     std::function<std::int64_t()> clock;
+    metric_shard* metrics = nullptr;  ///< of this worker
   };
   heartbeat(timer_wheel& timers, limiter::sharing_store& sharing, limiter::rate_limiter& front, options o);
 
@@ -81,6 +85,7 @@ class heartbeat final : public limiter::heartbeat_waiter {
   limiter::members members_;
   std::int64_t resets_ = 0;  // applied here
   bool waiting_ = false;     // for the answer of the store
+  std::int64_t sent_us_ = 0;
   beat_timer beat_timer_{*this};
   lease_timer lease_timer_{*this};
 };

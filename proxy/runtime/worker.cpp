@@ -107,11 +107,13 @@ void worker::make_sharing(const worker_setup& setup) {
                          .leads = setup.leads,
                          .board = setup.members,
                          .fingerprint = [this] { return services_.config->settings->hash; },
-                         .clock = steady_now_us});
+                         .clock = steady_now_us,
+                         .metrics = &shard_});
 }
 
 void worker::on_settled(const limiter::settled& what) {
   if (services_.draining) settle_soon();  // the last one lets the worker go
+  if (what.took_us >= 0) shard_.store_requests[metric_shard::settle].observe(what.took_us, buckets_b_us);
   if (what.failure != limiter::errc::ok) shard_.store_errors[static_cast<std::size_t>(what.failure)].add();
   if (what.matched->slots) return desk_.freed({what.matched->rid, what.subject});
   const compiled_config& config = *services_.config;
@@ -127,6 +129,10 @@ void worker::on_settled(const limiter::settled& what) {
   add(rule_counters::exact, what.exact);
   add(rule_counters::extra, what.extra);
   add(rule_counters::uncollected, what.uncollected);
+}
+
+std::int64_t worker::now_us() const noexcept {
+  return steady_now_us();
 }
 
 void worker::run() {

@@ -96,6 +96,7 @@ class worker final : private limiter::settlement_observer {
   void stop_when_drained();
   void make_store(const worker_setup& setup);
   void on_settled(const limiter::settled& what) override;
+  [[nodiscard]] std::int64_t now_us() const noexcept override;
   void make_sharing(const worker_setup& setup);
   [[nodiscard]] bool return_timed_out();
 

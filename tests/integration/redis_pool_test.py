@@ -2,11 +2,13 @@
 """The connections to Redis: what the metrics say about them is what Redis sees, none is lost, old ones are replaced."""
 
 import re
+import signal
 import time
 
 from support import client
 from support.check import equal
 from support.context import Skip
+from support.fault_relay import subject_key
 from support.load import Load
 from support.upstream import PATIENCE
 from support.weir import wait_until
@@ -163,7 +165,7 @@ def a_connection_that_died_while_idle_costs_no_decision(t):
     for ping, (relay, weir) in weirs.items():
         pings = []
 
-        def script(x, inner=forgets(_key("held")), seen=pings):
+        def script(x, inner=forgets(subject_key("header:X-Id", "held")), seen=pings):
             if x.name == b"PING":
                 seen.append(x.link.number)
             inner(x)
@@ -179,27 +181,22 @@ def a_connection_that_died_while_idle_costs_no_decision(t):
         equal((_Pool(weir).closed["lost"], _Pool(weir).connects), (1, 3))
 
 
-def _key(identity):
-    from support.fault_relay import subject_key
-    return subject_key("header:X-Id", identity)
-
-
 def a_leak_is_reported_once_with_its_age(t):
     """The process stands still for longer than a decision may be held."""
     redis = t.redis()
     weir = _weir(t, redis.url, {"command_timeout": "200ms"})
     equal(weir.get("/", {"X-Id": "a"}).status, 200)
-    redis.process.send_signal(19)   # SIGSTOP
+    redis.process.send_signal(signal.SIGSTOP)
     held = weir.connect(timeout=20)
     held.send(_request("held"))
     wait_until("the decision is on its way", lambda: _Pool(weir).busy == 1, interval=0.001)
-    weir.signal(19)
+    weir.signal(signal.SIGSTOP)
     begin = time.monotonic()
     time.sleep(1.5)
-    weir.signal(18)                 # SIGCONT
+    weir.signal(signal.SIGCONT)
     stood = time.monotonic() - begin
     equal(held.read().status, 503)
-    redis.process.send_signal(18)
+    redis.process.send_signal(signal.SIGCONT)
     wait_until("Redis decides again", lambda: weir.get("/", {"X-Id": "b"}).status == 200, 5)
     time.sleep(1.5)
     _one_leak(weir, stood, 200)
@@ -236,3 +233,20 @@ def a_redis_that_forgets_under_pressure_is_warned_of_at_the_start(t):
         lines = [line for line in weir.stderr().splitlines() if "maxmemory-policy" in line]
         equal(len(lines), 1 if warned else 0, f"warnings of {policy}: {lines}")
         assert not warned or (policy in lines[0] and "volatile-ttl" in lines[0] and "warn" in lines[0]), lines
+
+
+def the_time_redis_takes_is_told_by_what_it_is_asked_for(t):
+    rules = [{"name": "failures", "key": ["client_ip"], "limit": "100000/day", "count": {"status": ["4xx"]}},
+             {"name": "everyone", "key": ["constant:all"], "limit": "100000/second", "sharing": "balanced"}]
+    weir = _weir(t, t.redis().url, {"command_timeout": "5s"}, rules=rules)
+    load = Load(weir.port, rate=200, connections=4).run_for(1.5)
+    equal(set(load.counts()), {200})
+
+    def counts():
+        m = weir.metrics()
+        return {op: m.sum("weir_store_request_duration_seconds_count", op=op) for op in ("take", "settle", "lease", "admin")}
+    # no answer was an error: every request gives its unit of `failures` back
+    wait_until("every unit is given back", lambda: counts()["settle"] == len(load.samples))
+    equal(counts()["take"], len(load.samples))
+    assert 1 <= counts()["lease"] <= len(load.samples) / 2, counts()
+    wait_until("a heartbeat was answered", lambda: counts()["admin"] >= 1)

@@ -3,6 +3,7 @@
 #include "limiter/limiter.hpp"
 #include "limiter/stores/memory_store.hpp"
 
+#include <algorithm>
 #include <doctest/doctest.h>
 #include <type_traits>
 #include <utility>
@@ -74,10 +75,13 @@ struct ledger final : settlement_observer {
     extra += what.extra;
     uncollected += what.uncollected;
     failures += what.failure != errc::ok;
+    longest_us = std::max(longest_us, what.took_us);
     ++reports;
   }
+  [[nodiscard]] std::int64_t now_us() const noexcept override { return clock_us; }
   std::int64_t exact = 0, refunded = 0, extra = 0, uncollected = 0;
   int failures = 0, reports = 0;
+  std::int64_t clock_us = 1000, longest_us = -1;
 };
 
 struct house {
@@ -279,6 +283,21 @@ TEST_CASE("a settlement whose outcome is unknown is not repeated") {
   h.primary.failure = errc::timeout;
   p->settle(response(200, 60));
   CHECK(h.book.uncollected == 50);
+}
+
+TEST_CASE("a settlement tells how long the store took, or that it was not asked") {
+  house h;
+  const rule r = response_rule(20);
+  h.ask(r, 20)->settle(response(200, 20));
+  CHECK(h.book.longest_us == -1);
+  auto permit = h.ask(r, 20);
+  h.primary.silent = true;
+  permit->settle(response(200, 5));
+  h.book.clock_us += 250;
+  store_reply reply;
+  reply.states.resize(1);
+  h.primary.waiting.front()->on_store_reply(errc::ok, reply);
+  CHECK(h.book.longest_us == 250);
 }
 
 TEST_CASE("nobody waits for a settlement, and the number of those on their way is bounded") {

@@ -230,7 +230,8 @@ TEST_CASE("the store tells its state, durations and errors by cause") {
   scene s;
   s.in.store_up = false;
   s.shard.store_errors[static_cast<std::size_t>(limiter::errc::timeout)].add(4);
-  s.shard.store_take.observe(60, buckets_b_us);
+  s.shard.store_requests[metric_shard::take].observe(60, buckets_b_us);
+  s.shard.store_requests[metric_shard::lease].observe(200, buckets_b_us);
   CHECK(s.has("weir_store_up 0"));
   CHECK(s.has("weir_store_degraded 1"));
   CHECK(s.has(R"(weir_store_errors_total{kind="timeout"} 4)"));
@@ -238,6 +239,10 @@ TEST_CASE("the store tells its state, durations and errors by cause") {
   CHECK_FALSE(s.mentions(R"(kind="ok")"));
   CHECK(s.has(R"(weir_store_request_duration_seconds_bucket{op="take",le="0.00005"} 0)"));
   CHECK(s.has(R"(weir_store_request_duration_seconds_bucket{op="take",le="0.0001"} 1)"));
+  CHECK(s.has(R"(weir_store_request_duration_seconds_count{op="take"} 1)"));
+  CHECK(s.has(R"(weir_store_request_duration_seconds_count{op="settle"} 0)"));
+  CHECK(s.has(R"(weir_store_request_duration_seconds_count{op="lease"} 1)"));
+  CHECK(s.has(R"(weir_store_request_duration_seconds_count{op="admin"} 0)"));
   CHECK_FALSE(s.mentions("weir_store_keys"));
 }
 

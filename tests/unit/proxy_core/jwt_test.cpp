@@ -283,6 +283,9 @@ TEST_CASE("JSON that two readers could read differently is refused") {
           {"not UTF-8", hs256("{\"sub\":\"\xff\",\"exp\":1800000060}"), "token_malformed"},
           {"a byte order mark", hs256("\xEF\xBB\xBF" + victim), "token_malformed"},
           {"no JSON", hs256("victim"), "token_malformed"},
+          {"a NUL byte between tokens", hs256(std::string_view("{\"exp\":1800000060\0}", 19)),
+           "token_malformed"},
+          {"a NUL byte behind", hs256(std::string_view("{\"exp\":1800000060}\0", 19)), "token_malformed"},
       },
       with_secret());
 }

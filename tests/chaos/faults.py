@@ -55,17 +55,17 @@ class Stage:
         self.redis_relay.heal()
 
     def finish_log(self):
-        """Ends weir; the ids of all records, and how many the log says it dropped."""
+        """Ends weir; all records, and how many the log says it dropped."""
         assert self.weir.terminate() == 0, self.weir.stderr()[-3000:]
         self.log_thread.join(10)
-        ids, dropped = [], 0
+        records, dropped = [], 0
         for line in bytes(self.log).decode().splitlines():
             record = json.loads(line)
             if "request_id" in record:
-                ids.append(record["request_id"])
+                records.append(record)
             else:
                 dropped += record["dropped"]
-        return ids, dropped
+        return records, dropped
 
 
 def perform(stage, planned, begin):
@@ -109,7 +109,7 @@ def _redis_hangs(stage):
     stage.redis.process.send_signal(signal.SIGCONT)
 
 
-REDIS = {"silent": _redis(fault_relay.silent()), "late": _redis(fault_relay.late(0.08)),
+REDIS = {"silent": _redis(fault_relay.silent()), "late": _redis(fault_relay.late(0.15)),
          "drips": _redis(fault_relay.drips(0.01)), "error": _redis(fault_relay.says(b"-ERR no\r\n")),
          "oom": _redis(fault_relay.says(b"-OOM command not allowed\r\n")),
          "readonly": _redis(fault_relay.says(b"-READONLY You can't write\r\n")),

@@ -346,8 +346,8 @@ def allocations_that_fail_end_sessions_and_nothing_else(t):
         readers.run(0.2)
     assert weir.running() and "terminate called" not in weir.stderr(), weir.stderr()[-2000:]
     readers.stop()
+    _limit_memory(weir, "unlimited")    # what is free may be in pieces too small
     wait_until("requests are served again", lambda: all(_served(weir) for _ in range(10)), 15)
-    _limit_memory(weir, "unlimited")
     equal(weir.admin("/metrics").status, 200)
     t.note(f"{weir.stderr().count('std::bad_alloc')} lines about it")
 

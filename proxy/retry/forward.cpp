@@ -32,7 +32,7 @@ void forward::begin(const limiter::permit&, active_request& request, upstream& t
   replay_.clear();
   tried_.clear();
   stage_ = stage::idle;
-  connect_failed_ = retry_granted_ = false;
+  connect_failed_ = retry_granted_ = met_stale_ = false;
   began_us_ = worker_.now_us;
   total_deadline_us_ = total_us > 0 ? began_us_ + total_us : never;
   upstream_->budget.request(began_us_);
@@ -107,7 +107,7 @@ std::optional<forward::progress> forward::start_attempt() {
   const bool repeatable =
       request_->upgrade.empty() &&
       std::find(methods.begin(), methods.end(), request_->attributes.method) != methods.end();
-  switch (endpoint_->acquire(*this, repeatable, fresh_)) {
+  switch (endpoint_->acquire(*this, repeatable && !met_stale_, fresh_)) {
     case acquire_status::ready:
       upstream_->counters.pool_wait.observe(0, buckets_b_us);
       stage_ = stage::connected;

@@ -103,6 +103,7 @@ class forward final : private connection_user {
   stage stage_ = stage::idle;
   bool connect_failed_ = false;
   bool retry_granted_ = false;  // a unit of the retry budget is ours
+  bool met_stale_ = false;      // connections are reused with care from now on
   http::local_error error_ = http::local_error::internal;
   std::int64_t stage_deadline_us_ = 0;
   std::int64_t total_deadline_us_ = 0;

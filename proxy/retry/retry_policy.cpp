@@ -47,13 +47,16 @@ retry_step next_step(const retry_settings& settings, const attempt& last, const 
   if (facts.response_started || facts.attempts_made > settings.attempts) return {};
   if (!is_retryable(settings, last) || !is_safe(settings, last, facts)) return {};
 
+  if (last.outcome == outcome::stale_connection && !facts.stale_before && facts.time_left_us > 0)
+    return {.retry = true};
+
   std::int64_t delay = backoff_us(settings, facts.attempts_made, random, random_state);
   if (settings.honor_retry_after && last.outcome == outcome::response) {
     delay = std::max(delay, last.retry_after_us);
   }
   if (delay >= facts.time_left_us) return {};
   if (!budget.try_retry(now_us)) return {.budget_exhausted = true};
-  return {.retry = true, .delay_us = delay};
+  return {.retry = true, .delay_us = delay, .unit_taken = true};
 }
 
 }  // namespace weir::proxy

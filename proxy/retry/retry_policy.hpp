@@ -35,20 +35,24 @@ struct retry_facts {
   bool body_replayable = true;     ///< no body, or wholly buffered
   bool switches_protocol = false;  ///< what an upgrade sets off is not the method's promise
   bool response_started = false;   ///< a byte went downstream: never again
+  bool stale_before = false;       ///< it has met a stale connection already
   std::int64_t time_left_us = 0;   ///< until the total deadline
 };
 
 struct retry_step {
   bool retry = false;
   std::int64_t delay_us = 0;      ///< backoff with jitter, not below Retry-After
+  bool unit_taken = false;        ///< one unit of the budget, to be returned by budget.finished()
   bool budget_exhausted = false;  ///< it would have been retried but for the budget
 };
 
-/// Decides and, when it says retry, takes one unit from `budget` (to be returned by budget.finished()).
-/// To be called for every attempt that ends, also the last: the budget learns from it whether retries help.
-/// No step reaches past the deadline: a wait that long, be it backoff or Retry-After, means no retry. 429 is
-/// never retried. Methods outside settings.methods are retried only when no request byte was written. A stale
-/// pooled connection is retried like reset_before_headers.
+/// Decides and, when it says retry, takes one unit from `budget`. The first stale pooled connection of a
+/// request costs neither a unit nor a wait: it says nothing about the upstream (RFC 9112, 9.3.1), and there
+/// are never more of them than requests that went well before. To be called for every attempt that ends, also
+/// the last: the budget learns from it whether retries help. No step reaches past the deadline: a wait that
+/// long, be it backoff or Retry-After, means no retry. 429 is never retried. Methods outside settings.methods
+/// are retried only when no request byte was written. A stale pooled connection is otherwise retried like
+/// reset_before_headers.
 [[nodiscard]] retry_step next_step(const retry_settings& settings, const attempt& last,
                                    const retry_facts& facts, retry_budget& budget, std::int64_t now_us,
                                    random_below random, void* random_state);

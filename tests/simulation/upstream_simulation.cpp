@@ -51,7 +51,8 @@ struct request final : limiter::pending_decision, pool_waiter {
   void on_decision() override { decided = true; }
   std::uint64_t turn = 0;  // events for an earlier turn are void
   request::stage stage = stage::idle;
-  bool decided = false, repeatable = true, probe = false, attempt_open = false, retry_granted = false;
+  bool decided = false, repeatable = true, probe = false, attempt_open = false, retry_granted = false,
+       met_stale = false;
   int attempts = 0, transmissions = 0, answers = 0;
   std::vector<std::size_t> tried;
   std::size_t endpoint = 0;
@@ -258,7 +259,7 @@ class world {
       return answer(r, 503);
     }
     r.stage = request::stage::queued;
-    at(now_ + acquire_timeout, kind::timeout, &r);
+    at(std::min(now_ + acquire_timeout, r.deadline), kind::timeout, &r);
   }
 
   void dial(request& r) {
@@ -276,7 +277,7 @@ class world {
     } else if (e.now != mood::hangs || below(2) == 0) {
       at(now_ + 50 + static_cast<std::int64_t>(below(500)), kind::connected, &r);
     }
-    at(now_ + connect_timeout, kind::timeout, &r);
+    at(std::min(now_ + connect_timeout, r.deadline), kind::timeout, &r);
   }
 
   void lend(connection& c, request& r) {
@@ -378,12 +379,14 @@ class world {
     if (std::exchange(r.retry_granted, false)) budget_->finished();
     const retry_facts facts{.method = r.repeatable ? "GET" : "POST",
                             .attempts_made = r.attempts,
+                            .stale_before = r.met_stale,
                             .time_left_us = r.deadline - now_};
     const retry_step step = next_step(retry_, last, facts, *budget_, now_, draw, &random_);
     if (!step.retry) return answer(r, last.outcome == outcome::response ? last.status : 502);
     require(last.status != 429, "a 429 was retried");
     require(step.delay_us >= last.retry_after_us, "a retry before Retry-After");
-    r.retry_granted = true;
+    r.retry_granted = step.unit_taken;
+    r.met_stale = r.met_stale || stale;
     ++retries_;
     ++r.turn;
     r.stage = request::stage::backoff;

@@ -130,6 +130,22 @@ TEST_CASE("a body that cannot be sent again is not retried") {
   CHECK_FALSE(s.retries(ended(outcome::connect_error)));
 }
 
+TEST_CASE("the first stale connection of a request costs no wait and no unit, a second one does") {
+  situation s;
+  s.budget = retry_budget(0, 0);
+  const retry_step first = s.after(ended(outcome::stale_connection));
+  CHECK(first.retry);
+  CHECK(first.delay_us == 0);
+  CHECK_FALSE(first.unit_taken);
+  s.facts.stale_before = true;
+  CHECK(s.after(ended(outcome::stale_connection)).budget_exhausted);
+  s.budget = retry_budget(100, 1000);
+  CHECK(s.after(ended(outcome::stale_connection)).unit_taken);
+  s.facts.stale_before = false;
+  s.settings.attempts = 0;
+  CHECK_FALSE(s.retries(ended(outcome::stale_connection)));
+}
+
 TEST_CASE("the delay is the backoff of the attempt") {
   situation s;
   CHECK(s.after(answered(503)).delay_us == 25'000);

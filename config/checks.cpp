@@ -297,7 +297,7 @@ class checker {
     }
     complete_concurrency_limits(names);
     check_rule_ids();
-    draft_.settings.policy = limiter::policy_set{std::move(rules)};
+    draft_.settings.policy = limiter::policy_set{std::move(rules), draft_.settings.store.redis.readable_keys};
   }
 
   /// They share the names of the rules: both are the `rule` of a denial.
@@ -311,7 +311,8 @@ class checker {
       d.value.index = static_cast<std::uint32_t>(limits.size());
       if (d.max > 0 && !d.value.name.empty()) limits.push_back(d.value);
     }
-    draft_.settings.concurrency = limiter::policy_set{std::move(limits)};
+    draft_.settings.concurrency =
+        limiter::policy_set{std::move(limits), draft_.settings.store.redis.readable_keys};
   }
 
   void check_rule_ids() {

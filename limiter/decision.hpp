@@ -8,6 +8,8 @@
 
 #include <boost/container/small_vector.hpp>
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <string_view>
 
 namespace weir::limiter {
@@ -22,6 +24,13 @@ struct charge {
   std::int64_t charged_at_us = 0;
   /// concurrency: who holds the slot, 1 ... 40 characters of A-Za-z0-9._-; must live as long as the charge.
   std::string_view holder{};
+  /// With `key_form: readable`: names the subject in the store instead of its hash; null = the hash does.
+  std::shared_ptr<const std::string> name{};
+
+  /// The name in the store.
+  [[nodiscard]] std::string_view subject_name() const noexcept {
+    return name ? std::string_view(*name) : subject.view();
+  }
 };
 
 /// Requests rarely match more than four rules; more spill to the heap.

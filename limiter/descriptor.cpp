@@ -17,6 +17,25 @@ void append_counted(std::string& encoding, std::string_view text) {
   encoding.append(text);
 }
 
+bool stands_for_itself(unsigned char byte) noexcept {
+  return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
+         byte == '.' || byte == '_' || byte == ':' || byte == '-';
+}
+
+/// Stops after the first byte too many: values may be long.
+void append_escaped(std::string& name, std::string_view text) {
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  for (const char c : text) {
+    if (name.size() > longest_readable_name) return;
+    const auto byte = static_cast<unsigned char>(c);
+    if (stands_for_itself(byte)) {
+      name.push_back(c);
+    } else {
+      name.append({'%', digits[byte >> 4], digits[byte & 15]});
+    }
+  }
+}
+
 }  // namespace
 
 void append_descriptor_entry(std::string& encoding, std::string_view selector_text, std::string_view value) {
@@ -42,6 +61,22 @@ bool describe(std::span<const selector> key, const request_attributes& request, 
   }
   subject = hash_subject(scratch);
   return true;
+}
+
+std::shared_ptr<const std::string> readable_name(std::span<const selector> key,
+                                                 const request_attributes& request) {
+  auto name = std::make_shared<std::string>();
+  std::string decoded;
+  for (const selector& s : key) {
+    const auto value = select(s, request, decoded);
+    if (!value) return nullptr;
+    if (!name->empty()) name->push_back(',');
+    append_escaped(*name, s.text);
+    name->push_back('=');
+    append_escaped(*name, *value);
+  }
+  if (name->empty() || name->size() > longest_readable_name) return nullptr;
+  return name;
 }
 
 }  // namespace weir::limiter

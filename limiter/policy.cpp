@@ -31,28 +31,32 @@ bool any_repeated(const key_selectors& key, const request_attributes& request) {
 /// The subjects of one request. Rules often share a key: each distinct one is hashed once.
 class request_subjects {
  public:
-  request_subjects(const request_attributes& request, std::string& scratch)
-      : request_(request), scratch_(scratch) {}
+  request_subjects(const request_attributes& request, std::string& scratch, bool readable_names)
+      : request_(request), scratch_(scratch), readable_names_(readable_names) {}
+
+  struct named_subject {
+    std::uint32_t number;
+    subject_key subject;
+    std::shared_ptr<const std::string> name;  // null: the hash is the name
+  };
 
   /// `number` is equal for equal keys. Nothing when a selector has no value.
-  std::optional<subject_key> find(const key_selectors& key, std::uint32_t number) {
-    for (const entry& e : known_) {
-      if (e.number == number) return e.subject;
+  std::optional<named_subject> find(const key_selectors& key, std::uint32_t number) {
+    for (const named_subject& e : known_) {
+      if (e.number == number) return e;
     }
-    entry found{number, {}};
+    named_subject found{number, {}, {}};
     if (!describe(key, request_, scratch_, found.subject)) return std::nullopt;
+    if (readable_names_) found.name = readable_name(key, request_);
     if (known_.size() < known_.capacity()) known_.push_back(found);
-    return found.subject;
+    return found;
   }
 
  private:
-  struct entry {
-    std::uint32_t number;
-    subject_key subject;
-  };
   const request_attributes& request_;
   std::string& scratch_;
-  boost::container::static_vector<entry, 8> known_;  // more distinct keys than that are hashed anew
+  bool readable_names_;
+  boost::container::static_vector<named_subject, 8> known_;  // more distinct keys than that are hashed anew
 };
 
 std::optional<selector> selector_of(const cost_source& from) {
@@ -122,8 +126,10 @@ policy_set::compiled::compiled(std::span<const rule> rules) : entries(rules.size
   }
 }
 
-policy_set::policy_set(std::vector<rule> rules)
-    : rules_(std::move(rules)), compiled_(std::make_shared<const compiled>(rules_)) {}
+policy_set::policy_set(std::vector<rule> rules, bool readable_names)
+    : rules_(std::move(rules)),
+      readable_names_(readable_names),
+      compiled_(std::make_shared<const compiled>(rules_)) {}
 
 std::int64_t clamped_cost(const cost_source& from, std::string_view value) noexcept {
   constexpr std::int64_t most = std::int64_t{1} << 31;
@@ -148,7 +154,7 @@ void policy_set::match(const request_attributes& request, std::string& scratch, 
   if (compiled_->any_by_path) compiled_->paths.match(request.path, path_matches);
 
   const std::size_t route = compiled_->route_number(request.route);
-  request_subjects subjects(request, scratch);
+  request_subjects subjects(request, scratch, readable_names_);
   auto next_path_match = path_matches.begin();  // ascending, as are the rules
   for (const rule& r : rules_) {
     const compiled::entry& e = compiled_->entries[r.index];
@@ -171,7 +177,8 @@ void policy_set::match(const request_attributes& request, std::string& scratch, 
     std::int64_t cost = e.costs.empty() ? r.cost_default : e.costs[route];
     if (e.cost_value) cost = client_cost(*r.cost_from, *e.cost_value, cost, request, scratch);
     if (r.response_cost) cost = r.response_cost->reserve;
-    out.charges.push_back({&r, *subject, cost});
+    out.charges.push_back(
+        {.matched = &r, .subject = subject->subject, .cost = cost, .name = std::move(subject->name)});
   }
 }
 

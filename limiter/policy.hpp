@@ -29,8 +29,8 @@ struct match_result {
 class policy_set {
  public:
   policy_set() = default;
-  /// `rules` are final: index = position, rid filled in.
-  explicit policy_set(std::vector<rule> rules);
+  /// `rules` are final: index = position, rid filled in. `readable_names`: charges name their subjects.
+  explicit policy_set(std::vector<rule> rules, bool readable_names = false);
 
   [[nodiscard]] const std::vector<rule>& rules() const noexcept { return rules_; }
 
@@ -41,6 +41,7 @@ class policy_set {
  private:
   struct compiled;
   std::vector<rule> rules_;
+  bool readable_names_ = false;
   std::shared_ptr<const compiled> compiled_;  // no pointers into rules_: copies of this set share it
 };
 

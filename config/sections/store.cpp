@@ -117,6 +117,11 @@ void read_topology(store_draft& out, const node& n, context& ctx) {
     out.value.redis.topology = static_cast<redis_topology>(*index);
 }
 
+void read_key_form(store_draft& out, const node& n, context& ctx) {
+  static constexpr std::array<std::string_view, 2> words{"hashed", "readable"};
+  if (const auto index = read_word(n, ctx, words)) out.value.redis.readable_keys = *index == 1;
+}
+
 void read_cold_start(store_draft& out, const node& n, context& ctx) {
   static constexpr std::array<std::string_view, 2> words{"full", "empty"};
   out.cold_start_at = n.at;
@@ -232,6 +237,9 @@ const table<store_draft>& store_table() {
                                                                        {"local", failure_mode::local}})),
               "what rules answer while the store does not: admit, 503, or count in this process"),
           row("key_prefix", "rl:", value_type<d>{"text", "up to 16 of `a-z 0-9 : _ -`", read_key_prefix}),
+          row("key_form", "hashed", value_type<d>{"word", "`hashed` `readable`", read_key_form},
+              "how subjects are named in Redis; `readable` = by their values up to 64 bytes, for everybody "
+              "who sees the keys"),
           row("replicas", "auto", in_value(integer_or_auto(&s::replicas, 1, 10000, std::int64_t{0})),
               "N of `local`; auto = the most processes heard of through the store in the last 60s"),
           row("allow_grace", "unlimited",

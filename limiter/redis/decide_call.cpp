@@ -80,7 +80,7 @@ constexpr std::size_t key_overhead = 4 + 2 + 4;  // `1:{`, `}`, `:` and letter, 
 
 void put_key(command_writer& out, std::string_view prefix, const charge& c,
              const algorithm_functions& algorithm) {
-  const std::string_view subject = c.subject.view();
+  const std::string_view subject = c.subject_name();
   const std::string_view rid = c.matched->rid.text();
   const std::size_t own = algorithm.own_key != 0 ? 2 + rid.size() : 0;
   out.header('$', prefix.size() + 4 + subject.size() + own);
@@ -151,7 +151,7 @@ void put_group(command_writer& out, operation op, const charge& c, const argumen
 std::size_t room_for(std::string_view command, std::string_view script, std::string_view key_prefix,
                      std::span<const charge> charges, std::size_t arguments) noexcept {
   constexpr std::size_t argument = command_writer::frame + longest_holder;
-  const std::size_t key = command_writer::frame + key_prefix.size() + key_overhead + sizeof(subject_key);
+  const std::size_t key = command_writer::frame + key_prefix.size() + key_overhead + longest_readable_name;
   return 5 * argument + command.size() + script.size() + charges.size() * key + arguments * argument;
 }
 

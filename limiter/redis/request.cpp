@@ -28,7 +28,7 @@ void group_by_slot(std::span<const charge> charges, charge_groups& out) {
   for (std::uint32_t i = 0; i < charges.size(); ++i) {
     const bool repeated = i > 0 && charges[i].subject == charges[i - 1].subject;
     const std::uint16_t slot =
-        repeated ? out.back().slot : hash_slot(charges[i].subject.view());  // the subject is the hash tag
+        repeated ? out.back().slot : hash_slot(charges[i].subject_name());  // the subject is the hash tag
     auto group = std::find_if(out.begin(), out.end(), [slot](const auto& g) { return g.slot == slot; });
     if (group == out.end()) {
       out.emplace_back().slot = slot;

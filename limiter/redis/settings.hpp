@@ -55,6 +55,8 @@ struct redis_settings {
   int database = 0;
   redis_tls tls;
   std::string key_prefix = "rl:";
+  bool readable_keys =
+      false;  ///< subjects are named by their values where those are short, else by their hash
   bool starts_empty =
       false;  ///< a server that came back without data begins with used-up buckets; no cluster
   std::chrono::milliseconds connect_timeout{100};  ///< DNS, connect, TLS, AUTH and SCRIPT LOAD together

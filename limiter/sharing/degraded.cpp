@@ -134,6 +134,7 @@ void degraded_mode::note_usage(const charge& c, bool allowed) {
   if (known == nullptr) {
     if (usage_.full()) usage_.erase(usage_.oldest_key());
     known = &usage_.insert(key);
+    known->name = c.name;
   }
   known->last_us = options_.clock();
   if (known->first_us < 0) known->first_us = known->last_us;
@@ -212,7 +213,7 @@ void degraded_mode::report_usage(std::span<const charge> charges) {
 /// True: there is nothing left to tell.
 bool degraded_mode::report_one(const entry_key& key, usage& u) {
   if (u.units == 0 || forgotten(u.of->quota, u.units, options_.clock() - u.used_us)) return true;
-  const charge used{.matched = u.of.get(), .subject = key.subject, .cost = u.units};
+  const charge used{.matched = u.of.get(), .subject = key.subject, .cost = u.units, .name = u.name};
   if (!calls_.send(operation::take_upto, {&used, 1})) return false;
   u.units = 0;
   return true;

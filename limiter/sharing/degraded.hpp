@@ -46,12 +46,12 @@ class degraded_mode {
   /// store will be told so, unless it has been told already.
   void correct_usage(const charge& c, std::int64_t units);
 
-  /// To be called after report(). The store is back, but other processes may still use their shares of it:
-  /// for as long again as a subject was decided here, at most `longest_hold_us`, it is charged here as well,
-  /// so that all together stay within the limit. Which charges were is in `held`, one bit each. False: the
-  /// share denies, nothing was charged, and what to judge is in `result`.
+  /// To be called after report(). The store is back, but other processes and workers may still use their
+  /// shares: for as long again as a subject was decided here, at most `longest_hold_us`, it is charged here
+  /// as well, so that all together stay within the limit. Which charges were is in `held`, one bit each.
+  /// False: the share denies, nothing was charged, and what to judge is in `result`.
   [[nodiscard]] bool hold(std::span<const charge> charges, std::uint32_t& held, decision& result) {
-    return usage_.size() == 0 || members_ == 1 || hold_to_share(charges, held, result);
+    return usage_.size() == 0 || hold_to_share(charges, held, result);
   }
   /// Gives back what hold() charged, when the store denied or gave no answer.
   void put_back(std::span<const charge> charges, std::uint32_t held);
@@ -70,7 +70,8 @@ class degraded_mode {
  private:
   struct usage {
     std::shared_ptr<const rule> of;
-    std::int64_t units = 0;  // not told yet
+    std::shared_ptr<const std::string> name;  // of the subject, see charge
+    std::int64_t units = 0;                   // not told yet
     std::int64_t used_us = 0;
     std::int64_t first_us = -1;  // decision here ...
     std::int64_t last_us = 0;    // ... without the store

@@ -51,6 +51,7 @@ struct sharing_store::lease final : store_waiter {
   sharing_store& owner;
   entry_key key;
   std::shared_ptr<const rule> of;
+  std::shared_ptr<const std::string> name;  // of the subject, see charge
   demand_meter demand;
   std::int64_t held = 0;
   std::int64_t size = 0;           // units it may hold
@@ -373,6 +374,7 @@ sharing_store::lease* sharing_store::watch(const charge& c, std::int64_t now_us)
     found = &leases_.insert(key);
     *found = std::make_unique<lease>(*this);
     (*found)->key = key;
+    (*found)->name = c.name;
   }
   lease& l = **found;
   if (!l.of || l.of->rid != c.matched->rid || l.of->quota != c.matched->quota) {
@@ -444,6 +446,7 @@ void sharing_store::ask_for_units(lease& l, std::int64_t now_us) {
   for (const flight* f : l.waiting) owed += f->charges[f->taken].cost;
   l.call.matched = l.of.get();
   l.call.subject = l.key.subject;
+  l.call.name = l.name;
   l.call.cost =
       units_to_ask(l.size, l.held, owed, known_remaining(l, now_us), l.of->quota.burst, options_.leases);
   l.asking = true;
@@ -557,7 +560,11 @@ void sharing_store::give_back(lease& l, std::int64_t units) {
   giving_back& g = *idle_returns_.back();
   idle_returns_.pop_back();
   g.of = l.of;
-  g.call = {.matched = g.of.get(), .subject = l.key.subject, .cost = units, .charged_at_us = l.granted_at_us};
+  g.call = {.matched = g.of.get(),
+            .subject = l.key.subject,
+            .cost = units,
+            .charged_at_us = l.granted_at_us,
+            .name = l.name};
   g.sent_us = clock_();
   g.epoch = epoch_;
   g.sent = true;

@@ -268,13 +268,15 @@ bool forward::plan_retry(const attempt& last, upstream_counters::retry_reason re
   facts.body_replayable = exchange_.replayable();
   facts.switches_protocol = !request_->upgrade.empty();
   facts.response_started = request_->to_client.total() > 0 || exchange_.accepted();
+  facts.stale_before = met_stale_;
   facts.time_left_us = total_deadline_us_ == never ? never : total_deadline_us_ - worker_.now_us;
   end_retry();
   const retry_step next = next_step(upstream_->settings.retry, last, facts, upstream_->budget, worker_.now_us,
                                     random_from, &worker_.random);
   if (next.budget_exhausted) upstream_->counters.budget_exhausted.add();
   if (!next.retry) return false;
-  retry_granted_ = true;
+  retry_granted_ = next.unit_taken;
+  met_stale_ = met_stale_ || last.outcome == outcome::stale_connection;
   upstream_->counters.retries[reason].add();
   leave_attempt();
   stage_ = stage::backoff;

@@ -149,12 +149,19 @@ STRANGE = ["a_b", "a", "b", "a:b", "{a}", "}{", "a}b", "%", "%41", "A", "a b", "
 
 
 def strange_keys_do_not_collide_and_stay_short(t):
-    """T20: values with separators, braces, line ends, NUL and percent signs, and of 64 KiB."""
+    """T20: values with separators, braces, line ends, NUL and percent signs, and of 64 KiB; in both forms of keys."""
+    for form in ("hashed", "readable"):
+        _strange_keys(t, form)
+
+
+def _strange_keys(t, form):
     u, redis = t.upstream(), t.redis()
     rules = [{"name": "pair", "key": ["query:p", "query:q"], "missing": "skip", "limit": "1/day"},
              _rule("big", "header:X-Big", limit="1/day")]
     limits = {"limits": {"target_size": "64KiB", "header_size": "256KiB", "field_size": "128KiB"}}
-    weir = t.weir(_policy(u, redis.url, rules, **limits))
+    policy = _policy(u, redis.url, rules, **limits)
+    policy["store"]["key_form"] = form
+    weir = t.weir(policy)
 
     def pair(p, q):
         quote = lambda v: urllib.parse.quote(v.encode("latin-1"), safe="")   # noqa: E731
@@ -177,6 +184,8 @@ def strange_keys_do_not_collide_and_stay_short(t):
     for key, expiry in keys.items():
         assert len(key) <= 128 and expiry > 0, (key, expiry)
         equal((key.count(b"{"), key.count(b"}")), (1, 1), f"braces of {key}")
+    read = [key for key in keys if b"query:p=" in key]
+    assert (len(read) > 40) if form == "readable" else not read, f"{len(read)} readable keys"
 
 
 def a_million_keys_take_little_memory_and_all_expire(t):

@@ -106,7 +106,7 @@ TEST_CASE("writing every default out changes nothing") {
       "  body_min_rate: 500B/second, write_idle_timeout: 30s}\n"
       "store: {url: \"memory://\", pool: {connect_timeout: 100ms, command_timeout: 50ms, max_in_flight: "
       "4096}, failure_mode: local,\n"
-      "  key_prefix: \"rl:\", replicas: auto, allow_grace: unlimited, cold_start: full,\n"
+      "  key_prefix: \"rl:\", key_form: hashed, replicas: auto, allow_grace: unlimited, cold_start: full,\n"
       "  memory: {max_keys: 1000000, when_full: evict}}\n"
       "paths: {case: sensitive, params: strip}\nhttp: {underscore: drop, client_half_close: cancel}\n"
       "forwarded: x\nidentity: {user: [], tier: [{constant: default}]}\nblock: []\nexempt: []\n"

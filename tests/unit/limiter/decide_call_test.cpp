@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <doctest/doctest.h>
+#include <memory>
 #include <openssl/sha.h>
 #include <optional>
 #include <string>
@@ -290,4 +291,17 @@ TEST_CASE("a store counts as cold until a bucket that was empty then is full") {
   CHECK(redis::may_be_cold({&c, 1}, since_us, since_us + full_us + error_us - 1));
   CHECK(!redis::may_be_cold({&c, 1}, since_us, since_us + full_us + error_us));
   CHECK(!redis::may_be_cold({&c, 1}, 0, since_us));
+}
+
+TEST_CASE("a readable name stands in the key, and logs append to it") {
+  for (const rule* r : {&first, &exact}) {
+    auto c = charge_of(*r, subject_a, 1);
+    c.name = std::make_shared<const std::string>("user=" + std::string(longest_readable_name - 5, 'x'));
+    std::string out;
+    redis::append_decide(out, "EVALSHA", "sha", "abcdefghijklmnop", operation::take, {&c, 1});
+    const auto words = arguments_of(out);
+    REQUIRE(words.size() > 3);
+    CHECK(words[3] == "abcdefghijklmnop1:{" + *c.name + (r == &exact ? "}:llog0" : "}"));
+    CHECK(words[3].size() <= 128);
+  }
 }

@@ -6,6 +6,8 @@
 #include <array>
 #include <doctest/doctest.h>
 #include <memory>
+#include <string>
+#include <vector>
 
 using namespace weir::limiter;
 using namespace weir::limiter::testing;
@@ -133,6 +135,18 @@ TEST_CASE("what was used during the outage is told before the next take") {
   CHECK(h.p.shared.grants == 1);
   CHECK(h.allows(slow));
   CHECK(h.p.shared.grants == 1);  // once
+}
+
+TEST_CASE("what was used is told under the readable name") {
+  house h(2);
+  h.p.shared.down = errc::closed;
+  h.pending.charges.push_back(
+      {.matched = &ten, .subject = subject(1), .name = std::make_shared<const std::string>("user=alice")});
+  h.limiter.decide(h.pending);
+  h.p.shared.down = errc::ok;
+  h.limiter.decide(h.pending);
+  CHECK(h.p.shared.grants == 1);
+  CHECK(h.p.shared.names == std::vector<std::string>(3, "user=alice"));
 }
 
 TEST_CASE("usage of other subjects follows little by little, and what time gave back is not told") {

@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 #include <map>
 #include <random>
+#include <utility>
 #include <vector>
 
 using namespace weir::limiter;
@@ -20,6 +21,13 @@ std::string subject_of(std::vector<std::string_view> selectors, const request_at
   std::string scratch;
   subject_key subject;
   return describe(key, request, scratch, subject) ? std::string(subject.view()) : "(none)";
+}
+
+std::string name_of(std::vector<std::string_view> selectors, const request_attributes& request) {
+  std::vector<selector> key;
+  for (const auto text : selectors) key.push_back(parse_selector(text).value());
+  const auto name = readable_name(key, request);
+  return name ? *name : "(hash)";
 }
 
 }  // namespace
@@ -113,4 +121,47 @@ TEST_CASE("the digits of a rule id keep their leading zeros") {
     if (rid.digits[0] == '0') ++with_zero;
   }
   CHECK(with_zero > 5);
+}
+
+TEST_CASE("a readable name holds the selectors and their values") {
+  request_attributes request;
+  request.client_ip = "2001:db8::1";
+  request.user = "a b,c=d{}%";
+  CHECK(name_of({"client_ip"}, request) == "client_ip=2001:db8::1");
+  CHECK(name_of({"client_ip", "user"}, request) == "client_ip=2001:db8::1,user=a%20b%2Cc%3Dd%7B%7D%25");
+  CHECK(name_of({"user", "header:x"}, request) == "(hash)");
+  CHECK(name_of({}, request) == "(hash)");
+}
+
+TEST_CASE("a name of more than 64 bytes is the hash") {
+  request_attributes request;
+  const std::string longest(64 - std::string_view("user=").size(), 'x');
+  request.user = longest;
+  CHECK(name_of({"user"}, request) == "user=" + longest);
+  const std::string longer = longest + 'x', escaped = longest.substr(2) + '\0', huge(100'000, '%');
+  request.user = longer;
+  CHECK(name_of({"user"}, request) == "(hash)");
+  request.user = escaped;
+  CHECK(name_of({"user"}, request) == "(hash)");
+  request.user = huge;
+  CHECK(name_of({"user"}, request) == "(hash)");
+}
+
+TEST_CASE("no two descriptors read alike, nor like a hash") {
+  const std::string alphabet = std::string("a_:{}\r\n%,=", 10) + '\0';
+  std::mt19937 random(3);
+  std::map<std::string, std::pair<std::string, std::string>> seen;
+  for (int i = 0; i < 20000; ++i) {
+    std::string user = "u", route = "r";
+    for (auto n = random() % 4; n > 0; --n) user += alphabet[random() % alphabet.size()];
+    for (auto n = random() % 4; n > 0; --n) route += alphabet[random() % alphabet.size()];
+    request_attributes request;
+    request.user = user;
+    request.route = route;
+    const std::string name = name_of({"user", "route"}, request);
+    CHECK(name.find_first_of("{}\r\n") == std::string::npos);
+    CHECK(name.find('=') != std::string::npos);
+    const auto [place, is_new] = seen.emplace(name, std::pair(user, route));
+    if (!is_new) REQUIRE(place->second == std::pair(user, route));
+  }
 }

@@ -4,6 +4,8 @@
 #include "sharing_fakes.hpp"
 
 #include <doctest/doctest.h>
+#include <memory>
+#include <string>
 
 using namespace weir::limiter;
 using namespace weir::limiter::testing;
@@ -282,4 +284,19 @@ TEST_CASE("a local share comes back when the store denies") {
   int allowed = 0;
   for (int i = 0; i < 10; ++i) allowed += p.take(own).allowed() ? 1 : 0;
   CHECK(allowed == 4);
+}
+
+TEST_CASE("a lease is asked for and given back under the readable name") {
+  virtual_time time;
+  process p(time);
+  const charge named{
+      .matched = &hot, .subject = subject(1), .name = std::make_shared<const std::string>("user=alice")};
+  for (int i = 0; i < 100; ++i) {
+    time.now_us += 1'000;
+    CHECK(p.take({named}).allowed());
+  }
+  CHECK(p.shared.grants > 0);
+  p.sharing.drain();
+  CHECK(p.shared.refunds == 1);
+  for (const std::string& name : p.shared.names) CHECK(name == "user=alice");
 }

@@ -313,3 +313,17 @@ TEST_CASE("a response_cost is reserved") {
   r.response_cost = response_cost{.reserve = 8};
   CHECK(cost_of(r, make_request()) == 8);
 }
+
+TEST_CASE("charges name their subjects only when asked to") {
+  rule r = make_rule("r", {"client_ip"});
+  r.rid = make_rule_id(r.name);
+  for (const bool readable : {false, true}) {
+    std::string scratch;
+    match_result result;
+    policy_set({r}, readable).match(make_request(), scratch, result);
+    REQUIRE(result.charges.size() == 1);
+    const charge& c = result.charges.front();
+    CHECK(c.subject_name() == (readable ? "client_ip=192.0.2.1" : c.subject.view()));
+    CHECK(c.subject == hash_subject("9:client_ip9:192.0.2.1"));
+  }
+}

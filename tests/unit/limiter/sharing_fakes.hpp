@@ -54,6 +54,7 @@ class wire final : public store {
     ++calls;
     if (op == operation::refund) ++refunds;
     if (op == operation::take_upto) ++grants;
+    names.emplace_back(charges.front().subject_name());
     if (down != errc::ok) return waiter.on_store_reply(down, {});
     waiting.push_back({op, {charges.begin(), charges.end()}, &waiter});
     if (at_once) deliver();
@@ -80,6 +81,7 @@ class wire final : public store {
   bool at_once = true;
   errc down = errc::ok;
   int calls = 0, refunds = 0, grants = 0;
+  std::vector<std::string> names;  // of the first subject of each call
 };
 
 struct answer final : store_waiter {

@@ -33,10 +33,9 @@ void append_descriptor_entry(std::string& encoding, std::string_view selector_te
                             std::string& scratch, subject_key& subject);
 
 /// What a person reads as the name of the subject in the store: `selector=value,selector=value`. Letters,
-/// digits and
-/// `._:-` stand for themselves, any other byte is %XX, so that two descriptors never read alike, nor like a
-/// hash, which has no '='. Null when that takes more than `longest_readable_name` bytes or a selector has no
-/// value: then the hash names the subject.
+/// digits and `._:-` stand for themselves, any other byte is %XX, so that two descriptors never read alike,
+/// nor like a hash, which has no '='. Null when that takes more than `longest_readable_name` bytes or a
+/// selector has no value: then the hash names the subject.
 inline constexpr std::size_t longest_readable_name = 64;
 [[nodiscard]] std::shared_ptr<const std::string> readable_name(std::span<const selector> key,
                                                                const request_attributes& request);

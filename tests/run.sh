@@ -143,7 +143,8 @@ part_fuzz() {
 
 part_integration() {
   build asan weir && build release weir || return
-  suite 'integration (asan)' python3 tests/integration/run.py --weir build/asan/weir --weir-release build/release/weir
+  suite 'integration (asan)' python3 tests/integration/run.py --jobs 2 \
+    --weir build/asan/weir --weir-release build/release/weir
 }
 
 # The scores of the peers are for comparison: they count neither as passed nor as failed.

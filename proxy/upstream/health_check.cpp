@@ -2,11 +2,13 @@
 #include "proxy/upstream/health_check.hpp"
 
 #include "proxy/http/head.hpp"
+#include "proxy/tls/context.hpp"
 #include "proxy/upstream/health/check_verdict.hpp"
 
 #include <algorithm>
 #include <array>
 #include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <fmt/format.h>
@@ -17,15 +19,18 @@ namespace weir::proxy {
 namespace asio = boost::asio;
 using error_code = boost::system::error_code;
 using socket_type = asio::generic::stream_protocol::socket;
+using tls_type = asio::ssl::stream<socket_type&>;
 
 /// One endpoint. Every handler holds it, so it may be stopped at any time; `round_` tells a handler that its
 /// check is over.
 class health_checker::target : public std::enable_shared_from_this<target> {
  public:
-  target(health_checker& owner, const upstream_settings& upstream, std::size_t endpoint)
+  target(health_checker& owner, const upstream_settings& upstream, std::size_t endpoint,
+         std::shared_ptr<const tls::client_context> context)
       : settings(upstream),
         number(endpoint),
         verdict(upstream.health_check.unhealthy_after, upstream.health_check.healthy_after),
+        context_(upstream.endpoints[endpoint].tls ? std::move(context) : nullptr),
         owner_(owner),
         interval_(owner.io_),
         deadline_(owner.io_),
@@ -77,25 +82,49 @@ class health_checker::target : public std::enable_shared_from_this<target> {
     close();
     socket_.async_connect(where, [self = shared_from_this(), index, round = round_](const error_code& error) {
       if (round != self->round_) return;
-      error ? self->connect(index + 1) : self->send();
+      error ? self->connect(index + 1) : self->shake_hands();
     });
   }
 
+  /// Of a plain endpoint there is nothing to do.
+  void shake_hands() {
+    if (!context_) return send();
+    tls::ssl_ptr ssl = context_->connect(settings.endpoints[number].address.host);
+    if (!ssl) return done(false);
+    tls_ = std::make_shared<tls_type>(socket_, ssl.release());
+    tls_->async_handshake(asio::ssl::stream_base::client, [self = shared_from_this(), stream = tls_,
+                                                           round = round_](const error_code& error) {
+      if (round != self->round_) return;
+      error ? self->done(false) : self->send();
+    });
+  }
+
+  /// Runs `action` on what the bytes go through; the handlers hold it.
+  template <typename Action>
+  void through(Action action) {
+    tls_ ? action(*tls_) : action(socket_);
+  }
+
   void send() {
-    asio::async_write(socket_, asio::buffer(request_),
-                      [self = shared_from_this(), round = round_](const error_code& error, std::size_t) {
-                        if (round != self->round_) return;
-                        error ? self->done(false) : self->receive();
-                      });
+    through([this](auto& stream) {
+      asio::async_write(
+          stream, asio::buffer(request_),
+          [self = shared_from_this(), held = tls_, round = round_](const error_code& error, std::size_t) {
+            if (round != self->round_) return;
+            error ? self->done(false) : self->receive();
+          });
+    });
   }
 
   void receive() {
     if (received_ == buffer_.size()) return done(false);
-    socket_.async_read_some(
-        asio::buffer(buffer_) + received_,
-        [self = shared_from_this(), round = round_](const error_code& error, std::size_t bytes) {
-          if (round == self->round_) self->on_bytes(error, bytes);
-        });
+    through([this](auto& stream) {
+      stream.async_read_some(asio::buffer(buffer_) + received_,
+                             [self = shared_from_this(), held = tls_, round = round_](const error_code& error,
+                                                                                      std::size_t bytes) {
+                               if (round == self->round_) self->on_bytes(error, bytes);
+                             });
+    });
   }
 
   void on_bytes(const error_code& error, std::size_t bytes) {
@@ -123,13 +152,16 @@ class health_checker::target : public std::enable_shared_from_this<target> {
   void close() {
     error_code ignored;
     socket_.close(ignored);
+    tls_.reset();
   }
 
   static constexpr std::size_t max_response_head = 32 * 1024;
 
+  std::shared_ptr<const tls::client_context> context_;  // null: plain
   health_checker& owner_;
   asio::steady_timer interval_, deadline_;
   socket_type socket_;
+  std::shared_ptr<tls_type> tls_;  // of the check under way
   std::string request_;
   http::response_head response_;
   std::array<char, max_response_head> buffer_;
@@ -157,13 +189,14 @@ health_checker::target* health_checker::find(const std::string& upstream, std::s
   return nullptr;
 }
 
-void health_checker::watch(std::shared_ptr<const settings> config, const resolved_endpoints& addresses) {
+void health_checker::watch(std::shared_ptr<const settings> config, const resolved_endpoints& addresses,
+                           const tls::context_set& contexts) {
   std::vector<std::shared_ptr<target>> wanted;
   for (std::size_t u = 0; u < config->upstreams.size(); ++u) {
     const upstream_settings& upstream = config->upstreams[u];
     if (upstream.health_check.path.empty()) continue;
     for (std::size_t e = 0; e < upstream.endpoints.size(); ++e) {
-      auto made = std::make_shared<target>(*this, upstream, e);
+      auto made = std::make_shared<target>(*this, upstream, e, contexts.upstreams[u]);
       made->addresses = addresses[u][e];
       if (const target* before = find(upstream.name, e); before != nullptr && before->settings == upstream)
         made->verdict = before->verdict;

@@ -12,6 +12,10 @@
 #include <string>
 #include <vector>
 
+namespace weir::proxy::tls {
+struct context_set;
+}
+
 namespace weir::proxy {
 
 /// Lives on the thread of its io_context.
@@ -26,9 +30,10 @@ class health_checker {
   health_checker(const health_checker&) = delete;
   health_checker& operator=(const health_checker&) = delete;
 
-  /// Checks the endpoints of `config`; replaces what was checked before. An upstream whose settings are equal
-  /// keeps its verdicts.
-  void watch(std::shared_ptr<const settings> config, const resolved_endpoints& addresses);
+  /// Checks the endpoints of `config`, those with TLS through `contexts`; replaces what was checked before.
+  /// An upstream whose settings are equal keeps its verdicts.
+  void watch(std::shared_ptr<const settings> config, const resolved_endpoints& addresses,
+             const tls::context_set& contexts);
   /// New addresses of a name.
   void set_addresses(const std::string& upstream, std::size_t endpoint,
                      const std::vector<resolved_address>& addresses);

@@ -474,3 +474,21 @@ def an_upstream_that_never_finishes_its_handshake_is_given_up(t):
     envelope(weir.get(), 504)
     assert 0.39 < time.monotonic() - begin < 0.4 + 0.4 * t.slack
     silent.close()
+
+
+def active_checks_speak_tls_and_verify_as_requests_do(t):
+    ca, other = t.authority(), t.authority(name="another")
+    for authority, up in ((ca, 1), (other, 0)):
+        u = t.upstream(tls=server_context(ca.server()))
+        weir = t.weir({"workers": 1, "upstreams": {"app": {
+            "url": u.url, "tls": {"ca_file": authority.ca}, "health_check": {"path": "/up", "interval": "100ms"}}}},
+            tls=None)
+        endpoint = u.url.removeprefix("https://")
+        if up:
+            wait_until("it is asked again", lambda: len(u.requests) >= 3)
+            equal({r.target for r in u.requests}, {"/up"})
+        else:
+            wait_until("it is out", lambda: weir.metrics().sum("weir_upstream_endpoint_up", endpoint=endpoint) == 0)
+            equal(u.requests, [])
+        equal(weir.metrics().sum("weir_upstream_endpoint_up", endpoint=endpoint), up)
+        weir.terminate()

@@ -129,7 +129,7 @@ TEST_CASE("a readable name holds the selectors and their values") {
   request.user = "a b,c=d{}%";
   CHECK(name_of({"client_ip"}, request) == "client_ip=2001:db8::1");
   CHECK(name_of({"client_ip", "user"}, request) == "client_ip=2001:db8::1,user=a%20b%2Cc%3Dd%7B%7D%25");
-  CHECK(name_of({"user", "header:x"}, request) == "(hash)");
+  CHECK(name_of({"user", "query:x"}, request) == "(hash)");
   CHECK(name_of({}, request) == "(hash)");
 }
 

@@ -55,11 +55,10 @@ c.passed("1.40", "a handshake in HTTP/1.0 is an ordinary request", get("/ws", ha
 
 # ---- 1.40, 1.41, 2.3: the switch itself ------------------------------------------------------------------------------
 
-RAW_MODE = False   # weir does not switch yet: true as soon as it does
 GRANT = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 WISH = raw(get("/ws", handshake()))
 
-switch = (c if RAW_MODE else Chapter()).dialogue
+switch = c.dialogue
 
 
 def tunnel(grant=GRANT, greeting=b""):

@@ -14,6 +14,8 @@ namespace weir::proxy::tls {
 namespace {
 
 constexpr std::array<unsigned char, 9> http_1_1{8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+constexpr std::array<unsigned char, 18> http_1{8, 'h', 't', 't', 'p', '/', '1', '.', '1',
+                                               8, 'h', 't', 't', 'p', '/', '1', '.', '0'};
 
 [[noreturn]] void fail(const std::string& what) {
   const char* reason = ERR_reason_error_string(ERR_peek_last_error());
@@ -59,7 +61,7 @@ void trust(SSL_CTX* context, const std::string& authorities) {
 int select_protocol(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
                     unsigned int offered_size, void*) {
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, http_1_1.data(), http_1_1.size(), offered, offered_size) !=
+  if (SSL_select_next_proto(&chosen, out_size, http_1.data(), http_1.size(), offered, offered_size) !=
       OPENSSL_NPN_NEGOTIATED) {
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   }

@@ -24,9 +24,9 @@ struct ssl_context_deleter {
 using ssl_context_ptr = std::unique_ptr<SSL_CTX, ssl_context_deleter>;
 
 /// The certificates of one listener. The name a client asks for picks the first that is valid for it, else
-/// the first of all. Offers ALPN `http/1.1` and refuses clients that offer only others. Sessions are resumed
-/// by tickets alone, so nothing is kept per client; not at all when a certificate asks for client
-/// certificates: who resumes is not asked again.
+/// the first of all. Agrees on ALPN `http/1.1`, else `http/1.0`, and refuses clients that offer only others.
+/// Sessions are resumed by tickets alone, so nothing is kept per client; not at all when a certificate asks
+/// for client certificates: who resumes is not asked again.
 class server_context {
  public:
   /// `certificates` not empty. Throws std::runtime_error that says which file cannot be used, without quoting

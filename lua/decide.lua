@@ -35,6 +35,59 @@ if ARGV[7] == '1' and ARGV[3] == 't' and ARGV[1] == 'take' and ARGV[2] == '1' an
   end
 end
 
+-- The next common case: one take of several such buckets of one subject, whose value holds just these in this order.
+local fetched -- the value of that subject: false when it has none, nil when it was not asked for
+if ARGV[10] == 't' and ARGV[1] == 'take' and ARGV[2] == '1' and KEYS[1] and not KEYS[2] then
+  fetched = redis.call('GET', KEYS[1])
+  local reply = { now, 1, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil,
+    nil }
+  local from, at, mark, stored, X, plain = 1, 3, '', '', 0, true
+  for i = 3, #ARGV, 7 do
+    local name = ARGV[i + 2]
+    plain = ARGV[i] == 't' and ARGV[i + 1] == '1' and ARGV[i + 4] == '1' and ARGV[i + 6] and #name == 7 and
+      string.find(name, '^[%w_-]+$')
+    if not plain then break end
+    local n, q, cap = ARGV[i + 3] + 0, ARGV[i + 5] + 0, ARGV[i + 6] + 0
+    plain = n >= 1 and n <= 2147483648 and n % 1 == 0 and
+      q >= 1 and q % 1 == 0 and cap >= q and cap % q == 0 and cap < 4503599627370496 -- 2^52
+    if not plain then break end
+    local id, F = mark .. string.sub(name, 1, 4) .. '=', now
+    if fetched then
+      F = string.sub(fetched, from, from + #id - 1) == id and tonumber(string.sub(fetched, from + #id, from + #id + 15))
+      from = from + #id + 16 -- an instant has 16 digits
+    end
+    local demand = n * q
+    plain = F and F - now <= cap and demand <= cap -- what lies below is exact
+    if not plain then break end
+    local used = F > now and F - now or 0
+    local free = cap - used - demand
+    if free < 0 then reply[2] = 0 end
+    F = now + used + demand
+    mark, stored = ';', stored .. id .. string.format('%d', F)
+    if F > X then X = F end
+    reply[at], reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] =
+      1, (free - free % q) / q, 0, used + demand, used + demand
+    at = at + 5
+  end
+  if plain and (not fetched or #fetched == from - 1) then
+    if reply[2] == 1 then
+      redis.call('SET', KEYS[1], stored, 'PXAT', string.format('%d', X / 1000 + 1)) -- cut to an integer
+      return reply
+    end
+    at = 3
+    for i = 3, #ARGV, 7 do -- as it was
+      local q, cap = ARGV[i + 5] + 0, ARGV[i + 6] + 0
+      local demand = ARGV[i + 3] * q
+      local used = reply[at + 4] - demand
+      local free = cap - used
+      reply[at], reply[at + 1], reply[at + 3], reply[at + 4] = 1, (free - free % q) / q, used, used
+      if demand > free then reply[at], reply[at + 2] = 0, demand - free end
+      at = at + 5
+    end
+    return reply
+  end
+end
+
 -- The entry of a rule in a packed value between two ';', by id and never by position: text, id.
 local function find_entry(value, id, name)
   local _, before = string.find(value, ';' .. id .. '=', 1, true)
@@ -169,7 +222,8 @@ repeat
       end
     end
     if value == nil then
-      value = redis.call('GET', key)
+      value = fetched
+      if value == nil then value = redis.call('GET', key) end
       if value and string.find(value, '=', 1, true) then value = ';' .. value .. ';' end
     end
     if value and string.byte(value) == 59 then -- packed

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/identity/jwt_keys.hpp"
 
+#include "proxy/identity/base64url.hpp"
 #include "proxy/identity/strict_json.hpp"
 
 #include <algorithm>
@@ -90,6 +91,16 @@ bool is_known_type(std::string_view kty) noexcept {
   return kty == "RSA" || kty == "EC" || kty == "oct";
 }
 
+/// The numbers of a key are base64url. cjose aborts the process over some texts that are not.
+bool has_readable_numbers(const json_t* jwk) {
+  std::string decoded;
+  for (const char* name : {"n", "e", "d", "p", "q", "dp", "dq", "qi", "x", "y", "k"}) {
+    if (json_object_get(jwk, name) != nullptr && !append_base64url(decoded, text_member(jwk, name)))
+      return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 struct jwt_keys::key {
@@ -142,7 +153,7 @@ loaded_jwt_keys jwt_keys::from_jwks(std::string_view json, std::span<const std::
     if (result->count_ == keys_max)
       return {nullptr, fmt::format("more than {} keys for signatures", keys_max)};
     key& k = result->keys_[result->count_];
-    k.value.reset(cjose_jwk_import_json(jwk, nullptr));
+    if (has_readable_numbers(jwk)) k.value.reset(cjose_jwk_import_json(jwk, nullptr));
     if (!k.value) return {nullptr, fmt::format("key {} is malformed", i + 1)};
     if (const std::string_view kid = text_member(jwk, "kid"); kid.data() != nullptr) {
       k.kid = kid;

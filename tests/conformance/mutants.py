@@ -132,6 +132,18 @@ MUTANTS = [
     ("lone bucket: TTL rounded down", "decide.lua", "string.format('%d', F / 1000 + 1)", "string.format('%d', F / 1000)"),
     ("lone bucket: a cost above the capacity has a retry", "decide.lua", "demand > cap and -1 or demand - free", "demand - free"),
     ("lone bucket: cost not bounded", "decide.lua", "and n <= 2147483648 and n % 1 == 0 and\n      q >= 1", "and n % 1 == 0 and\n      q >= 1"),
+    ("several buckets: last token refused", "decide.lua", "if free < 0 then", "if free <= 0 then"),
+    ("several buckets: charged although one denies", "decide.lua", "if reply[2] == 1 then\n      redis", "if true then\n      redis"),
+    ("several buckets: idle time forgotten", "decide.lua", "local used = F > now and F - now or 0\n    local free", "local used = F - now\n    local free"),
+    ("several buckets: not repaired", "decide.lua", "plain = F and F - now <= cap and", "plain = F and"),
+    ("several buckets: TTL rounded down", "decide.lua", "string.format('%d', X / 1000 + 1)) -- cut to an integer\n      return reply", "string.format('%d', X / 1000))\n      return reply"),
+    ("several buckets: TTL of the first", "decide.lua", "if F > X then X = F end", "if X == 0 then X = F end"),
+    ("several buckets: entries by position", "decide.lua", "F = string.sub(fetched, from, from + #id - 1) == id and ", "F = "),
+    ("several buckets: entries behind them dropped", "decide.lua", "(not fetched or #fetched == from - 1)", "true"),
+    ("several buckets: another op", "decide.lua", "if ARGV[10] == 't' and ARGV[1] == 'take' and", "if ARGV[10] == 't' and"),
+    ("several buckets: equal requests counted once", "decide.lua", "ARGV[1] == 'take' and ARGV[2] == '1' and KEYS[1] and", "ARGV[1] == 'take' and KEYS[1] and"),
+    ("several buckets: usage of a denied request reported", "decide.lua", "reply[at + 4] - demand\n", "reply[at + 4]\n"),
+    ("several buckets: cost not bounded", "decide.lua", "plain = n >= 1 and n <= 2147483648 and", "plain = n >= 1 and"),
     ("granted units not told", "decide.lua", "1 + (commit and rule[GRANTED] or 0)", "1"),
 ]
 

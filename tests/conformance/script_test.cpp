@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <doctest/doctest.h>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -61,8 +62,9 @@ struct script {
         arguments.insert(arguments.end() - static_cast<std::ptrdiff_t>(rule.size() - 4), charged_at);
     }
     arguments.push_back(text(at_us));
-    return host.evaluate({key, log_key, slot_key}, arguments);
+    return host.evaluate(keys, arguments);
   }
+  words keys{key, log_key, slot_key};
   std::string value() { return host.data.contains(key) ? host.data.at(key).text : "(none)"; }
   void put(const std::string& stored) { host.data[key] = {stored, {}, false, 1, {}}; }
   words list() {
@@ -619,4 +621,53 @@ TEST_CASE("script: a lone bucket is checked argument by argument") {
       CHECK(s.host.data.empty());
     }
   }
+}
+
+// With one key the script may take a short way for several buckets of one subject; with a second one it never
+// does.
+TEST_CASE("script: several buckets of one subject are decided and stored alike on either way") {
+  std::mt19937 random(11);
+  const auto below = [&](unsigned n) { return static_cast<std::int64_t>(random() % n); };
+  int same_form = 0;
+  for (int round = 0; round < 300; ++round) {
+    script quick, thorough;
+    quick.keys = {key};
+    thorough.keys = {key, log_key};
+    std::int64_t at = now_us;
+    for (int step = 0; step < 20; ++step) {
+      const auto cost = [&] {
+        const std::int64_t which = below(12);
+        return which == 0 ? 0 : which == 1 ? std::int64_t{1} << (30 + below(3)) : 1 + below(4);
+      };
+      std::vector<words> rules{rule_a(cost()), rule_b(cost())};
+      if (below(2) == 0) rules.push_back({"t", "1", "cccc009", text(cost()), "1", "250000", "1000000"});
+      if (below(4) == 0)
+        rules.push_back({"t", "1", "wide008", text(cost()), "1", "1", text(std::int64_t{1} << 34)});
+      if (below(16) == 0) rules.push_back({"t", "1", "aaab001", text(cost()), "3", "250000", "1000000"});
+      if (below(16) == 0) rules.push_back(rule_window(1));
+      if (below(16) == 0) std::swap(rules[0], rules[1]);
+      if (below(24) == 0)
+        rules[static_cast<std::size_t>(below(2))][static_cast<std::size_t>(2 + below(5))] = "-1";
+      if (below(24) == 0) {
+        const std::string stored = "aaaa=" + text(at + below(3'000'000)) + ";zzzz=" + text(at + day);
+        quick.put(stored);
+        thorough.put(stored);
+      }
+      static const std::vector<std::string> other_ops{"peek", "refund", "take_upto"};
+      const std::string op = below(8) == 0 ? other_ops[static_cast<std::size_t>(below(3))] : "take";
+      const std::string k = op == "take" && below(8) == 0 ? "3" : "1";
+      const auto got = quick.run(op, rules, at, k), wanted = thorough.run(op, rules, at, k);
+      CAPTURE(round);
+      CAPTURE(step);
+      CHECK(got.error.empty() == wanted.error.empty());
+      CHECK(got.integers == wanted.integers);
+      CHECK(quick.value() == thorough.value());
+      if (quick.host.data.contains(key) && thorough.host.data.contains(key)) {
+        CHECK(quick.host.data.at(key).expires_at_ms == thorough.host.data.at(key).expires_at_ms);
+      }
+      if (op == "take" && got.integers.size() >= 12) ++same_form;
+      at += below(10) == 0 ? -below(4'000'000) : below(300'000);
+    }
+  }
+  CHECK(same_form > 2000);
 }

@@ -420,6 +420,11 @@ TEST_CASE("keys too weak for their algorithm are refused when they are loaded") 
   CHECK_FALSE(load(rsa_key().jwk(R"(,"alg":"PS256")"), rs).keys);
   CHECK_FALSE(load(rsa_key().jwk(R"(,"kid":7)"), rs).keys);
   CHECK_FALSE(load(R"({"kty":"RSA","n":"","e":""})", rs).keys);
+  // cjose alone would end the process here
+  CHECK_FALSE(
+      jwt_keys::from_jwks(R"({"keys":[{"kty":"oct","k":"a=2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s"}]})",
+                          std::vector<std::string>{"HS256"})
+          .keys);
   CHECK_FALSE(jwt_keys::from_jwks("[]", rs).keys);
   CHECK_FALSE(jwt_keys::from_jwks(R"({"keys":[],"keys":[]})", rs).keys);
   CHECK(load(R"({"kty":"OKP","crv":"Ed25519","x":"a"},)" + rsa_key().jwk(), rs).keys);  // unknown: left out

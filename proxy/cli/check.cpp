@@ -46,6 +46,7 @@ std::string render(const std::vector<checked_file>& files, const check_options& 
 
 int check_command(const check_options& options) {
   std::vector<checked_file> files;
+  files.reserve(options.files.size());
   for (const auto& file : options.files) files.push_back(check_file(file));
   const auto text = render(files, options);
   std::fwrite(text.data(), 1, text.size(), stdout);

@@ -239,6 +239,7 @@ void endpoint::give_back(upstream_connection& connection, std::int64_t keep_aliv
     return;
   }
   if (connection_user* waiter = next_waiter()) {
+    connection.in.clear();  // what was read of one response takes no room from the next
     counters_.reused.add();
     waiter->on_connection(lend(connection, *waiter));
     return;

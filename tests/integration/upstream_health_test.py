@@ -464,7 +464,7 @@ def connections_that_close_at_the_moment_of_reuse(t):
 
 
 def a_pool_of_10_under_200_clients_is_fair(t):
-    u = t.upstream(delayed(0.02))
+    u = t.upstream(delayed(0.02, ok(b"x" * 400)))    # a connection that goes from hand to hand carries much in all
     weir = _weir(t, [u.url], {"pool": {"size": 10, "overflow": 0, "acquire_timeout": "20s"}, "timeout": {"total": "30s"}})
     load = Load(weir.port, total=6000 if t.thorough else 2000, connections=200).start().join()
     equal(set(load.counts()), {200})
@@ -472,7 +472,8 @@ def a_pool_of_10_under_200_clients_is_fair(t):
     waits = sorted(r["duration_ms"] for r in weir.records(load.total)[200:-200])
     middle, slow = waits[len(waits) // 2], waits[len(waits) * 95 // 100]
     assert slow <= 2 * middle, f"{slow:.0f} ms beside {middle:.0f} ms"
-    equal(len(u.connections), 10)
+    closed = {r: weir.metrics().sum("weir_upstream_pool_closed_total", reason=r) for r in ("idle", "peer", "not_reusable")}
+    equal(len(u.connections), 10, f"connections, closed {closed}")
     t.note(f"median {middle:.0f} ms, p95 {slow:.0f} ms")
 
 

@@ -50,9 +50,8 @@ void report_problems(const config::load_result& loaded) {
   }
 }
 
-int serve_policy(const config::load_result& loaded,
-                 std::function<proxy::reload_outcome(const proxy::settings&)> load_again) {
-  return proxy::serve(loaded.settings, std::move(load_again), WEIR_VERSION, WEIR_COMPILER);
+int serve_policy(const config::load_result& loaded, const proxy::reload_function& load_again) {
+  return proxy::serve(loaded.settings, load_again, WEIR_VERSION, WEIR_COMPILER);
 }
 
 int run_command(const std::string& config_path) {

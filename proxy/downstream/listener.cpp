@@ -178,12 +178,13 @@ void listener::welcome(int fd, const sockaddr_storage& peer) noexcept {
   }
 }
 
-/// Trusted proxies bring many clients each and are exempt from the limit of one address, like unix peers.
+/// Who brings many clients is exempt from the limit of one address: trusted proxies, peers that announce
+/// their clients, unix peers.
 connection_places::answer listener::place_for(const identity::address& peer) const {
   const settings& s = *worker_.config->settings;
   const auto& trusted = s.client_ip.trusted_proxies;
   std::string group;
-  if (!is_unix_ &&
+  if (!is_unix_ && context_.proxy_protocol.from.empty() &&
       std::none_of(trusted.begin(), trusted.end(), [&](const auto& c) { return c.contains(peer); })) {
     identity::append_group(group, peer, s.client_ip.group_ipv4, s.client_ip.group_ipv6);
   }

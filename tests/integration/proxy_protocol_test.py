@@ -201,3 +201,14 @@ def an_announcement_has_the_time_of_a_head(t):
         time.sleep(0.05)
     equal(silent.read_until_close(5) + dripping.read_until_close(5), b"")
     assert 0.45 < time.monotonic() - begin < 1.4 + t.slack
+
+
+def who_announces_clients_is_not_limited_as_one_address(t):
+    u = t.upstream()
+    weir = _weir(t, u.url, {"from": HERE}, limits={"connections_per_address": 2})
+    held = [client.Connection(weir.port) for _ in range(5)]
+    for i, c in enumerate(held):
+        c.send(v1(f"PROXY TCP4 203.0.113.{i + 1} 10.0.0.1 4711 80"))
+        equal(c.request("GET", "/").status, 200)
+    for c in held:
+        c.close()

@@ -168,7 +168,7 @@ struct log_writer::impl {
       try {
         write_round(last_round);
       } catch (const std::bad_alloc&) {
-        // what could not be said for lack of memory is said in a later round
+        sleep();  // what could not be said for lack of memory is said in a later round
       }
       if (!last_round && !crowded()) sleep();
     }

@@ -177,7 +177,7 @@ void log_out_of_memory() noexcept {
   try {
     log_event(log_level::error, "out of memory");
   } catch (const std::bad_alloc&) {
-    // then not even that
+    return;  // then not even that
   }
 }
 

@@ -45,7 +45,7 @@ class forward final : private connection_user {
   };
 
   forward(services& worker, client_channel& client, forward_owner& owner)
-      : worker_(worker), client_(client), owner_(owner), exchange_(worker, client) {}
+      : worker_(worker), owner_(owner), exchange_(worker, client) {}
 
   /// Starts; follow with resume(). The permit is the proof that the request may go; the session keeps it,
   /// since what it owes is settled by the response. `total_us` <= 0: no total deadline.
@@ -90,7 +90,6 @@ class forward final : private connection_user {
   [[nodiscard]] std::int64_t upload_deadline_us() const noexcept;
 
   services& worker_;
-  client_channel& client_;
   forward_owner& owner_;
   exchange exchange_;
   active_request* request_ = nullptr;

@@ -44,7 +44,7 @@ std::vector<resolved_address> endpoint_resolver::already_known(const socket_addr
   return {};
 }
 
-void endpoint_resolver::resolve_all(std::shared_ptr<const settings> config, resolved_function done) {
+void endpoint_resolver::resolve_all(const std::shared_ptr<const settings>& config, resolved_function done) {
   struct collection {
     resolved_endpoints addresses;
     std::size_t open = 1;  // the loop below

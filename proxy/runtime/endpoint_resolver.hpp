@@ -28,7 +28,7 @@ class endpoint_resolver {
   /// resolve.timeout of the upstreams that have such names. A name without an answer in time has no
   /// addresses; it is asked for again later. A later call takes the place of an earlier one that is not done.
   using resolved_function = std::function<void(resolved_endpoints)>;
-  void resolve_all(std::shared_ptr<const settings> config, resolved_function done);
+  void resolve_all(const std::shared_ptr<const settings>& config, resolved_function done);
   void forget_pending() noexcept { ++asked_; }
 
   /// Keeps asking for the names of `config` every resolve.interval; replaces what was watched before. A name

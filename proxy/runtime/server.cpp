@@ -253,7 +253,7 @@ resolved_endpoints server::first_addresses() {
 }
 
 void server::watch_endpoints(resolved_endpoints addresses) {
-  checker_.watch(current_, addresses, *tls_);
+  checker_.watch(*current_, addresses, *tls_);
   resolver_.watch(current_, std::move(addresses));
   watch_.set(current_->watched_files);
 }

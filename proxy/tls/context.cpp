@@ -167,9 +167,7 @@ ssl_ptr server_context::accept() const noexcept {
 }
 
 client_context::client_context(const upstream_tls_settings& s)
-    : context_(make_context(TLS_client_method(), s.only_tls13)),
-      server_name_(s.server_name),
-      verify_(s.verify) {
+    : context_(make_context(TLS_client_method(), s.only_tls13)), server_name_(s.server_name) {
   SSL_CTX* context = context_.get();
   if (!s.ca.empty()) {
     trust(context, s.ca);

@@ -66,7 +66,6 @@ class client_context {
  private:
   ssl_context_ptr context_;
   std::string server_name_;
-  bool verify_;
 };
 
 /// Every context of one configuration.

@@ -189,11 +189,11 @@ health_checker::target* health_checker::find(const std::string& upstream, std::s
   return nullptr;
 }
 
-void health_checker::watch(std::shared_ptr<const settings> config, const resolved_endpoints& addresses,
+void health_checker::watch(const settings& config, const resolved_endpoints& addresses,
                            const tls::context_set& contexts) {
   std::vector<std::shared_ptr<target>> wanted;
-  for (std::size_t u = 0; u < config->upstreams.size(); ++u) {
-    const upstream_settings& upstream = config->upstreams[u];
+  for (std::size_t u = 0; u < config.upstreams.size(); ++u) {
+    const upstream_settings& upstream = config.upstreams[u];
     if (upstream.health_check.path.empty()) continue;
     for (std::size_t e = 0; e < upstream.endpoints.size(); ++e) {
       auto made = std::make_shared<target>(*this, upstream, e, contexts.upstreams[u]);

@@ -32,8 +32,7 @@ class health_checker {
 
   /// Checks the endpoints of `config`, those with TLS through `contexts`; replaces what was checked before.
   /// An upstream whose settings are equal keeps its verdicts.
-  void watch(std::shared_ptr<const settings> config, const resolved_endpoints& addresses,
-             const tls::context_set& contexts);
+  void watch(const settings& config, const resolved_endpoints& addresses, const tls::context_set& contexts);
   /// New addresses of a name.
   void set_addresses(const std::string& upstream, std::size_t endpoint,
                      const std::vector<resolved_address>& addresses);

@@ -122,6 +122,7 @@ def sentinels_that_are_gone_are_answered_by_the_failure_mode(t):
     """T16: all sentinels lost: the known master serves on; master lost too: the mode; all back: decisions again."""
     group = t.redis_sentinel()
     store = {"url": "redis://in-nodes", "topology": "sentinel", "nodes": group.addresses, "master": group.name,
+             "replicas": 1,     # each of the three decides by itself
              "pool": {"command_timeout": "500ms", "connect_timeout": "500ms"}}
     rules = [{"name": "per-id", "key": ["header:X-Id"], "missing": "skip", "limit": "2/day"}]
     if not accepts(t, {"store": store, "rules": rules}):

@@ -204,7 +204,8 @@ def bodies_of_any_size_cross_both_ways_with_backpressure(t):
         wait_until("the upstream has the body", lambda: u.requests[-1].body, 100)
         time.sleep(0.5)                             # the client does not read
         grown = weir.resident_bytes() - before
-        assert grown < 1024 * 1024 * t.slack * 2, f"{grown >> 10} KiB held for a client that does not read"
+        # a sanitizer keeps what was freed
+        assert t.build.sanitized or grown < 2 * 1024 * 1024, f"{grown >> 10} KiB held for a client that does not read"
         equal(c.read(timeout=100).body == body, True, "the slow reader has all of it")
         done.wait(10)
 

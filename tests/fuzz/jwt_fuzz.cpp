@@ -38,7 +38,8 @@ std::string sign(std::string_view input) {
 void check_accepted(std::string_view header, std::string_view payload, const verified_token& token) {
   boost::system::error_code failed;
   const auto head = boost::json::parse({header.data(), header.size()}, failed);
-  if (failed == boost::json::error::exponent_overflow) return;  // 0e999...: JSON, and 0, but not to that parser
+  if (failed == boost::json::error::exponent_overflow)
+    return;  // 0e999...: JSON, and 0, but not to that parser
   require(!failed && head.is_object() && head.as_object().at("alg").as_string() == "HS256");
   require(head.as_object().if_contains("crit") == nullptr);
   const auto body = boost::json::parse({payload.data(), payload.size()}, failed);

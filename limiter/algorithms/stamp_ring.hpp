@@ -34,7 +34,8 @@ class alignas(64) stamp_ring final : public owned_state {
   std::vector<std::int64_t> slots_;  // size is 0 or a power of two
   std::size_t head_ = 0;
   std::int64_t size_ = 0;
-  std::int64_t oldest_ = 0;  // both ends again, as long as size_ > 0: a decision seldom needs what lies between,
+  std::int64_t oldest_ =
+      0;  // both ends again, as long as size_ > 0: a decision seldom needs what lies between,
   std::int64_t newest_ = 0;  // and each slot is a cache miss of its own
 };
 

@@ -36,15 +36,6 @@ concurrency_counters& session::counters_of(const limiter::rule& limit) {
   return worker_.metrics.concurrency(request_->config->limit_slots[limit.index]);
 }
 
-/// They travel in the rules' call; those of `scope: local` are taken in this process before it.
-void session::add_slot_charges() {
-  worker_.slots->append_holder(request_->holder);
-  for (limiter::charge c : request_->slot_match.charges) {
-    c.holder = request_->holder;
-    (c.matched->slots->this_process ? request_->here : request_->charges).push_back(c);
-  }
-}
-
 /// A slot for which somebody waits already: whoever comes now must not be served first.
 const limiter::charge* session::line_in_front() const {
   return find_slot_charge(
@@ -105,9 +96,7 @@ bool session::answer_no_slot(concurrency_counters::reject_reason why, std::int64
   r.result.retry_after_us = std::max<std::int64_t>(retry_after_us, 1'000'000);
   r.rate_fields.assign("Retry-After: ");
   r.rate_fields.append(std::to_string(http::whole_seconds(r.result.retry_after_us))).append("\r\n");
-  const bool own = r.no_slot->slots->status == 429;
-  return answer(own ? http::local_error::concurrency_limited : http::local_error::overloaded,
-                why == concurrency_counters::timeout ? "concurrency_timeout" : "concurrency_full", false);
+  return answer(answer_without_slot(*r.no_slot, why == concurrency_counters::timeout));
 }
 
 void session::leave_line() {

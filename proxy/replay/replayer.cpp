@@ -53,6 +53,7 @@ std::vector<std::string> replayer::rule_names() const {
 
 const judgement& replayer::judge(const held_line& line) {
   settle_until(line.arrival_us);
+  judged_ = request_.get();
   describe(line.request);
   evaluator_.decide(*request_, described_, line.arrival_us);
   read_decision();
@@ -73,7 +74,7 @@ void replayer::describe(const logged_request& line) {
   if (!line.query.empty()) target_.append("?").append(line.query);
   described_.method = line.method;
   described_.target = target_;
-  described_.host = line.host;
+  described_.host = line.host.empty() ? std::string_view("localhost") : line.host;
   describe_headers(line);
   describe_client(line);
   described_.headers = headers_;
@@ -138,13 +139,14 @@ void replayer::read_decision() {
 }
 
 std::string replayer::key_name(std::size_t charge) const {
-  const limiter::rule& rule = *request_->charges[charge].matched;
+  const evaluated& r = *judged_;
+  const limiter::rule& rule = *r.charges[charge].matched;
   std::string scratch;
   limiter::subject_key subject;
-  const bool own = limiter::describe(rule.key, request_->attributes, scratch, subject);
+  const bool own = limiter::describe(rule.key, r.attributes, scratch, subject);
   std::string name;
   for (const limiter::selector& s : own ? rule.key : rule.fallback) {
-    const auto value = limiter::select(s, request_->attributes, scratch);
+    const auto value = limiter::select(s, r.attributes, scratch);
     if (!name.empty()) name += ' ';
     if (!value) continue;
     if (is_secret(s.text) || (s.text == "user" && !policy_.user_in_log)) {

@@ -59,7 +59,8 @@ class replayer {
 
   replayable_policy policy_;
   proxy::offline::evaluator evaluator_;
-  std::unique_ptr<evaluated> request_;  // the one that is judged
+  std::unique_ptr<evaluated> request_;  // for the next judgement
+  const evaluated* judged_ = nullptr;   // the last one
   std::vector<std::unique_ptr<evaluated>> spare_;
   std::vector<unsettled> unsettled_;  // a heap, the first to end in front
   proxy::offline::described_request described_;

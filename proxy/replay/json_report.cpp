@@ -2,7 +2,6 @@
 #include "proxy/observe/json_writer.hpp"
 #include "proxy/replay/report.hpp"
 
-#include <charconv>
 #include <concepts>
 
 namespace weir::replay {
@@ -36,7 +35,11 @@ class json_text {
   }
   void value(std::integral auto number) {
     separate();
-    out_ += std::to_string(number);
+    if constexpr (std::same_as<decltype(number), bool>) {
+      out_ += number ? "true" : "false";
+    } else {
+      out_ += std::to_string(number);
+    }
   }
   void time(std::int64_t us) {
     separate();
@@ -250,6 +253,7 @@ class json_report_writer {
         json_.member(key, value);
       }
       json_.member("limit_now", rate_text(quota.limit, quota));
+      json_.member("log_covers_a_window", covers_a_window(replay_, rules[i]));
       if (s.keys > 0) {
         json_.member("limit_1_percent", rate_text(s.denies_1_percent, quota));
         json_.member("limit_0_1_percent", rate_text(s.denies_0_1_percent, quota));

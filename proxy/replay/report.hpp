@@ -28,4 +28,7 @@ void append_decision(std::string& out, const held_line& line, const judgement& j
 /// `100/minute`, `5/15m`, `1000/month`.
 [[nodiscard]] std::string rate_text(std::int64_t limit, const limiter::quota& quota);
 
+/// False: no key can show in this log what it asks for in a window.
+[[nodiscard]] bool covers_a_window(const log_replay& replay, const limiter::rule& rule) noexcept;
+
 }  // namespace weir::replay

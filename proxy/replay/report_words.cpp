@@ -57,4 +57,9 @@ std::string rate_text(std::int64_t limit, const limiter::quota& quota) {
   return fmt::format("{}/{}us", limit, us);
 }
 
+bool covers_a_window(const log_replay& replay, const limiter::rule& rule) noexcept {
+  const tally& numbers = replay.policy().numbers;
+  return numbers.last_us() - numbers.first_us() >= rule.quota.period_us;
+}
+
 }  // namespace weir::replay

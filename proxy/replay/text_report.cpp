@@ -30,9 +30,9 @@ class text_writer {
     chart();
     keys();
     if (replay_.against() != nullptr) changes();
-    if (!replay_.meters().empty()) suggestions();
     missing();
     notes();
+    if (!replay_.meters().empty()) suggestions();
     return std::move(out_);
   }
 
@@ -78,8 +78,8 @@ class text_writer {
 
   void rules() {
     if (numbers_.rules().empty()) return;
-    put("\n  {:<{}}  {:>12}  {:>12} {:>8}  {:>12}  {:<19}  {:<19}\n", "rule", width_, "matched", "denied", "",
-        "shadow", "first", "last");
+    put("\n  {:<{}}  {:>12}  {:>12} {:>8}  {:>12}  {:<19}  last\n", "rule", width_, "matched", "denied", "",
+        "shadow", "first");
     for (const rule_tally& r : numbers_.rules()) {
       put("  {:<{}}  {:>12}  {:>12} {:>8}  {:>12}", r.name, width_, grouped(r.matched), grouped(r.denied),
           r.denied > 0 ? percentage(r.denied, r.matched) : "", grouped(r.shadow));
@@ -155,6 +155,8 @@ class text_writer {
     if (s.sampled_one_in > 1) put(" (a sample: one of {})", grouped(s.sampled_one_in));
     put(" at their busiest: p50 {}, p95 {}, p99 {}, max {}; the limit now: {}\n", s.p50, s.p95, s.p99, s.max,
         rate_text(rule.quota.limit, rule.quota));
+    if (!covers_a_window(replay_, rule))
+      return put("  # - name: {}, but the log is shorter than its window\n", rule.name);
     put("  - name: {}\n    limit: {:<16} # at most 0.1 % of the keys: {}\n", rule.name,
         rate_text(s.denies_1_percent, rule.quota), rate_text(s.denies_0_1_percent, rule.quota));
   }

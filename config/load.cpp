@@ -86,6 +86,7 @@ void load_into(load_result& result, const std::string& name, const std::string& 
   result.rule_summaries = rules_in_words(limits);
   if (has_errors(result.problems)) return;
   auto& s = draft.settings;
+  s.hash_key_is_kept = draft.has_hash_key;
   if (!draft.has_hash_key) {
     const auto* key = process_hash_key();
     if (key == nullptr)

@@ -24,6 +24,7 @@ struct options {
   std::string help_topic;
   proxy_options proxy;
   health_options health;
+  replay_options replay;
   bool json = false;
   echo_options echo;
 };
@@ -85,6 +86,25 @@ void add_test(CLI::App& app, options& o) {
       ->required()
       ->type_name("FILE");
   add_color(*verb, o);
+}
+
+void add_replay(CLI::App& app, options& o) {
+  auto* verb = add_verb(app, "replay", "show what a policy would have done to the requests of an access log",
+                        "weir replay weir.yaml access.log --against running.yaml");
+  verb->add_option("policy", o.replay.policy, "policy file")->required()->type_name("POLICY");
+  verb->add_option("log", o.replay.log, "access log, - for standard input")->required()->type_name("LOG");
+  verb->add_option("--against", o.replay.against, "an older policy: show which requests it judges otherwise")
+      ->type_name("FILE");
+  verb->add_flag("--suggest", o.replay.suggest, "print limits that 99 % of the keys never meet");
+  verb->add_option("--log-format", o.replay.log_format,
+                   "weir, ecs, envoy, caddy, clf, combined, or a format string as of nginx; without: by the "
+                   "first lines")
+      ->type_name("FORMAT");
+  verb->add_flag("--each", o.replay.each,
+                 "print what becomes of each request, a JSON object a line, instead");
+  verb->add_option("--format", o.format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->type_name("FORMAT");
 }
 
 void add_help(CLI::App& app, options& o) {
@@ -215,6 +235,10 @@ int dispatch(CLI::App& app, options& o) {
     o.test.color = wants_color(o.color);
     return test_command(o.test);
   }
+  if (app.got_subcommand("replay")) {
+    o.replay.json = o.format == "json";
+    return replay_command(o.replay);
+  }
   if (app.got_subcommand("proxy")) return proxy_command(o.proxy);
   if (app.got_subcommand("help")) return help_about(app, o.help_topic);
   if (app.got_subcommand("health")) return health_command(o.health);
@@ -233,6 +257,7 @@ int run_cli(int argc, char** argv) {
   add_proxy(app, o);
   add_check(app, o);
   add_test(app, o);
+  add_replay(app, o);
   add_help(app, o);
   add_health(app, o);
   add_version(app, o);

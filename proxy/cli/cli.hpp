@@ -56,6 +56,19 @@ struct health_options {
 /// `weir health`: asks /readyz of a running weir; at most five seconds.
 [[nodiscard]] int health_command(const health_options& options);
 
+struct replay_options {
+  std::string policy;
+  std::string log;         ///< `-` = standard input
+  std::string against;     ///< an older policy; empty: none
+  std::string log_format;  ///< a name or a format string; empty: by the first lines
+  bool suggest = false;    ///< measure every key, and print limits
+  bool each = false;       ///< print what becomes of each request instead of the report
+  bool json = false;
+};
+/// `weir replay`: the requests of an access log through a policy, in virtual time. Exit 1: the log cannot be
+/// read, or nothing in it; 78: a policy has errors.
+[[nodiscard]] int replay_command(const replay_options& options);
+
 /// `weir help CODE`: what a code of `weir check` means, and how to write it right. Exit 64: no such code.
 [[nodiscard]] int help_command(const std::string& code);
 

@@ -86,6 +86,11 @@ void add_health(CLI::App& app, options& o) {
   verb->add_option("--admin", o.health.admin, "its admin port")->type_name("URL")->capture_default_str();
 }
 
+void add_schema(CLI::App& app) {
+  add_verb(app, "schema", "print the JSON Schema of policy files, for editors",
+           "weir schema > weir.v1.schema.json");
+}
+
 void add_version(CLI::App& app, options& o) {
   auto* verb = add_verb(app, "version", "version and build", "weir version --json");
   verb->add_flag("--json", o.json, "as one JSON object");
@@ -200,6 +205,7 @@ int dispatch(CLI::App& app, options& o) {
   if (app.got_subcommand("proxy")) return proxy_command(o.proxy);
   if (app.got_subcommand("help")) return help_about(app, o.help_topic);
   if (app.got_subcommand("health")) return health_command(o.health);
+  if (app.got_subcommand("schema")) return schema_command();
   if (app.got_subcommand("version")) return version_command(o.json);
   if (app.got_subcommand("echo")) return echo_command(o.echo);
   const auto file = config_to_run(o.config);
@@ -216,6 +222,7 @@ int run_cli(int argc, char** argv) {
   add_check(app, o);
   add_help(app, o);
   add_health(app, o);
+  add_schema(app);
   add_version(app, o);
   add_echo(app, o);
   app.set_version_flag("--version", "weir " WEIR_VERSION);

@@ -51,6 +51,9 @@ struct health_options {
 /// `weir help CODE`: what a code of `weir check` means, and how to write it right. Exit 64: no such code.
 [[nodiscard]] int help_command(const std::string& code);
 
+/// `weir schema`: the JSON Schema of policy files, for editors.
+[[nodiscard]] int schema_command();
+
 /// `weir version`
 [[nodiscard]] int version_command(bool json);
 

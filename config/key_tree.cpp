@@ -43,9 +43,8 @@ bool key_node::has_free_names() const noexcept {
 }
 
 const key_node* key_node::child(std::string_view key) const noexcept {
-  const auto found = std::find_if(children.begin(), children.end(), [&](const auto& c) {
-    return c.name == key || stands_for_names(c.name);
-  });
+  const auto found = std::find_if(children.begin(), children.end(),
+                                  [&](const auto& c) { return c.name == key || stands_for_names(c.name); });
   return found == children.end() ? nullptr : &*found;
 }
 

@@ -41,8 +41,8 @@ json::object key_schema(const key_node& node, const key_node& parent) {
   if (!node.doc) return below.as_object();
   json::object schema{{"title", node.doc->path}, {"description", description_of(*node.doc)}};
   if (auto value = default_value(*node.doc)) schema["default"] = std::move(*value);
-  const auto form = node.doc->type == "map of the keys above" ? inverted_match(parent)
-                                                              : value_schema(*node.doc, below);
+  const auto form =
+      node.doc->type == "map of the keys above" ? inverted_match(parent) : value_schema(*node.doc, below);
   for (const auto& [name, value] : form) schema[name] = value;
   return schema;
 }
@@ -71,9 +71,10 @@ json::object map_schema(const key_node& node) {
 }  // namespace
 
 json::object json_schema() {
-  json::object schema{{"$schema", "http://json-schema.org/draft-07/schema#"},
-                      {"title", "weir policy, version 1"},
-                      {"description", "`x-` keys are the user's own: notes, and anchors for values used twice"}};
+  json::object schema{
+      {"$schema", "http://json-schema.org/draft-07/schema#"},
+      {"title", "weir policy, version 1"},
+      {"description", "`x-` keys are the user's own: notes, and anchors for values used twice"}};
   for (auto& [name, value] : map_schema(key_tree())) schema[name] = std::move(value);
   schema["patternProperties"] = json::object{{"^x-", json::object{}}};
   return schema;

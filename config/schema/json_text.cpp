@@ -34,8 +34,9 @@ bool fits_on_a_line(const json::value& value, std::size_t indent, int levels = 2
   const bool shallow =
       value.is_array()
           ? std::all_of(value.get_array().begin(), value.get_array().end(), fits)
-          : std::all_of(value.get_object().begin(), value.get_object().end(),
-                        [&](const auto& member) { return !member.value().is_object() && fits(member.value()); });
+          : std::all_of(value.get_object().begin(), value.get_object().end(), [&](const auto& member) {
+              return !member.value().is_object() && fits(member.value());
+            });
   return shallow && on_a_line(value).size() + indent <= line_width;
 }
 

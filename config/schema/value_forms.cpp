@@ -28,8 +28,7 @@ constexpr std::array scalar_forms{
     scalar_form{"duration", "durations", R"([0-9]+(\.[0-9]+)?(us|ms|s|m|h|d))"},
     scalar_form{"size", "sizes", R"([0-9]+(B|KiB|MiB|GiB))"},
     scalar_form{"percent", "percents", R"((100|[0-9]{1,2})%)"},
-    scalar_form{"rate", "rates",
-                R"([0-9]+/(second|minute|hour|day|month|[0-9]+(\.[0-9]+)?(us|ms|s|m|h|d)))"},
+    scalar_form{"rate", "rates", R"([0-9]+/(second|minute|hour|day|month|[0-9]+(\.[0-9]+)?(us|ms|s|m|h|d)))"},
     scalar_form{"SIZE/second", "", R"([0-9]+(B|KiB|MiB|GiB)/second)"},
     scalar_form{"name", "names", R"([a-z][a-z0-9-]{0,63})", true},
     scalar_form{"address", "addresses", R"(unix:.+|.*:[0-9]{1,5})"},
@@ -38,8 +37,9 @@ constexpr std::array scalar_forms{
     scalar_form{"template", "templates", R"(/.*)"},
     scalar_form{"method", "methods", R"([!#$%&'*+.^_`|~0-9A-Z-]+)", true},
     scalar_form{"network", "networks", R"([0-9A-Fa-f.:]+(/[0-9]{1,3})?)"},
-    scalar_form{"selector", "selectors",
-                R"(client_ip|method|host|route|upstream|user|tier|(header|cookie|query|claim|path_param|constant):.+)"},
+    scalar_form{
+        "selector", "selectors",
+        R"(client_ip|method|host|route|upstream|user|tier|(header|cookie|query|claim|path_param|constant):.+)"},
     scalar_form{"field name", "field names", R"([!#$%&'*+.^_`|~0-9A-Za-z-]+)", true},
     scalar_form{"protocol", "protocols", R"([!#$%&'*+.^_`|~0-9A-Za-z-]+)", true},
     scalar_form{"cookie name", "", ""},
@@ -265,9 +265,9 @@ std::optional<json::value> list_default(std::string_view text) {
 json::object value_schema(const key_doc& key, const json::value& below) {
   auto schema = schema_of(key.type, key.range, below);
   if (schema.empty()) {
-    throw std::logic_error(fmt::format(
-        "{}: no schema is known for values of the form \"{}\"; add it to value_forms.cpp", key.path,
-        key.type));
+    throw std::logic_error(
+        fmt::format("{}: no schema is known for values of the form \"{}\"; add it to value_forms.cpp",
+                    key.path, key.type));
   }
   return schema;
 }

@@ -2,6 +2,7 @@
 // The tree of verbs and options.
 #include "config/did_you_mean.hpp"
 #include "proxy/cli/cli.hpp"
+#include "proxy/cli/completion.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -21,6 +22,7 @@ struct options {
   std::string color = "auto";
   std::string format = "text";
   std::string help_topic;
+  std::string shell;
   proxy_options proxy;
   health_options health;
   bool json = false;
@@ -91,6 +93,19 @@ void add_schema(CLI::App& app) {
            "weir schema > weir.v1.schema.json");
 }
 
+void add_completion(CLI::App& app, options& o) {
+  auto* verb = add_verb(app, "completion", "print the completion script of a shell",
+                        "weir completion bash > /etc/bash_completion.d/weir");
+  verb->add_option("shell", o.shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->type_name("SHELL");
+}
+
+void add_man(CLI::App& app) {
+  add_verb(app, "man", "print the manual page", "weir man > weir.1");
+}
+
 void add_version(CLI::App& app, options& o) {
   auto* verb = add_verb(app, "version", "version and build", "weir version --json");
   verb->add_flag("--json", o.json, "as one JSON object");
@@ -137,6 +152,23 @@ int usage_error(const std::string& message, const std::string& hint, const std::
   return exit_usage;
 }
 
+/// For a word that is none of the choices of its option or argument.
+std::string value_suggestion(const CLI::App& scope, int argc, char** argv) {
+  const auto verb = verb_of(scope);
+  std::vector<std::string> choices;
+  for (const auto* options : {&verb.options, &verb.arguments}) {
+    for (const auto& option : *options)
+      choices.insert(choices.end(), option.choices.begin(), option.choices.end());
+  }
+  for (int i = 2; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const auto word = argument.substr(argument.starts_with("--") ? argument.find('=') + 1 : 0);
+    if (std::find(choices.begin(), choices.end(), word) != choices.end()) continue;
+    if (auto hint = suggestion(word, choices); !hint.empty()) return hint;
+  }
+  return {};
+}
+
 /// CLI11 says only that an argument was not expected; this names it and what was probably meant.
 int explain(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   if (argc < 2) {
@@ -162,7 +194,7 @@ int explain(const CLI::App& app, const CLI::ParseError& error, int argc, char** 
       continue;
     return usage_error(fmt::format("unknown option `{}`", name), suggestion(name, known), help);
   }
-  return usage_error(error.what(), "", help);
+  return usage_error(error.what(), value_suggestion(scope, argc, argv), help);
 }
 
 /// The file of `weir run`; empty when there is none to run.
@@ -194,6 +226,17 @@ int help_about(CLI::App& app, const std::string& topic) {
   return std::fflush(stdout) == 0 ? exit_ok : exit_failure;
 }
 
+int print(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  return std::fflush(stdout) == 0 ? exit_ok : exit_failure;
+}
+
+std::string completion_of(const CLI::App& app, const std::string& shell) {
+  const auto tree = tree_of(app);
+  if (shell == "zsh") return zsh_completion(tree);
+  return shell == "fish" ? fish_completion(tree) : bash_completion(tree);
+}
+
 int dispatch(CLI::App& app, options& o) {
   if (app.got_subcommand("check")) {
     o.check.color = wants_color(o.color);
@@ -206,6 +249,8 @@ int dispatch(CLI::App& app, options& o) {
   if (app.got_subcommand("help")) return help_about(app, o.help_topic);
   if (app.got_subcommand("health")) return health_command(o.health);
   if (app.got_subcommand("schema")) return schema_command();
+  if (app.got_subcommand("completion")) return print(completion_of(app, o.shell));
+  if (app.got_subcommand("man")) return print(man_page(tree_of(app), WEIR_VERSION));
   if (app.got_subcommand("version")) return version_command(o.json);
   if (app.got_subcommand("echo")) return echo_command(o.echo);
   const auto file = config_to_run(o.config);
@@ -223,6 +268,8 @@ int run_cli(int argc, char** argv) {
   add_help(app, o);
   add_health(app, o);
   add_schema(app);
+  add_completion(app, o);
+  add_man(app);
   add_version(app, o);
   add_echo(app, o);
   app.set_version_flag("--version", "weir " WEIR_VERSION);

@@ -23,6 +23,7 @@ struct options {
   std::string format = "text";
   std::string help_topic;
   std::string shell;
+  fmt_options fmt;
   proxy_options proxy;
   health_options health;
   bool json = false;
@@ -86,6 +87,14 @@ void add_health(CLI::App& app, options& o) {
       add_verb(app, "health", "exit 0 when a running weir is ready, 1 when not, 69 when it does not answer",
                "weir health --admin http://127.0.0.1:9901");
   verb->add_option("--admin", o.health.admin, "its admin port")->type_name("URL")->capture_default_str();
+}
+
+void add_fmt(CLI::App& app, options& o) {
+  auto* verb = add_verb(app, "fmt", "lay policy files out canonically; comments are kept",
+                        "weir fmt --write weir.yaml");
+  verb->add_option("files", o.fmt.files, "policy files, - for standard input")->required()->type_name("FILE");
+  verb->add_flag("--check", o.fmt.check, "only name the files that would change, exit 1 when there are any");
+  verb->add_flag("--write", o.fmt.write, "replace the files instead of printing the result");
 }
 
 void add_schema(CLI::App& app) {
@@ -248,6 +257,7 @@ int dispatch(CLI::App& app, options& o) {
   if (app.got_subcommand("proxy")) return proxy_command(o.proxy);
   if (app.got_subcommand("help")) return help_about(app, o.help_topic);
   if (app.got_subcommand("health")) return health_command(o.health);
+  if (app.got_subcommand("fmt")) return fmt_command(o.fmt);
   if (app.got_subcommand("schema")) return schema_command();
   if (app.got_subcommand("completion")) return print(completion_of(app, o.shell));
   if (app.got_subcommand("man")) return print(man_page(tree_of(app), WEIR_VERSION));
@@ -267,6 +277,7 @@ int run_cli(int argc, char** argv) {
   add_check(app, o);
   add_help(app, o);
   add_health(app, o);
+  add_fmt(app, o);
   add_schema(app);
   add_completion(app, o);
   add_man(app);

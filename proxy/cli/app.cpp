@@ -24,6 +24,7 @@ struct options {
   std::string help_topic;
   std::string shell;
   fmt_options fmt;
+  convert_options convert;
   proxy_options proxy;
   health_options health;
   bool json = false;
@@ -95,6 +96,19 @@ void add_fmt(CLI::App& app, options& o) {
   verb->add_option("files", o.fmt.files, "policy files, - for standard input")->required()->type_name("FILE");
   verb->add_flag("--check", o.fmt.check, "only name the files that would change, exit 1 when there are any");
   verb->add_flag("--write", o.fmt.write, "replace the files instead of printing the result");
+}
+
+void add_convert(CLI::App& app, options& o) {
+  auto* verb =
+      add_verb(app, "convert", "make a policy of another limiter's configuration, and list what differs",
+               "weir convert nginx nginx.conf > weir.yaml");
+  verb->add_option("from", o.convert.from, "whose: nginx, traefik, kong or envoy-rls")
+      ->required()
+      ->check(CLI::IsMember({"nginx", "traefik", "kong", "envoy-rls"}))
+      ->type_name("FROM");
+  verb->add_option("file", o.convert.file, "its configuration, - for standard input")
+      ->required()
+      ->type_name("FILE");
 }
 
 void add_schema(CLI::App& app) {
@@ -257,6 +271,7 @@ int dispatch(CLI::App& app, options& o) {
   if (app.got_subcommand("proxy")) return proxy_command(o.proxy);
   if (app.got_subcommand("help")) return help_about(app, o.help_topic);
   if (app.got_subcommand("health")) return health_command(o.health);
+  if (app.got_subcommand("convert")) return convert_command(o.convert);
   if (app.got_subcommand("fmt")) return fmt_command(o.fmt);
   if (app.got_subcommand("schema")) return schema_command();
   if (app.got_subcommand("completion")) return print(completion_of(app, o.shell));
@@ -278,6 +293,7 @@ int run_cli(int argc, char** argv) {
   add_help(app, o);
   add_health(app, o);
   add_fmt(app, o);
+  add_convert(app, o);
   add_schema(app);
   add_completion(app, o);
   add_man(app);

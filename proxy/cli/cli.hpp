@@ -62,6 +62,14 @@ struct fmt_options {
 /// written.
 [[nodiscard]] int fmt_command(const fmt_options& options);
 
+struct convert_options {
+  std::string from;  ///< nginx, traefik, kong or envoy-rls
+  std::string file;  ///< `-` = standard input
+};
+/// `weir convert`: prints a policy, and to stderr what of the file it does differently or not. Exit 78 for a
+/// file that cannot be read as the origin's.
+[[nodiscard]] int convert_command(const convert_options& options);
+
 /// `weir schema`: the JSON Schema of policy files, for editors.
 [[nodiscard]] int schema_command();
 

@@ -100,8 +100,7 @@ void load_into(load_result& result, const std::string& name, const std::string& 
   result.settings = std::make_shared<const proxy::settings>(std::move(s));
 }
 
-load_result unreadable(const std::string& path) {
-  const auto why = errno != 0 ? std::system_category().message(errno) : std::string{"read error"};
+load_result unreadable(const std::string& path, const std::string& why) {
   load_result result;
   reporter report{path, result.problems};
   report.error("E0501", {}, fmt::format("cannot read {}: {}", in_ticks(path), why));
@@ -128,16 +127,26 @@ load_result load_text(std::string text, const std::string& name, const std::stri
   return result;
 }
 
-load_result load_file(const std::string& path, const environment& env) {
-  if (path == "-") return load_text(read_bounded(std::cin), "<stdin>", ".", env);
+read_result read_text_file(const std::string& path) {
+  const auto failed = [] {
+    return read_result{std::nullopt, errno != 0 ? std::system_category().message(errno) : "read error"};
+  };
+  if (path == "-") return {read_bounded(std::cin), {}};
   errno = 0;
-  std::error_code failed;
-  if (std::filesystem::is_directory(path, failed)) errno = EISDIR;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) errno = EISDIR;
   std::ifstream file{path, std::ios::binary};
-  if (!file.is_open() || errno == EISDIR) return unreadable(path);
+  if (!file.is_open() || errno == EISDIR) return failed();
   auto text = read_bounded(file);
-  if (file.bad()) return unreadable(path);
-  return load_text(std::move(text), path, std::filesystem::path{path}.parent_path().string(), env);
+  if (file.bad()) return failed();
+  return {std::move(text), {}};
+}
+
+load_result load_file(const std::string& path, const environment& env) {
+  auto read = read_text_file(path);
+  if (!read.text) return unreadable(path, read.why);
+  if (path == "-") return load_text(std::move(*read.text), "<stdin>", ".", env);
+  return load_text(std::move(*read.text), path, std::filesystem::path{path}.parent_path().string(), env);
 }
 
 }  // namespace weir::config

@@ -32,6 +32,13 @@ using environment = std::function<std::optional<std::string>(std::string_view)>;
 /// exception.
 [[nodiscard]] load_result load_file(const std::string& path, const environment& env);
 
+/// The text of a file (`-` = standard input) of at most 1MiB + 1 byte, or why it cannot be read.
+struct read_result {
+  std::optional<std::string> text;
+  std::string why;
+};
+[[nodiscard]] read_result read_text_file(const std::string& path);
+
 /// As load_file for text in memory; `name` appears in problems, relative files are resolved against
 /// `directory`.
 [[nodiscard]] load_result load_text(std::string text, const std::string& name, const std::string& directory,

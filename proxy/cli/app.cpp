@@ -2,6 +2,7 @@
 // The tree of verbs and options.
 #include "config/did_you_mean.hpp"
 #include "proxy/cli/cli.hpp"
+#include "proxy/cli/completion.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -22,6 +23,9 @@ struct options {
   std::string color = "auto";
   std::string format = "text";
   std::string help_topic;
+  std::string shell;
+  fmt_options fmt;
+  convert_options convert;
   proxy_options proxy;
   health_options health;
   replay_options replay;
@@ -120,6 +124,45 @@ void add_health(CLI::App& app, options& o) {
   verb->add_option("--admin", o.health.admin, "its admin port")->type_name("URL")->capture_default_str();
 }
 
+void add_fmt(CLI::App& app, options& o) {
+  auto* verb = add_verb(app, "fmt", "lay policy files out canonically; comments are kept",
+                        "weir fmt --write weir.yaml");
+  verb->add_option("files", o.fmt.files, "policy files, - for standard input")->required()->type_name("FILE");
+  verb->add_flag("--check", o.fmt.check, "only name the files that would change, exit 1 when there are any");
+  verb->add_flag("--write", o.fmt.write, "replace the files instead of printing the result");
+}
+
+void add_convert(CLI::App& app, options& o) {
+  auto* verb =
+      add_verb(app, "convert", "make a policy of another limiter's configuration, and list what differs",
+               "weir convert nginx nginx.conf > weir.yaml");
+  verb->add_option("from", o.convert.from, "whose: nginx, traefik, kong or envoy-rls")
+      ->required()
+      ->check(CLI::IsMember({"nginx", "traefik", "kong", "envoy-rls"}))
+      ->type_name("FROM");
+  verb->add_option("file", o.convert.file, "its configuration, - for standard input")
+      ->required()
+      ->type_name("FILE");
+}
+
+void add_schema(CLI::App& app) {
+  add_verb(app, "schema", "print the JSON Schema of policy files, for editors",
+           "weir schema > weir.v1.schema.json");
+}
+
+void add_completion(CLI::App& app, options& o) {
+  auto* verb = add_verb(app, "completion", "print the completion script of a shell",
+                        "weir completion bash > /etc/bash_completion.d/weir");
+  verb->add_option("shell", o.shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->type_name("SHELL");
+}
+
+void add_man(CLI::App& app) {
+  add_verb(app, "man", "print the manual page", "weir man > weir.1");
+}
+
 void add_version(CLI::App& app, options& o) {
   auto* verb = add_verb(app, "version", "version and build", "weir version --json");
   verb->add_flag("--json", o.json, "as one JSON object");
@@ -166,6 +209,23 @@ int usage_error(const std::string& message, const std::string& hint, const std::
   return exit_usage;
 }
 
+/// For a word that is none of the choices of its option or argument.
+std::string value_suggestion(const CLI::App& scope, int argc, char** argv) {
+  const auto verb = verb_of(scope);
+  std::vector<std::string> choices;
+  for (const auto* options : {&verb.options, &verb.arguments}) {
+    for (const auto& option : *options)
+      choices.insert(choices.end(), option.choices.begin(), option.choices.end());
+  }
+  for (int i = 2; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const auto word = argument.substr(argument.starts_with("--") ? argument.find('=') + 1 : 0);
+    if (std::find(choices.begin(), choices.end(), word) != choices.end()) continue;
+    if (auto hint = suggestion(word, choices); !hint.empty()) return hint;
+  }
+  return {};
+}
+
 /// CLI11 says only that an argument was not expected; this names it and what was probably meant.
 int explain(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   if (argc < 2) {
@@ -191,7 +251,7 @@ int explain(const CLI::App& app, const CLI::ParseError& error, int argc, char** 
       continue;
     return usage_error(fmt::format("unknown option `{}`", name), suggestion(name, known), help);
   }
-  return usage_error(error.what(), "", help);
+  return usage_error(error.what(), value_suggestion(scope, argc, argv), help);
 }
 
 /// The file of `weir run`; empty when there is none to run.
@@ -223,6 +283,17 @@ int help_about(CLI::App& app, const std::string& topic) {
   return std::fflush(stdout) == 0 ? exit_ok : exit_failure;
 }
 
+int print(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  return std::fflush(stdout) == 0 ? exit_ok : exit_failure;
+}
+
+std::string completion_of(const CLI::App& app, const std::string& shell) {
+  const auto tree = tree_of(app);
+  if (shell == "zsh") return zsh_completion(tree);
+  return shell == "fish" ? fish_completion(tree) : bash_completion(tree);
+}
+
 int dispatch(CLI::App& app, options& o) {
   if (app.got_subcommand("check")) {
     o.check.color = wants_color(o.color);
@@ -242,6 +313,11 @@ int dispatch(CLI::App& app, options& o) {
   if (app.got_subcommand("proxy")) return proxy_command(o.proxy);
   if (app.got_subcommand("help")) return help_about(app, o.help_topic);
   if (app.got_subcommand("health")) return health_command(o.health);
+  if (app.got_subcommand("convert")) return convert_command(o.convert);
+  if (app.got_subcommand("fmt")) return fmt_command(o.fmt);
+  if (app.got_subcommand("schema")) return schema_command();
+  if (app.got_subcommand("completion")) return print(completion_of(app, o.shell));
+  if (app.got_subcommand("man")) return print(man_page(tree_of(app), WEIR_VERSION));
   if (app.got_subcommand("version")) return version_command(o.json);
   if (app.got_subcommand("echo")) return echo_command(o.echo);
   const auto file = config_to_run(o.config);
@@ -260,6 +336,11 @@ int run_cli(int argc, char** argv) {
   add_replay(app, o);
   add_help(app, o);
   add_health(app, o);
+  add_fmt(app, o);
+  add_convert(app, o);
+  add_schema(app);
+  add_completion(app, o);
+  add_man(app);
   add_version(app, o);
   add_echo(app, o);
   app.set_version_flag("--version", "weir " WEIR_VERSION);

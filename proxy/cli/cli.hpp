@@ -72,6 +72,28 @@ struct replay_options {
 /// `weir help CODE`: what a code of `weir check` means, and how to write it right. Exit 64: no such code.
 [[nodiscard]] int help_command(const std::string& code);
 
+enum class fmt_mode : std::uint8_t { print, check, write };
+
+struct fmt_options {
+  std::vector<std::string> files;  ///< `-` = standard input
+  bool check = false;              ///< names the files that would change, exit 1
+  bool write = false;              ///< replaces the files that change, and names them
+};
+/// `weir fmt`: the canonical layout. Exit 78 for files with errors, 1 when a file would change or cannot be
+/// written.
+[[nodiscard]] int fmt_command(const fmt_options& options);
+
+struct convert_options {
+  std::string from;  ///< nginx, traefik, kong or envoy-rls
+  std::string file;  ///< `-` = standard input
+};
+/// `weir convert`: prints a policy, and to stderr what of the file it does differently or not. Exit 78 for a
+/// file that cannot be read as the origin's.
+[[nodiscard]] int convert_command(const convert_options& options);
+
+/// `weir schema`: the JSON Schema of policy files, for editors.
+[[nodiscard]] int schema_command();
+
 /// `weir version`
 [[nodiscard]] int version_command(bool json);
 

@@ -53,8 +53,8 @@ int proxy_command(const proxy_options& options) {
   if (!loaded.settings) return exit_usage;
   std::fputs(fmt::format("# weir.yaml of these options:\n{}", loaded.source_text).c_str(), stderr);
   return serve_policy(loaded, [](const proxy::settings&) {
-    return proxy::reload_outcome{nullptr,
-                                 "there is no file to read again: weir proxy has only its options\n"};
+    return proxy::reload_outcome{
+        nullptr, "there is no file to read again: weir proxy has only its options\n", {}};
   });
 }
 

@@ -37,7 +37,7 @@ proxy::reload_outcome load_again(const std::string& path, const proxy::settings&
       loaded.problems = conflicts;
     }
   }
-  return {loaded.settings, loaded.settings ? std::string() : render_all(loaded, false)};
+  return {loaded.settings, loaded.settings ? std::string() : render_all(loaded, false), loaded.files};
 }
 
 }  // namespace

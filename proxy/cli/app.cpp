@@ -22,7 +22,7 @@ struct options {
   std::string format = "text";
   std::string help_topic;
   proxy_options proxy;
-  health_options health;
+  admin_options admin;
   bool json = false;
   echo_options echo;
 };
@@ -35,8 +35,8 @@ CLI::App* add_verb(CLI::App& app, const std::string& name, const std::string& te
 }
 
 void add_run(CLI::App& app, options& o) {
-  auto* verb =
-      add_verb(app, "run", "serve until SIGTERM; SIGHUP reads the file again", "weir run -c weir.yaml");
+  auto* verb = add_verb(app, "run", "serve until SIGTERM; changed files are read again, SIGHUP asks for it",
+                        "weir run -c weir.yaml");
   verb->add_option("-c,--config", o.config, "policy file (default ./weir.yaml)")->type_name("FILE");
 }
 
@@ -79,11 +79,23 @@ void add_help(CLI::App& app, options& o) {
   verb->add_option("topic", o.help_topic, "a verb or a code")->type_name("VERB|CODE");
 }
 
+void add_admin(CLI::App& verb, options& o) {
+  verb.add_option("--admin", o.admin.admin, "its admin port")->type_name("URL")->capture_default_str();
+}
+
 void add_health(CLI::App& app, options& o) {
   auto* verb =
       add_verb(app, "health", "exit 0 when a running weir is ready, 1 when not, 69 when it does not answer",
                "weir health --admin http://127.0.0.1:9901");
-  verb->add_option("--admin", o.health.admin, "its admin port")->type_name("URL")->capture_default_str();
+  add_admin(*verb, o);
+}
+
+void add_reload(CLI::App& app, options& o) {
+  auto* verb = add_verb(app, "reload",
+                        "have a running weir read its files again; exit 78 when it refuses them, 69 when it "
+                        "does not answer",
+                        "weir reload --admin http://127.0.0.1:9901");
+  add_admin(*verb, o);
 }
 
 void add_version(CLI::App& app, options& o) {
@@ -199,7 +211,8 @@ int dispatch(CLI::App& app, options& o) {
   }
   if (app.got_subcommand("proxy")) return proxy_command(o.proxy);
   if (app.got_subcommand("help")) return help_about(app, o.help_topic);
-  if (app.got_subcommand("health")) return health_command(o.health);
+  if (app.got_subcommand("health")) return health_command(o.admin);
+  if (app.got_subcommand("reload")) return reload_command(o.admin);
   if (app.got_subcommand("version")) return version_command(o.json);
   if (app.got_subcommand("echo")) return echo_command(o.echo);
   const auto file = config_to_run(o.config);
@@ -216,6 +229,7 @@ int run_cli(int argc, char** argv) {
   add_check(app, o);
   add_help(app, o);
   add_health(app, o);
+  add_reload(app, o);
   add_version(app, o);
   add_echo(app, o);
   app.set_version_flag("--version", "weir " WEIR_VERSION);

@@ -42,11 +42,15 @@ struct check_options {
 /// `weir check`: prints every problem, each rule in words and a summary line per file to stdout.
 [[nodiscard]] int check_command(const check_options& options);
 
-struct health_options {
+/// Which running weir is asked.
+struct admin_options {
   std::string admin = "http://127.0.0.1:9901";  ///< `http://HOST:PORT` or `unix:PATH`
 };
 /// `weir health`: asks /readyz of a running weir; at most five seconds.
-[[nodiscard]] int health_command(const health_options& options);
+[[nodiscard]] int health_command(const admin_options& options);
+
+/// `weir reload`: has it read its files again; prints why not when it refuses them (exit 78).
+[[nodiscard]] int reload_command(const admin_options& options);
 
 /// `weir help CODE`: what a code of `weir check` means, and how to write it right. Exit 64: no such code.
 [[nodiscard]] int help_command(const std::string& code);

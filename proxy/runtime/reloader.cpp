@@ -99,7 +99,7 @@ void reloader::stop() {
   questions_.clear();
 }
 
-void reloader::request(std::string why, answer_function done) {
+void reloader::request(std::string why, reload_answer done) {
   if (stopped_) return;
   questions_.push_back({++asked_, std::move(done)});
   if (loading_) {
@@ -183,7 +183,7 @@ void reloader::finish(const loaded& what, const reload_report& report) {
   ++counts_[static_cast<std::size_t>(report.result)];
   if (report.result != reload_result::ok) retire(what.outcome.settings);
   while (!questions_.empty() && questions_.front().number <= what.answers) {
-    const answer_function done = std::move(questions_.front().done);
+    const reload_answer done = std::move(questions_.front().done);
     questions_.pop_front();
     if (done) done(report);
   }

@@ -4,6 +4,7 @@
 
 #include "proxy/runtime/endpoint_resolver.hpp"
 #include "proxy/runtime/file_watch.hpp"
+#include "proxy/runtime/reload_report.hpp"
 #include "proxy/runtime/server.hpp"
 #include "proxy/tls/context.hpp"
 
@@ -20,14 +21,6 @@
 
 namespace weir::proxy {
 
-enum class reload_result : std::uint8_t { ok, rejected, unchanged };
-
-struct reload_report {
-  reload_result result = reload_result::unchanged;
-  std::string hash_before, hash_after;  ///< equal unless the result is `ok`
-  std::string problems;                 ///< rendered; empty unless the result is `rejected`
-};
-
 /// A configuration with everything that is made for it off the loops.
 struct prepared_config {
   std::shared_ptr<const settings> config;
@@ -39,7 +32,6 @@ struct prepared_config {
 /// too. One reading at a time: what is asked for meanwhile is answered by one more. Lives on the main thread.
 class reloader {
  public:
-  using answer_function = std::function<void(const reload_report&)>;
   /// Puts a configuration to use. Throws std::runtime_error when it cannot, and has then changed nothing.
   using apply_function = std::function<void(const prepared_config&, const resolved_endpoints&)>;
 
@@ -51,7 +43,7 @@ class reloader {
   void start(prepared_config current);
   /// Reads everything again; `why` is for the log. `done` is called once, from the io_context; never after
   /// stop().
-  void request(std::string why, answer_function done = {});
+  void request(std::string why, reload_answer done = {});
   void stop();
 
   [[nodiscard]] const std::shared_ptr<const settings>& config() const noexcept { return current_.config; }
@@ -69,7 +61,7 @@ class reloader {
  private:
   struct question {
     std::uint64_t number;
-    answer_function done;
+    reload_answer done;
   };
   struct loaded;
 

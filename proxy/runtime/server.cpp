@@ -86,6 +86,7 @@ class server {
   void cut();
   void on_worker_stopped();
   void watch_storms();
+  void admin_reload(const std::string& peer, const reload_answer& done);
   void take_over(const prepared_config& next, const resolved_endpoints& addresses);
   [[nodiscard]] resolved_endpoints first_addresses(const std::shared_ptr<const settings>& config);
   void watch_endpoints(const prepared_config& config, resolved_endpoints addresses);
@@ -130,7 +131,9 @@ int server::run() {
     make_workers(first, bound, static_cast<std::size_t>(count));
     admin_ = std::make_unique<admin_server>(
         io_, first.config->admin,
-        admin_sources{[this] { return readiness(); }, [this] { return render_metrics(); }});
+        admin_sources{
+            [this] { return readiness(); }, [this] { return render_metrics(); },
+            [this](const std::string& peer, const reload_answer& done) { admin_reload(peer, done); }});
   } catch (const std::runtime_error& error) {
     log_event(log_level::error, "cannot start", {{"cause", error.what()}});
     return 1;
@@ -319,6 +322,19 @@ void server::watch_storms() {
 }
 
 // ---- reload ----
+
+/// Whoever changes something by the admin port leaves a line.
+void server::admin_reload(const std::string& peer, const reload_answer& done) {
+  reloader_.request("admin", [peer, done](const reload_report& report) {
+    log_event(log_level::info, "audit",
+              {{"action", "reload"},
+               {"peer", peer},
+               {"result", to_string(report.result)},
+               {"before", report.hash_before},
+               {"after", report.hash_after}});
+    done(report);
+  });
+}
 
 void server::take_over(const prepared_config& next, const resolved_endpoints& addresses) {
   bound_listeners bound{workers_.size()};

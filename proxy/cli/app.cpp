@@ -64,6 +64,9 @@ void add_check(CLI::App& app, options& o) {
   verb->add_option("files", o.check.files, "policy files, - for standard input")
       ->required()
       ->type_name("FILE");
+  verb->add_option("--against", o.check.against,
+                   "the file that runs: tell what a reload would keep, change, reset or refuse")
+      ->type_name("OLD");
   verb->add_flag("--strict", o.check.strict, "warnings count as errors");
   verb->add_option("--format", o.format, "text, json or sarif")
       ->check(CLI::IsMember({"text", "json", "sarif"}))

@@ -35,6 +35,7 @@ enum class check_format : std::uint8_t { text, json, sarif };
 
 struct check_options {
   std::vector<std::string> files;  ///< `-` = standard input
+  std::string against;             ///< the file that runs; empty: the files are checked by themselves
   bool color = false;
   bool strict = false;  ///< warnings refuse a file, too
   check_format format = check_format::text;

@@ -79,6 +79,7 @@ reloader::reloader(boost::asio::io_context& io, const reload_function& read, end
   boost::asio::post(thread_, [] {  // signals are for the main thread
     const sigset_t all = all_but_fatal_signals();
     pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    pthread_setname_np(pthread_self(), "weir-reload");
   });
 }
 

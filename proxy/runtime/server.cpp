@@ -37,6 +37,9 @@ namespace {
 
 constexpr std::chrono::milliseconds log_flush_patience{1000};
 constexpr std::chrono::seconds storm_interval{2};
+/// What is larger is a table of a configuration: when the next one takes its place, its pages go back at
+/// once. Left to itself the allocator would learn from the first one to keep them.
+constexpr int largest_kept_block = 1024 * 1024;
 
 /// `auto`: the descriptor limit less 64 for everything that is not a client connection.
 std::uint32_t connection_limit(const limit_settings& limits) {
@@ -407,6 +410,7 @@ int serve(std::shared_ptr<const settings> initial, const reload_function& reload
   std::signal(SIGPIPE, SIG_IGN);
   report_fatal_signals(version.c_str());
   const signal_stack for_this_thread;
+  ::mallopt(M_MMAP_THRESHOLD, largest_kept_block);
   configure_own_log(initial->log);
   server process(std::move(initial), reload, version, compiler);
   return process.run();

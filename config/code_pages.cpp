@@ -181,6 +181,12 @@ constexpr std::array pages{
     code_page{"W0207", "A token names a user or a key by its claims alone.",
               "identity: {jwt: {unverified: true}}\n",
               "identity: {jwt: {unverified: true}, user: [{claim: sub}]}\n"},
+    code_page{
+        "W0401",
+        "What was counted belongs to the rule's name, its algorithm and the selectors of its key. Under\n"
+        "others nothing is found, so every client has a fresh allowance at once. A new limit, burst, cost\n"
+        "or tier keeps it.",
+        "", ""},
     code_page{"W0501", "N replicas admit N times the limit. Point `store.url` at a Redis they share.", "",
               ""},
     code_page{"W0601", "Its requests, with whatever they carry, go to whoever answers at the address.",

@@ -22,6 +22,8 @@ struct load_result {
   std::string source_text;                         ///< for render()
   std::vector<std::string> rule_summaries;         ///< one line per rule, in words, with its worst case
   std::vector<proxy::offline::policy_test> tests;  ///< of `weir test`
+  /// What was read, the policy file first; also when it was refused, and then as far as it was understood.
+  std::vector<proxy::source_file> files;
 };
 
 /// Looks up an environment variable; nothing when unset. Injected so that tests need no process environment.
@@ -44,9 +46,8 @@ struct read_result {
 [[nodiscard]] load_result load_text(std::string text, const std::string& name, const std::string& directory,
                                     const environment& env);
 
-/// Problems of applying `next` to a process that runs `current`. What needs a restart is E0406: workers, the
-/// names and addresses of listeners, admin addresses, the store apart from its failure_mode, access_log,
-/// limits.connections.
+/// Problems of applying `next` to a process that runs `current`. What needs a restart is E0406: workers,
+/// admin addresses, the store apart from its failure_mode, access_log, limits.connections.
 [[nodiscard]] std::vector<problem> reload_problems(const proxy::settings& current,
                                                    const proxy::settings& next, const load_result& loaded);
 

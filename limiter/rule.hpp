@@ -114,6 +114,8 @@ struct rule {
 
   /// True when units may come back after the decision.
   [[nodiscard]] bool settles() const noexcept { return response_cost.has_value() || !count.empty(); }
+
+  friend bool operator==(const rule&, const rule&) = default;
 };
 
 }  // namespace weir::limiter

@@ -27,8 +27,8 @@ struct options {
   fmt_options fmt;
   convert_options convert;
   proxy_options proxy;
-  health_options health;
   replay_options replay;
+  admin_options admin;
   bool json = false;
   echo_options echo;
 };
@@ -41,8 +41,8 @@ CLI::App* add_verb(CLI::App& app, const std::string& name, const std::string& te
 }
 
 void add_run(CLI::App& app, options& o) {
-  auto* verb =
-      add_verb(app, "run", "serve until SIGTERM; SIGHUP reads the file again", "weir run -c weir.yaml");
+  auto* verb = add_verb(app, "run", "serve until SIGTERM; changed files are read again, SIGHUP asks for it",
+                        "weir run -c weir.yaml");
   verb->add_option("-c,--config", o.config, "policy file (default ./weir.yaml)")->type_name("FILE");
 }
 
@@ -76,6 +76,9 @@ void add_check(CLI::App& app, options& o) {
   verb->add_option("files", o.check.files, "policy files, - for standard input")
       ->required()
       ->type_name("FILE");
+  verb->add_option("--against", o.check.against,
+                   "the file that runs: tell what a reload would keep, change, reset or refuse")
+      ->type_name("OLD");
   verb->add_flag("--strict", o.check.strict, "warnings count as errors");
   verb->add_option("--format", o.format, "text, json or sarif")
       ->check(CLI::IsMember({"text", "json", "sarif"}))
@@ -117,11 +120,23 @@ void add_help(CLI::App& app, options& o) {
   verb->add_option("topic", o.help_topic, "a verb or a code")->type_name("VERB|CODE");
 }
 
+void add_admin(CLI::App& verb, options& o) {
+  verb.add_option("--admin", o.admin.admin, "its admin port")->type_name("URL")->capture_default_str();
+}
+
 void add_health(CLI::App& app, options& o) {
   auto* verb =
       add_verb(app, "health", "exit 0 when a running weir is ready, 1 when not, 69 when it does not answer",
                "weir health --admin http://127.0.0.1:9901");
-  verb->add_option("--admin", o.health.admin, "its admin port")->type_name("URL")->capture_default_str();
+  add_admin(*verb, o);
+}
+
+void add_reload(CLI::App& app, options& o) {
+  auto* verb = add_verb(app, "reload",
+                        "have a running weir read its files again; exit 78 when it refuses them, 69 when it "
+                        "does not answer",
+                        "weir reload --admin http://127.0.0.1:9901");
+  add_admin(*verb, o);
 }
 
 void add_fmt(CLI::App& app, options& o) {
@@ -312,12 +327,13 @@ int dispatch(CLI::App& app, options& o) {
   }
   if (app.got_subcommand("proxy")) return proxy_command(o.proxy);
   if (app.got_subcommand("help")) return help_about(app, o.help_topic);
-  if (app.got_subcommand("health")) return health_command(o.health);
   if (app.got_subcommand("convert")) return convert_command(o.convert);
   if (app.got_subcommand("fmt")) return fmt_command(o.fmt);
   if (app.got_subcommand("schema")) return schema_command();
   if (app.got_subcommand("completion")) return print(completion_of(app, o.shell));
   if (app.got_subcommand("man")) return print(man_page(tree_of(app), WEIR_VERSION));
+  if (app.got_subcommand("health")) return health_command(o.admin);
+  if (app.got_subcommand("reload")) return reload_command(o.admin);
   if (app.got_subcommand("version")) return version_command(o.json);
   if (app.got_subcommand("echo")) return echo_command(o.echo);
   const auto file = config_to_run(o.config);
@@ -336,6 +352,7 @@ int run_cli(int argc, char** argv) {
   add_replay(app, o);
   add_help(app, o);
   add_health(app, o);
+  add_reload(app, o);
   add_fmt(app, o);
   add_convert(app, o);
   add_schema(app);

@@ -36,6 +36,7 @@ enum class check_format : std::uint8_t { text, json, sarif };
 
 struct check_options {
   std::vector<std::string> files;  ///< `-` = standard input
+  std::string against;             ///< the file that runs; empty: the files are checked by themselves
   bool color = false;
   bool strict = false;  ///< warnings refuse a file, too
   check_format format = check_format::text;
@@ -50,11 +51,15 @@ struct test_options {
 /// `weir test`: runs the `tests:` of policy files. Exit 3: one failed; 78: a file has errors.
 [[nodiscard]] int test_command(const test_options& options);
 
-struct health_options {
+/// Which running weir is asked.
+struct admin_options {
   std::string admin = "http://127.0.0.1:9901";  ///< `http://HOST:PORT` or `unix:PATH`
 };
 /// `weir health`: asks /readyz of a running weir; at most five seconds.
-[[nodiscard]] int health_command(const health_options& options);
+[[nodiscard]] int health_command(const admin_options& options);
+
+/// `weir reload`: has it read its files again; prints why not when it refuses them (exit 78).
+[[nodiscard]] int reload_command(const admin_options& options);
 
 struct replay_options {
   std::string policy;

@@ -35,8 +35,8 @@ http::error_context session::begin_answer(std::string_view reason, bool close) {
   // certain.
   const bool uncertain_body =
       head.expect_continue && !request_->body.complete() && request_->body.received() == 0;
-  close_after_ = close_after_ || close || uncertain_body || long_body_left() || worker_.leaving ||
-                 head.version_minor == 0;
+  close_after_ =
+      close_after_ || close || uncertain_body || long_body_left() || leaving() || head.version_minor == 0;
   if (request_->request_id.empty()) append_random_id(request_->request_id, worker_.random);
   request_->reason = reason;
   leave_line();

@@ -18,8 +18,9 @@ struct load_result {
   /// Null when any problem is an error.
   std::shared_ptr<const proxy::settings> settings;
   std::vector<problem> problems;
-  std::string source_text;                  ///< for render()
-  std::vector<std::string> rule_summaries;  ///< one line per rule, in words, with its worst case
+  std::string source_text;  ///< for render()
+  std::vector<std::string>
+      rule_summaries;  ///< a line per rule and per tier of one, in words, with its worst case
 };
 
 /// Looks up an environment variable; nothing when unset. Injected so that tests need no process environment.

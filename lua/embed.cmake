@@ -4,7 +4,7 @@
 file(READ ${SOURCE_DIR}/clock_time.lua prelude)
 set(core "")
 foreach(name token_bucket rare_algorithms_begin fixed_window calendar_window sliding_window_counter sliding_window_log
-        concurrency rare_algorithms_end decide)   # the driver last; a new algorithm gets its name here
+        concurrency penalty rare_algorithms_end decide)   # the driver last; a new algorithm gets its name here
   file(READ ${SOURCE_DIR}/${name}.lua text)
   string(APPEND core "${text}")
 endforeach()

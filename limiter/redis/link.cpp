@@ -85,6 +85,7 @@ void node::link::append_decision(std::string& out, call_group&& group, bool with
         .group = std::move(group),
         .places = places,
         .charges = first.charges.size(),
+        .shadow = shadow_bits(first.op, first.charges),
         .op = first.op,
         .deadline = *deadline});
 }
@@ -96,6 +97,7 @@ void node::link::append_control(std::string& out, sent_command::kind type,
         .group = {},
         .places = 0,
         .charges = 0,
+        .shadow = 0,
         .op = operation::take,
         .deadline = clock::now() + node_.plan_->settings.command_timeout});
 }
@@ -178,8 +180,9 @@ void node::link::on_decision(sent_command command, const reply& answer) {
   if (answer.type == reply::kind::error) return on_error_reply(std::move(command), answer.text);
   store_reply& reply = node_.reply_;
   reply.states.clear();
-  if (answer.type != reply::kind::integers || !parse_decide(answer.integers, command.op, command.charges,
-                                                            reply, static_cast<std::int64_t>(command.places)))
+  if (answer.type != reply::kind::integers ||
+      !parse_decide(answer.integers, command.op, command.charges, reply,
+                    static_cast<std::int64_t>(command.places), command.shadow))
     return condemn(std::move(command), errc::protocol, "unexpected reply to a decision");
   const auto now = clock::now();
   reconnect_.answered();

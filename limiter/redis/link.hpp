@@ -55,8 +55,9 @@ class node::link final : public connection::owner {
     enum class kind : std::uint8_t { decision, heartbeat, load, ping, asking };
     kind type = kind::decision;
     call_group group;
-    std::size_t places = 0;   // members when it left
-    std::size_t charges = 0;  // of each
+    std::size_t places = 0;    // members when it left
+    std::size_t charges = 0;   // of each
+    std::uint32_t shadow = 0;  // bit i: charge i is shadow
     operation op = operation::take;
     clock::time_point deadline;
   };

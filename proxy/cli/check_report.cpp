@@ -85,6 +85,7 @@ std::string text_report(const checked_file& file, bool color) {
   };
   append(loaded.problems.begin(), first_advice);  // errors come first
   for (const auto& rule : loaded.rule_summaries) text += rule + "\n";
+  if (loaded.settings) text += limiter::modes_in_words(loaded.settings->policy.rules()) + "\n";
   if (!file.redis_user.empty()) text += "store: a Redis user needs " + file.redis_user + "\n";
   append(first_advice, loaded.problems.end());
   return text + config::summary(loaded.problems, file.name) + "\n";

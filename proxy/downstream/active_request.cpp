@@ -33,6 +33,7 @@ void active_request::begin(decision_listener& listener, std::shared_ptr<const co
   query_shown.clear();
   for (limiter::match_result* old : {&match, &slot_match}) {
     old->charges.clear();
+    old->unlimited.clear();
     old->unauthenticated = old->malformed = nullptr;
   }
   verdict = record_decision::rejected;
@@ -53,6 +54,15 @@ void active_request::end() noexcept {
   meter.reset();
   token.reset();
   config.reset();
+}
+
+std::int64_t active_request::slots_at_most() const noexcept {
+  for (const limiter::charge_list* list : {&here, &charges}) {
+    for (const limiter::charge& c : *list) {
+      if (c.matched == no_slot) return c.quota().limit;
+    }
+  }
+  return no_slot->quota.limit;
 }
 
 std::optional<std::string_view> active_request::header(std::string_view lower_case_name) const {

@@ -109,6 +109,7 @@ bool session::answer_unauthenticated() {
 
 bool session::match_rules() {
   const settings& s = config();
+  if (s.policy.expires()) request_->attributes.now_us = wall_now_us();
   s.policy.match(request_->attributes, request_->scratch, request_->match);
   s.concurrency.match(request_->attributes, request_->scratch, request_->slot_match);
   for (const limiter::match_result* match : {&request_->match, &request_->slot_match}) {
@@ -151,7 +152,9 @@ bool session::after_decision() {
     http::append_rate_limit_fields(request_->rate_fields, request_->charges, decision, deny.headers);
   }
   if (denied) return answer_denied();
-  request_->verdict = request_->listed != nullptr ? record_decision::exempt : record_decision::allow;
+  request_->verdict = request_->listed != nullptr                         ? record_decision::exempt
+                      : decision.verdict == limiter::verdict::shadow_deny ? record_decision::shadow_deny
+                                                                          : record_decision::allow;
   request_->permit.emplace(request_->take_permit());
   got_slots();
   if (request_->head.hops == 0) return answer_options();
@@ -171,7 +174,7 @@ bool session::after_decision() {
 
 void session::count_decision() {
   const limiter::decision& decision = request_->result;
-  const bool allowed = decision.verdict == limiter::verdict::allow;
+  const bool allowed = decision.admitted();
   if (!request_->charges.empty() && decision.failure == limiter::errc::ok) {
     worker_.metrics.store_requests[metric_shard::take].observe(request_->limiter_us, buckets_b_us);
   }
@@ -179,16 +182,21 @@ void session::count_decision() {
     const limiter::charge& charge = request_->charges[i];
     if (charge.matched->slots) continue;
     rule_counters& counters = worker_.metrics.rule(request_->config->rule_slots[charge.matched->index]);
-    if (allowed) counters.allow.add();
+    const bool shadow_denied = (decision.shadow_denied >> i & 1) != 0;
+    if (shadow_denied) counters.shadow_deny.add();
+    if (allowed && !shadow_denied) counters.allow.add();
     if (decision.limiting == static_cast<int>(i)) counters.deny.add();
     if (decision.failure != limiter::errc::ok && (decision.failed >> i & 1) != 0) {
       counters.failure_mode[static_cast<std::size_t>(charge.matched->failure_mode)].add();
       if (allowed) counters.degraded_admitted.add();
     }
-    if (allowed && i < decision.states.size() &&
-        decision.states[i].remaining * 5 <= charge.matched->quota.burst) {
+    if (allowed && !shadow_denied && i < decision.states.size() &&
+        decision.states[i].remaining * 5 <= charge.quota().burst) {
       counters.near_limit.add();
     }
+  }
+  for (const limiter::rule* rule : request_->match.unlimited) {
+    worker_.metrics.rule(request_->config->rule_slots[rule->index]).exempt.add();
   }
   if (decision.failure != limiter::errc::ok) {
     worker_.metrics.store_errors[static_cast<std::size_t>(decision.failure)].add();

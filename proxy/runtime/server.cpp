@@ -262,14 +262,13 @@ void server::announce(int workers) const {
   std::string listeners;
   for (const listener_settings& l : current_->listeners)
     listeners += (listeners.empty() ? "" : ",") + l.address.text();
-  const std::size_t rules = current_->policy.rules().size();
   log_event(log_level::info, "serving",
             {{"version", version_},
              {"listen", listeners},
              {"admin", current_->admin.address.text()},
              {"workers", std::to_string(workers)},
              {"store", current_->store.kind == store_kind::memory ? "memory" : "redis"},
-             {"rules", std::to_string(rules) + " enforced"},
+             {"rules", limiter::modes_in_words(current_->policy.rules())},
              {"config", current_->source},
              {"config_hash", current_->hash}});
 }
@@ -410,7 +409,7 @@ readiness_report server::readiness() const {
   const bool up = store_up();
   const auto& rules = current_->policy.rules();
   const bool needs_store = std::any_of(rules.begin(), rules.end(), [](const limiter::rule& rule) {
-    return rule.failure_mode == limiter::failure_mode::deny;
+    return rule.enforced() && rule.failure_mode == limiter::failure_mode::deny;
   });
   report.checks.push_back(
       {"config", true, reload_error_.empty() ? current_->hash : "last reload refused: " + reload_error_});

@@ -20,7 +20,7 @@ struct load_result {
   std::shared_ptr<const proxy::settings> settings;
   std::vector<problem> problems;
   std::string source_text;                         ///< for render()
-  std::vector<std::string> rule_summaries;         ///< one line per rule, in words, with its worst case
+  std::vector<std::string> rule_summaries;         ///< a line per rule and per tier of one, with its worst case
   std::vector<proxy::offline::policy_test> tests;  ///< of `weir test`
   /// What was read, the policy file first; also when it was refused, and then as far as it was understood.
   std::vector<proxy::source_file> files;

@@ -19,7 +19,8 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 LUA = HERE.parent.parent / "lua"
 CORE = ("token_bucket.lua", "rare_algorithms_begin.lua", "fixed_window.lua", "calendar_window.lua",
-        "sliding_window_counter.lua", "sliding_window_log.lua", "concurrency.lua", "rare_algorithms_end.lua", "decide.lua")
+        "sliding_window_counter.lua", "sliding_window_log.lua", "concurrency.lua", "penalty.lua", "rare_algorithms_end.lua",
+        "decide.lua")
 PACK_CORE = (*CORE[:-1], "pack_begin.lua", "decide.lua", "pack.lua")
 
 # what it is, file, text, replacement

@@ -81,6 +81,9 @@ constexpr std::array pages{
               "rules: [{name: r, key: [client_ip], limit: 5/day, algorithm: fixed_window, timezone: "
               "Europe/Berln}]\n",
               "rules: [{name: r, key: [client_ip], limit: 5/day, algorithm: fixed_window, timezone: UTC}]\n"},
+    code_page{"E0216", "An instant of RFC 3339: date, time and the distance from UTC, `Z` or `+02:00`.",
+              "tests: [{name: t, at: 2027-01-31, send: {}, expect: {allowed: 1}}]\n",
+              "tests: [{name: t, at: \"2027-01-31T00:00:00Z\", send: {}, expect: {allowed: 1}}]\n"},
     code_page{"E0301", "The message says which of the three is expected.", "limits: 5\n",
               "limits: {header_count: 50}\n"},
     code_page{"E0302", "What is not written has no effect; for this key there is no safe default.",
@@ -133,6 +136,12 @@ constexpr std::array pages{
     code_page{"E0405", "A response would carry the same field twice.",
               "deny: {headers: [ratelimit, ratelimit-11]}\n", "deny: {headers: [ratelimit]}\n"},
     code_page{"E0406", "The running process keeps its file. Restart it to change this.", "", ""},
+    code_page{"E0408",
+              "A test speaks about rules and limits of its file. The message suggests the nearest name.",
+              "rules: [{name: per-ip, key: [client_ip], limit: 1/minute}]\n"
+              "tests: [{name: t, send: {times: 2}, expect: {denied_by: pre-ip}}]\n",
+              "rules: [{name: per-ip, key: [client_ip], limit: 1/minute}]\n"
+              "tests: [{name: t, send: {times: 2}, expect: {denied_by: per-ip}}]\n"},
     code_page{"E0501", "Files are relative to the policy file.", "hash_key_file: no/such/file\n", ""},
     code_page{"E0502", "The message says what the file should hold.", "hash_key_file: /dev/null\n", ""},
     code_page{

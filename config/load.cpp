@@ -5,6 +5,7 @@
 #include "config/environment.hpp"
 #include "config/rule_words.hpp"
 #include "config/sections/sections.hpp"
+#include "config/test_checks.hpp"
 #include "config/yaml_reader.hpp"
 
 #include <algorithm>
@@ -77,6 +78,7 @@ void load_into(load_result& result, const std::string& name, const std::string& 
     return keep_what_is_certain(result.problems, from_reader, file);
   }
   if (!read_map(file.root, file_table(), draft, ctx, "the file")) return;
+  result.tests = complete_tests(draft, report);
   check_and_complete(draft, env, report);
   auto limits = draft.settings.policy.rules();
   const auto& concurrency = draft.settings.concurrency.rules();

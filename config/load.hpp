@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/problem.hpp"
+#include "proxy/offline/policy_test.hpp"
 #include "proxy/settings.hpp"
 
 #include <functional>
@@ -18,8 +19,9 @@ struct load_result {
   /// Null when any problem is an error.
   std::shared_ptr<const proxy::settings> settings;
   std::vector<problem> problems;
-  std::string source_text;                  ///< for render()
-  std::vector<std::string> rule_summaries;  ///< one line per rule, in words, with its worst case
+  std::string source_text;                         ///< for render()
+  std::vector<std::string> rule_summaries;         ///< one line per rule, in words, with its worst case
+  std::vector<proxy::offline::policy_test> tests;  ///< of `weir test`
 };
 
 /// Looks up an environment variable; nothing when unset. Injected so that tests need no process environment.

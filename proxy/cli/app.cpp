@@ -18,6 +18,7 @@ constexpr const char* default_config = "./weir.yaml";
 struct options {
   std::string config;
   check_options check;
+  test_options test;
   std::string color = "auto";
   std::string format = "text";
   std::string help_topic;
@@ -59,6 +60,12 @@ void add_proxy(CLI::App& app, options& o) {
       ->capture_default_str();
 }
 
+void add_color(CLI::App& verb, options& o) {
+  verb.add_option("--color", o.color, "auto, always or never; NO_COLOR is honoured")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->type_name("WHEN");
+}
+
 void add_check(CLI::App& app, options& o) {
   auto* verb = add_verb(app, "check", "show every problem of policy files, and each rule in words",
                         "weir check weir.yaml");
@@ -69,9 +76,16 @@ void add_check(CLI::App& app, options& o) {
   verb->add_option("--format", o.format, "text, json or sarif")
       ->check(CLI::IsMember({"text", "json", "sarif"}))
       ->type_name("FORMAT");
-  verb->add_option("--color", o.color, "auto, always or never; NO_COLOR is honoured")
-      ->check(CLI::IsMember({"auto", "always", "never"}))
-      ->type_name("WHEN");
+  add_color(*verb, o);
+}
+
+void add_test(CLI::App& app, options& o) {
+  auto* verb =
+      add_verb(app, "test", "run the `tests:` of policy files; exit 3 when one fails", "weir test weir.yaml");
+  verb->add_option("files", o.test.files, "policy files, - for standard input")
+      ->required()
+      ->type_name("FILE");
+  add_color(*verb, o);
 }
 
 void add_replay(CLI::App& app, options& o) {
@@ -217,6 +231,10 @@ int dispatch(CLI::App& app, options& o) {
                                            : check_format::text;
     return check_command(o.check);
   }
+  if (app.got_subcommand("test")) {
+    o.test.color = wants_color(o.color);
+    return test_command(o.test);
+  }
   if (app.got_subcommand("replay")) {
     o.replay.json = o.format == "json";
     return replay_command(o.replay);
@@ -238,6 +256,7 @@ int run_cli(int argc, char** argv) {
   add_run(app, o);
   add_proxy(app, o);
   add_check(app, o);
+  add_test(app, o);
   add_replay(app, o);
   add_help(app, o);
   add_health(app, o);

@@ -11,6 +11,7 @@ namespace weir::cli {
 
 inline constexpr int exit_ok = 0;
 inline constexpr int exit_failure = 1;       ///< runtime failure; `health`: not ready
+inline constexpr int exit_test_failed = 3;   ///< `test`: not everything came as expected
 inline constexpr int exit_usage = 64;        ///< the command line is wrong
 inline constexpr int exit_unreachable = 69;  ///< the admin port does not answer
 inline constexpr int exit_bad_config = 78;   ///< the policy file has errors or cannot be read
@@ -41,6 +42,13 @@ struct check_options {
 };
 /// `weir check`: prints every problem, each rule in words and a summary line per file to stdout.
 [[nodiscard]] int check_command(const check_options& options);
+
+struct test_options {
+  std::vector<std::string> files;  ///< `-` = standard input
+  bool color = false;
+};
+/// `weir test`: runs the `tests:` of policy files. Exit 3: one failed; 78: a file has errors.
+[[nodiscard]] int test_command(const test_options& options);
 
 struct health_options {
   std::string admin = "http://127.0.0.1:9901";  ///< `http://HOST:PORT` or `unix:PATH`

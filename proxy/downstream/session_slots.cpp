@@ -5,30 +5,19 @@
 #include "proxy/downstream/session.hpp"
 #include "proxy/http/rate_limit_fields.hpp"
 #include "proxy/observe/metrics.hpp"
+#include "proxy/slots/slot_charges.hpp"
 
 #include <algorithm>
 #include <limits>
 
 namespace weir::proxy {
 
+using slots::find_slot_charge;
+using slots::slot_key_of;
+
 namespace {
 
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
-
-slots::slot_key slot_key_of(const limiter::charge& c) noexcept {
-  return {c.matched->rid, c.subject};
-}
-
-/// All charges for slots, wherever they are counted; ends when `use` returns true.
-template <class Use>
-const limiter::charge* find_slot_charge(const active_request& request, Use use) {
-  for (const limiter::charge_list* list : {&request.here, &request.charges}) {
-    for (const limiter::charge& c : *list) {
-      if (c.matched->slots && use(c)) return &c;
-    }
-  }
-  return nullptr;
-}
 
 }  // namespace
 

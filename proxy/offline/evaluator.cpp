@@ -173,10 +173,7 @@ void evaluator::ask(evaluated_request& r, std::int64_t now_us) {
   now_us_ = now_us;
   limiter_.decide(r);
   r.no_slot = r.result.no_slot;
-  if (r.no_slot != nullptr) {
-    r.result.retry_after_us = std::max<std::int64_t>(r.result.retry_after_us, 1'000'000);
-    return refuse(r, record_decision::deny, answer_without_slot(*r.no_slot, false));
-  }
+  if (r.no_slot != nullptr) return refuse_without_slot(r, false);
   if (r.result.verdict == limiter::verdict::deny)
     return refuse(r, record_decision::deny, answer_to_denied(r, {}));
   r.verdict = r.listed != nullptr ? record_decision::exempt : record_decision::allow;
@@ -185,6 +182,11 @@ void evaluator::ask(evaluated_request& r, std::int64_t now_us) {
   r.status = 0;
   r.permit.emplace(r.take_permit());
   end_here(r);
+}
+
+void evaluator::refuse_without_slot(evaluated_request& r, bool waited) {
+  r.result.retry_after_us = std::max<std::int64_t>(r.result.retry_after_us, 1'000'000);
+  refuse(r, record_decision::deny, answer_without_slot(*r.no_slot, waited));
 }
 
 /// What is allowed and yet not forwarded: an OPTIONS without hops left, a request without a route.
@@ -226,6 +228,12 @@ void evaluator::settle(evaluated_request& r, const described_response& response,
     r.permit->settle({response.status, response.complete, actual});
   }
   r.permit.reset();
+}
+
+void append_response_fields(std::string& out, const evaluated_request& r) {
+  const deny_settings& deny = r.policy->settings->deny;
+  const bool denied = r.result.verdict == limiter::verdict::deny;
+  if (denied || deny.headers_on_all) http::append_rate_limit_fields(out, r.charges, r.result, deny.headers);
 }
 
 }  // namespace weir::proxy::offline

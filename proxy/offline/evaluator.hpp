@@ -110,6 +110,8 @@ class evaluator {
                              std::int64_t now_us);
   /// May be repeated while `no_slot` is the outcome.
   void ask(evaluated_request& request, std::int64_t now_us);
+  /// Answers one that goes without a slot of `no_slot`, at once or after it `waited`.
+  static void refuse_without_slot(evaluated_request& request, bool waited);
 
   /// The upstream answered a forwarded request.
   void settle(evaluated_request& request, const described_response& response, std::int64_t now_us);
@@ -130,5 +132,8 @@ class evaluator {
   limiter::memory_store store_;
   limiter::rate_limiter limiter_;
 };
+
+/// Appends the field lines that weir puts into the response: what remains, when to come again.
+void append_response_fields(std::string& out, const evaluated_request& request);
 
 }  // namespace weir::proxy::offline

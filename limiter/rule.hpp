@@ -104,6 +104,7 @@ struct slot_limit {
 struct tier_quota {
   std::string tier;
   allowance allowed;
+  friend bool operator==(const tier_quota&, const tier_quota&) = default;
 };
 
 /// Parameters of one rule. Immutable after load, shared by all workers.

@@ -114,6 +114,7 @@ void replayer::read_decision() {
   j.charges.clear();
   switch (r.verdict) {
     case proxy::record_decision::allow:
+    case proxy::record_decision::shadow_deny:
       j.outcome = fate::allowed;
       break;
     case proxy::record_decision::deny:
@@ -134,7 +135,7 @@ void replayer::read_decision() {
   if (r.result.states.size() != r.charges.size()) return;
   for (std::size_t i = 0; i < r.charges.size(); ++i) {
     const limiter::charge& c = r.charges[i];
-    j.charges.push_back({c.matched->index, c.subject, c.cost, !r.result.states[i].allowed, false});
+    j.charges.push_back({c.matched->index, c.subject, c.cost, !r.result.states[i].allowed, c.shadow});
   }
 }
 

@@ -176,7 +176,7 @@ repeat
   local algorithm
   if letter ~= 't' and letter and (string.byte(letter) < 97 or #letter > 1) then -- marked: a capital, or `!` behind it
     local bare, mark = string.match(letter, '^(%a)(!?)$')
-    letter = bare and string.lower(bare) or letter
+    letter = bare and string.lower(bare) or ''
     shadow, penalty = bare and bare ~= letter, mark == '!'
     if bare and (k > 1 or letter == 's' or (op ~= 'take' and op ~= 'peek')) then
       return redis.error_reply('ERR weir: invalid mark at argument ' .. position)

@@ -42,16 +42,19 @@ void complete(policy_draft& draft) {
 conversion convert(origin from, const std::string& text, const std::string& name) {
   const auto& chosen = converters.at(static_cast<std::size_t>(from));
   conversion result;
+  result.source = text;
   try {
     if (text.size() > file_size_max) throw not_readable{0, "the file is larger than 1MiB"};
     auto draft = chosen.convert(text);
     complete(draft);
     const auto no_variables = [](std::string_view) { return std::optional<std::string>{}; };
-    const auto loaded = load_text(policy_text(draft, chosen.name, name), name, ".", no_variables);
+    const auto loaded =
+        load_text(policy_text(draft, chosen.name, name), "the policy made of " + name, ".", no_variables);
     auto formatted = format_policy(loaded);
     result.notes = all_notes(draft);
     result.policy = std::move(formatted.text);
     result.problems = std::move(formatted.problems);
+    if (!result.policy) result.source = loaded.source_text;
   } catch (const not_readable& failure) {
     result.problems.push_back(unreadable(name, failure.line, failure.why));
   } catch (const YAML::Exception& failure) {

@@ -25,6 +25,7 @@ struct conversion {
       policy;  ///< in the canonical layout, with the notes as comments; it passes `weir check`
   std::vector<conversion_note> notes;  ///< in the order of the file
   std::vector<problem> problems;       ///< why there is no policy
+  std::string source;  ///< the text that the problems are about: the origin's, or the policy made of it
 };
 
 /// `name` stands in notes and problems. Never throws for bad input.

@@ -74,18 +74,19 @@ class rls_converter {
   void add_entry(descriptor_path& path, foreign_map& d, const std::vector<std::string>& apart) {
     const auto key = d.text("key");
     const auto value = d.text("value");
+    const auto line = d.line_of(value.empty() ? "key" : "value");
     path.name += (path.name.empty() ? "" : "-") + (value.empty() ? key : key + "-" + value);
     if (value.ends_with('*')) {
       path.usable = false;
       path.about.push_back(
-          {d.line(), fmt::format("`{}: {}` is left out: weir has no prefixes of values", key, value)});
+          {line, fmt::format("`{}: {}` is left out: weir has no prefixes of values", key, value)});
     } else if (key == "generic_key") {
       path.about.push_back(
-          {d.line(), fmt::format("`generic_key: {}`: which requests get it, Envoy's routes say; this rule "
-                                 "is for all that the rest of it fits: add a `match`",
-                                 value)});
+          {line, fmt::format("`generic_key: {}`: which requests get it, Envoy's routes say; this rule "
+                             "is for all that the rest of it fits: add a `match`",
+                             value)});
     } else {
-      add_property(path, d.line(), key, value, apart);
+      add_property(path, line, key, value, apart);
     }
   }
 

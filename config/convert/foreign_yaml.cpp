@@ -12,6 +12,11 @@ YAML::Node foreign_map::take(const std::string& key) {
   return exists() ? node_[key] : YAML::Node{YAML::NodeType::Undefined};
 }
 
+int foreign_map::line_of(const std::string& key) const {
+  const auto value = exists() ? node_[key] : YAML::Node{YAML::NodeType::Undefined};
+  return value.IsDefined() ? value.Mark().line + 1 : line();
+}
+
 foreign_map foreign_map::map(const std::string& key) {
   return {take(key), path_.empty() ? key : path_ + "." + key};
 }

@@ -19,6 +19,8 @@ class foreign_map {
 
   [[nodiscard]] bool exists() const { return node_.IsDefined() && node_.IsMap(); }
   [[nodiscard]] int line() const { return node_.IsDefined() ? node_.Mark().line + 1 : 0; }
+  /// Of a key; of the map when it has no such key.
+  [[nodiscard]] int line_of(const std::string& key) const;
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
   [[nodiscard]] YAML::Node take(const std::string& key);

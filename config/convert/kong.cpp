@@ -130,13 +130,12 @@ class kong_converter {
       r.item.notes.push_back(
           {route.line(), "Kong sends the service's own Host; weir the client's (`upstreams.NAME.host`)"});
     std::string match;
-    bool wild = false;
     for (const auto& [key, list] : lists) {
       if (list.empty()) continue;
       match += fmt::format("{}{}: {}", match.empty() ? "" : ", ", key, written_list(list));
-      wild = wild || (key == "host" && match.find('*') != std::string::npos &&
-                      list.front().find('*') != std::string::npos);
     }
+    const auto& hosts = lists["host"];
+    const bool wild = !std::all_of(hosts.begin(), hosts.end(), is_host);
     const auto upstream = services_.find(service);
     read_plugins(route, {}, r.name, {});
     route.finish(r.item.notes);
@@ -153,7 +152,7 @@ class kong_converter {
   }
 
   static void add_path(std::vector<std::string>& paths, std::string path, kong_route& r, int line) {
-    if (path.starts_with('~') || path.find_first_of("{}*()[]\\^$") != std::string::npos) {
+    if (path.find_first_of("~{}*()[]\\^$") != std::string::npos || !usable_template(below(path))) {
       r.item.notes.push_back(
           {line, fmt::format("path `{}` is left out: weir has no regular expressions in paths", path)});
       return;
@@ -162,8 +161,7 @@ class kong_converter {
     if (!path.ends_with('/'))
       r.item.notes.push_back(
           {line, fmt::format("path `{0}` also takes `{0}x` in Kong; weir takes whole segments", path)});
-    while (path.ends_with('/')) path.pop_back();
-    paths.push_back(path + "/**");
+    paths.push_back(below(std::move(path)));
   }
 
   /// Kong asks the longest path first.

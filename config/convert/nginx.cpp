@@ -179,8 +179,9 @@ class nginx_converter {
     if (d.name == "limit_req_zone") {
       const auto rate = d.parameter("rate");
       const auto number = rate.substr(0, rate.find("r/"));
-      if (!is_number(number) || number == "0") return no_equal(d, "its rate is not readable");
       z.rate = number + (rate.ends_with("r/m") ? "/minute" : "/second");
+      const auto readable = is_number(number) ? parse_rate(z.rate).value : std::nullopt;
+      if (!readable || readable->limit == 0) return no_equal(d, "its rate is not readable");
     }
     zones_[name] = std::move(z);
   }
@@ -392,12 +393,10 @@ class nginx_converter {
     if (listeners_.size() == 2) draft_.note(d.line, "weir answers on every listener with the same routes");
   }
 
-  /// Literal paths and their beginnings; nothing for other regular expressions.
-  static std::optional<std::vector<std::string>> templates_of(std::string pattern, bool exact) {
-    while (pattern.size() > 1 && pattern.ends_with('/')) pattern.pop_back();
-    if (pattern.find_first_of("{}*") != std::string::npos || !pattern.starts_with('/')) return std::nullopt;
-    if (exact) return std::vector{pattern};
-    return std::vector{pattern == "/" ? std::string{"/**"} : pattern + "/**"};
+  /// Of a literal path or of all paths that begin with it.
+  static std::optional<std::string> template_of(std::string pattern, bool exact) {
+    if (!pattern.starts_with('/') || pattern.find_first_of("{}*") != std::string::npos) return std::nullopt;
+    return usable_template(exact ? pattern : below(pattern));
   }
 
   void read_location(const directive& d, const limits_in_force& outer, std::vector<location>& found) {
@@ -416,12 +415,13 @@ class nginx_converter {
         l.route.notes.push_back({child.line, fmt::format("`{}` is not converted", child.name)});
       }
     }
-    const auto templates = templates_of(path, modifier == "=");
+    const auto path_template = template_of(path, modifier == "=");
     if (pass == nullptr)
       return left_out(d, l, "it forwards nothing: weir answers 404, or as the route behind it");
-    if (modifier.starts_with('~') || !templates)
+    if (modifier.starts_with('~') || !path_template)
       return left_out(d, l,
-                      "weir has no regular expressions in paths; its requests go to the routes that follow");
+                      "it is no path template of weir (no regular expressions); its requests go to the "
+                      "routes that follow");
     const auto upstream = upstream_of(*pass, l.route);
     if (!upstream) return left_out(d, l, "its proxy_pass has no fixed address");
     if (modifier.empty() && !path.ends_with('/'))
@@ -429,7 +429,7 @@ class nginx_converter {
           {d.line, fmt::format("nginx takes everything that begins with `{0}`, also `{0}x`; weir whole "
                                "segments",
                                path)});
-    l.path = templates->front();
+    l.path = *path_template;
     l.order = modifier == "=" ? 0 : 1;
     const auto name = draft_.free_name("routes", path == "/" ? "rest" : path);
     std::string match = "{path: " + written(l.path);

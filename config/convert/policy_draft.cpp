@@ -2,6 +2,7 @@
 #include "config/convert/policy_draft.hpp"
 
 #include "config/format/scalars.hpp"
+#include "limiter/path_template.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -11,9 +12,18 @@ namespace {
 
 constexpr std::size_t comment_width = 110;
 
+/// Text of the origin's file may hold line ends, which would end the comment.
+std::string on_one_line(std::string_view text) {
+  std::string out{text};
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, ' ');
+  return out;
+}
+
 /// "# weir.conf:12: ..." over as many lines as it needs.
 std::string comment_lines(const conversion_note& note, std::string_view file, std::size_t indent) {
-  std::string_view rest = note.text;
+  const auto all = on_one_line(note.text);
+  std::string_view rest = all;
   std::string text;
   auto line = note.line > 0 ? fmt::format("{}:{}: ", file, note.line) : std::string{};
   while (!rest.empty()) {
@@ -120,12 +130,22 @@ std::string written_list(const std::vector<std::string>& items) {
   return "[" + all + "]";
 }
 
+std::string below(std::string path) {
+  while (path.ends_with('/')) path.pop_back();
+  return path + "/**";
+}
+
+std::optional<std::string> usable_template(std::string text) {
+  return limiter::path_template_problem(text).empty() ? std::optional{std::move(text)} : std::nullopt;
+}
+
 std::string policy_text(const policy_draft& draft, std::string_view made_by, std::string_view name) {
-  writer out{name};
+  const auto file = on_one_line(name);
+  writer out{file};
   out.text = fmt::format(
       "# Made by `weir convert {}` from {}. Each comment with a line tells what is missing here or means\n"
       "# something else than there.\n",
-      made_by, name);
+      made_by, file);
   out.comments(draft.notes, 0);
   out.text += "\nversion: 1\n";
   for (const auto& [section, item] : draft.sections) out.section(section, item);
@@ -150,6 +170,7 @@ notes all_notes(const policy_draft& draft) {
   for (const auto* list : {&draft.routes, &draft.rules, &draft.concurrency}) {
     for (const auto& item : *list) add(item);
   }
+  for (auto& note : all) note.text = on_one_line(note.text);
   std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.line < b.line; });
   return all;
 }

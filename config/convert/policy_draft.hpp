@@ -4,6 +4,7 @@
 
 #include "config/convert/convert.hpp"
 
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -43,6 +44,11 @@ struct policy_draft {
 [[nodiscard]] std::string written(std::string_view text);
 /// `[a, b]` of scalars that are not yet written.
 [[nodiscard]] std::string written_list(const std::vector<std::string>& items);
+
+/// "/a/**" for "/a/" or "/a".
+[[nodiscard]] std::string below(std::string path);
+/// The text when it is a path template of weir's.
+[[nodiscard]] std::optional<std::string> usable_template(std::string text);
 
 /// The file before its layout. `made_by` and `name` go into its first line.
 [[nodiscard]] std::string policy_text(const policy_draft& draft, std::string_view made_by,

@@ -146,9 +146,13 @@ class traefik_converter {
         return std::nullopt;
       }
     }
-    for (const auto& path : lists["path"]) {
-      if (path.find_first_of("{}") != std::string::npos) return std::nullopt;
-    }
+    const bool usable =
+        std::all_of(lists["path"].begin(), lists["path"].end(),
+                    [](const auto& path) {
+                      return path.find_first_of("{}") == std::string::npos && usable_template(path);
+                    }) &&
+        std::all_of(lists["host"].begin(), lists["host"].end(), is_host);
+    if (!usable) return std::nullopt;
     if (lists["path"].empty()) lists["path"] = {"/**"};
     std::string text;
     for (const auto& [key, list] : lists) {
@@ -166,8 +170,7 @@ class traefik_converter {
     if (!prefix.ends_with('/'))
       route.notes.push_back(
           {line, fmt::format("PathPrefix(`{0}`) also takes `{0}x`; weir takes whole segments", prefix)});
-    while (prefix.ends_with('/')) prefix.pop_back();
-    paths.push_back(prefix + "/**");
+    paths.push_back(below(std::move(prefix)));
   }
 
   // ---- middlewares

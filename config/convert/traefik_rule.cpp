@@ -16,7 +16,8 @@ class rule_parser {
       rule.conditions.push_back(std::move(*condition));
     } while (takes("&&"));
     skip_space();
-    return rest_.empty() ? std::optional{std::move(rule)} : std::nullopt;
+    const bool ambiguous = or_without_parentheses_ && rule.conditions.size() > 1;  // && binds closer
+    return rest_.empty() && !ambiguous ? std::optional{std::move(rule)} : std::nullopt;
   }
 
  private:
@@ -38,6 +39,7 @@ class rule_parser {
     auto all = one();
     while (all && takes("||")) {
       const auto next = one();
+      or_without_parentheses_ = or_without_parentheses_ || !grouped;
       if (!next || next->matcher != all->matcher) return std::nullopt;
       all->values.insert(all->values.end(), next->values.begin(), next->values.end());
     }
@@ -48,7 +50,7 @@ class rule_parser {
   std::optional<traefik_rule::condition> one() {
     skip_space();
     const auto open = rest_.find('(');
-    if (open == std::string_view::npos || open == 0) return std::nullopt;
+    if (open == std::string_view::npos || open == 0 || rest_.front() == '!') return std::nullopt;
     traefik_rule::condition condition{std::string{rest_.substr(0, open)}, {}};
     rest_.remove_prefix(open + 1);
     do {
@@ -63,6 +65,7 @@ class rule_parser {
   }
 
   std::string_view rest_;
+  bool or_without_parentheses_ = false;
 };
 
 }  // namespace

@@ -33,7 +33,7 @@ int convert_command(const convert_options& options) {
   }
   const auto result = config::convert(origin_of(options.from), *read.text, name);
   for (const auto& note : result.notes) print_note(name, note);
-  for (const auto& p : result.problems) std::fputs(config::render(p, *read.text, false).c_str(), stderr);
+  for (const auto& p : result.problems) std::fputs(config::render(p, result.source, false).c_str(), stderr);
   if (!result.policy) return exit_bad_config;
   std::fwrite(result.policy->data(), 1, result.policy->size(), stdout);
   return std::fflush(stdout) == 0 ? exit_ok : exit_failure;

@@ -116,7 +116,7 @@ def a_swapped_volume_takes_effect_within_two_seconds_and_no_request_fails(t):
     weir, volume = _on_volume(t, _policy(t.upstream(), 1_000_000))
     weir.start()
     load = t.bystanders(weir, rate=200, connections=8)
-    rounds = 100 if t.thorough else 12
+    rounds = 20 if t.build.sanitized and not t.thorough else 100
     slowest = 0.0
     for i in range(1, rounds + 1):
         begin = volume.swap(weir_yaml=_with_limit(weir, 1_000_000 + i))

@@ -34,6 +34,14 @@ bool mergeable(const call& a, const call& b) noexcept {
                     });
 }
 
+bool packable(const call_group& group) noexcept {
+  constexpr std::size_t most_charges = 8;  // bounds what a pack holds
+  if (group.members.size() != 1) return false;
+  const call& only = *group.members.front();
+  return only.heartbeat == nullptr && only.op == operation::take && !only.asking && only.healed == 0 &&
+         !only.alone && !only.charges.empty() && only.charges.size() <= most_charges;
+}
+
 call* call_group::first() const noexcept {
   const auto found = std::find_if(members.begin(), members.end(), [](const call* c) { return c != nullptr; });
   return found == members.end() ? nullptr : *found;

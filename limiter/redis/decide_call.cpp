@@ -112,10 +112,9 @@ struct counts {
   std::size_t arguments = 0;
 };
 counts plan(operation op, std::span<const charge> charges, std::int64_t estimate_us,
-            argument_groups& groups) {
+            std::span<argument_group> groups) {
   const std::size_t common = op == operation::refund ? 5 : 4;
   counts total{0, 2};  // the operation and k
-  groups.resize(charges.size());
   for (std::size_t i = 0; i < charges.size(); ++i) {
     argument_group& group = groups[i];
     const quota& q = charges[i].matched->quota;
@@ -133,18 +132,47 @@ counts plan(operation op, std::span<const charge> charges, std::int64_t estimate
   return total;
 }
 
-void put_group(command_writer& out, operation op, const charge& c, const argument_group& group) {
-  const rule_id& rid = c.matched->rid;
-  out.bulk({&group.algorithm->letter, 1});
-  out.number(group.key);
+void put_name(command_writer& out, const rule_id& rid) {
   out.header('$', rid.id.size() + rid.digits.size());
   out.put(rid.text());
   out.put(rid.digits_text());
   out.put("\r\n");
+}
+
+void put_group(command_writer& out, operation op, const charge& c, const argument_group& group) {
+  out.bulk({&group.algorithm->letter, 1});
+  out.number(group.key);
+  put_name(out, c.matched->rid);
   out.number(c.cost);
   if (op == operation::refund) out.number(c.charged_at_us);
   for (int i = 0; i < group.quota.count; ++i) out.number(group.quota.values[static_cast<std::size_t>(i)]);
   if (group.algorithm->id == algorithm::concurrency) out.bulk(c.holder.substr(0, longest_holder));
+}
+
+constexpr std::size_t lone_bucket_arguments = 5;
+constexpr std::size_t pack_head = 3;  // numbers of keys, arguments and rules
+
+bool is_lone_bucket(std::span<const argument_group> groups) noexcept {
+  return groups.size() == 1 && groups.front().algorithm->id == algorithm::token_bucket &&
+         groups.front().quota.values[0] == 1;
+}
+
+void put_packed(command_writer& out, std::span<const charge> charges, std::span<const argument_group> groups,
+                const counts& own) {
+  if (is_lone_bucket(groups)) {
+    const auto& quota = groups.front().quota.values;
+    out.bulk("t");
+    put_name(out, charges.front().matched->rid);
+    out.number(charges.front().cost);
+    out.number(quota[1]);
+    return out.number(quota[2]);
+  }
+  out.number(static_cast<std::int64_t>(own.keys));
+  out.number(static_cast<std::int64_t>(own.arguments));
+  out.number(static_cast<std::int64_t>(charges.size()));
+  out.bulk(name_of(operation::take));
+  out.number(1);
+  for (std::size_t i = 0; i < charges.size(); ++i) put_group(out, operation::take, charges[i], groups[i]);
 }
 
 /// Bytes the command needs at most.
@@ -178,12 +206,29 @@ bool parse_rule(std::span<const std::int64_t, reply_per_rule> integers, operatio
   return true;
 }
 
+/// `integers`: m, then those of each rule.
+bool parse_decision(std::int64_t now_us, std::span<const std::int64_t> integers, operation op,
+                    std::size_t charges, store_reply& reply, std::int64_t k) {
+  if (!in_range(integers[0], 0) || integers[0] > k) return false;
+  reply.now_us = now_us;
+  reply.admitted = integers[0];
+  reply.states.resize(charges);
+  bool all_allowed = true;
+  for (std::size_t i = 0; i < charges; ++i) {
+    rule_state& state = reply.states[i];
+    const auto group = integers.subspan(1 + i * reply_per_rule).first<reply_per_rule>();
+    if (!parse_rule(group, op, reply.admitted > 0, state)) return false;
+    all_allowed &= state.allowed;
+  }
+  return all_allowed == (reply.admitted == k);
+}
+
 }  // namespace
 
 void append_decide(std::string& out, std::string_view command, std::string_view script,
                    std::string_view key_prefix, operation op, std::span<const charge> charges,
                    const decide_options& options) {
-  argument_groups groups;
+  argument_groups groups(charges.size());
   counts total = plan(op, charges, options.estimate_us, groups);
   if (options.since_us > 0) total.arguments += 2;
   const std::size_t before = out.size();
@@ -207,6 +252,45 @@ void append_decide(std::string& out, std::string_view command, std::string_view 
   out.resize(static_cast<std::size_t>(writer.end() - out.data()));
 }
 
+void append_pack(std::string& out, std::string_view script, std::string_view key_prefix,
+                 std::span<const std::span<const charge>> decisions, const decide_options& options) {
+  boost::container::small_vector<argument_group, 64> groups;
+  boost::container::small_vector<counts, 32> each;
+  counts total;
+  std::size_t charges = 0;
+  std::size_t room = 0;
+  for (const auto& decision : decisions) {
+    charges += decision.size();
+    groups.resize(charges);
+    const auto own = std::span(groups).last(decision.size());
+    each.push_back(plan(operation::take, decision, options.estimate_us, own));
+    total.keys += each.back().keys;
+    total.arguments += is_lone_bucket(own) ? lone_bucket_arguments : pack_head + each.back().arguments;
+    room += room_for("EVALSHA", script, key_prefix, decision, each.back().arguments);
+  }
+  const std::size_t before = out.size();
+  out.resize(before + room);
+  command_writer writer(out.data() + before);
+  writer.header('*', 3 + total.keys + total.arguments + (options.clock_us >= 0 ? 1 : 0));
+  writer.bulk("EVALSHA");
+  writer.bulk(script);
+  writer.number(static_cast<std::int64_t>(total.keys));
+  const argument_group* group = groups.data();
+  for (const auto& decision : decisions) {
+    for (const charge& c : decision) {
+      if (group->first_use) put_key(writer, key_prefix, c, *group->algorithm);
+      ++group;
+    }
+  }
+  group = groups.data();
+  for (std::size_t i = 0; i < decisions.size(); ++i) {
+    put_packed(writer, decisions[i], {group, decisions[i].size()}, each[i]);
+    group += decisions[i].size();
+  }
+  if (options.clock_us >= 0) writer.number(options.clock_us);
+  out.resize(static_cast<std::size_t>(writer.end() - out.data()));
+}
+
 bool may_be_cold(std::span<const charge> charges, std::int64_t since_us, std::int64_t now_us) noexcept {
   constexpr std::int64_t error_us = 10'000'000;  // of `now_us`, which is an estimate
   return since_us > 0 && std::any_of(charges.begin(), charges.end(), [&](const charge& c) {
@@ -220,19 +304,24 @@ std::size_t decide_reply_size(std::size_t charges) noexcept {
 
 bool parse_decide(std::span<const std::int64_t> integers, operation op, std::size_t charges,
                   store_reply& reply, std::int64_t k) {
-  if (charges == 0 || integers.size() != decide_reply_size(charges)) return false;
-  if (!in_range(integers[0], 1) || !in_range(integers[1], 0) || integers[1] > k) return false;
-  reply.now_us = integers[0];
-  reply.admitted = integers[1];
-  reply.states.resize(charges);
-  bool all_allowed = true;
-  for (std::size_t i = 0; i < charges; ++i) {
-    rule_state& state = reply.states[i];
-    const auto group = integers.subspan(reply_head + i * reply_per_rule).first<reply_per_rule>();
-    if (!parse_rule(group, op, reply.admitted > 0, state)) return false;
-    all_allowed &= state.allowed;
-  }
-  return all_allowed == (reply.admitted == k);
+  return charges > 0 && integers.size() == decide_reply_size(charges) && in_range(integers[0], 1) &&
+         parse_decision(integers[0], integers.subspan(1), op, charges, reply, k);
+}
+
+std::size_t pack_reply_size(std::size_t decisions, std::size_t charges) noexcept {
+  return 1 + decisions + reply_per_rule * charges;
+}
+
+pack_answer parse_packed(std::span<const std::int64_t> integers, std::size_t& position, std::size_t charges,
+                         store_reply& reply) {
+  const std::size_t size = pack_reply_size(1, charges) - 1;
+  if (charges == 0 || position == 0 || position + size > integers.size() || !in_range(integers[0], 1))
+    return pack_answer::malformed;
+  const auto own = integers.subspan(position, size);
+  position += size;
+  if (own.front() == -1) return pack_answer::failed;
+  return parse_decision(integers[0], own, operation::take, charges, reply, 1) ? pack_answer::decided
+                                                                              : pack_answer::malformed;
 }
 
 }  // namespace weir::limiter::redis

@@ -441,7 +441,8 @@ void render_store_pool(exposition& to, const std::vector<const limiter::redis_co
       "weir_store_pool_leaked_total", "counter", "Calls held for a second or more beyond their deadline.",
       [](const counters& c) -> auto& { return c.leaked; });
   single(
-      "weir_store_commands_total", "counter", "Commands sent to the store; equal decisions share one.",
+      "weir_store_commands_total", "counter",
+      "Commands sent to the store; decisions of one moment share one.",
       [](const counters& c) -> auto& { return c.commands; });
   single(
       "weir_store_batches_total", "counter", "Writes that the commands left in.",
@@ -449,6 +450,9 @@ void render_store_pool(exposition& to, const std::vector<const limiter::redis_co
   single(
       "weir_store_merged_total", "counter", "Decisions that left in the command of an equal one.",
       [](const counters& c) -> auto& { return c.merged; });
+  single(
+      "weir_store_packed_total", "counter", "Decisions that left in one command with different ones.",
+      [](const counters& c) -> auto& { return c.packed; });
   single(
       "weir_store_redirects_total", "counter", "Redirections of a cluster that were followed.",
       [](const counters& c) -> auto& { return c.redirects; });

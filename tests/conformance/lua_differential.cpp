@@ -130,9 +130,11 @@ subject_key subject_named(std::size_t number) {
 /// dropped.
 class trial {
  public:
-  trial(dice& d, lua_host& host) : dice_(d), host_(host), kind_(static_cast<kind>(d.below(3))) {
+  /// `packs` runs the script for packs on what `host` holds.
+  trial(dice& d, lua_host& host, lua_host& packs)
+      : dice_(d), host_(host), packs_(packs), kind_(static_cast<kind>(d.below(3))) {
     host_.data.clear();
-    host_.expire = kind_ == kind::expires;
+    host_.expire = packs_.expire = kind_ == kind::expires;
     const auto count = static_cast<std::size_t>(1 + (d.chance(40) ? 0 : d.below(most_rules)));
     rules_.resize(count);
     for (std::size_t i = 0; i < count; ++i) {
@@ -168,6 +170,7 @@ class trial {
   bool step() {
     if (dice_.chance(5)) reload();
     move_clock();
+    if (dice_.chance(15)) return pack_step();
     const auto op = random_operation();
     const charge_list charges = random_charges(op);
     const std::int64_t k = op == operation::take && dice_.chance(15) ? 2 + dice_.below(5) : 1;
@@ -193,6 +196,33 @@ class trial {
     if (op != operation::peek) remember(charges, twin);
     last_retry_us_ = std::max<std::int64_t>(0, twin.states.front().retry_after_us);
     return true;
+  }
+
+  /// Takes of several requests in one call, one after the other for the twin.
+  bool pack_step() {
+    std::vector<charge_list> decisions(static_cast<std::size_t>(1 + dice_.below(6)));
+    for (charge_list& charges : decisions) charges = random_charges(operation::take);
+    const std::vector<std::span<const charge>> views(decisions.begin(), decisions.end());
+    command_.clear();
+    redis::append_pack(command_, "sha", "rl:", views,
+                       {.estimate_us = now_us_ + estimate_error(), .clock_us = now_us_});
+    packs_.now_us = now_us_;
+    std::swap(packs_.data, host_.data);
+    const lua_host::result reply = packs_.evaluate(command_);
+    std::swap(packs_.data, host_.data);
+    if (!reply.error.empty()) return report("pack: script error: " + reply.error);
+    std::size_t position = 1;
+    for (const charge_list& charges : decisions) {
+      store_reply twin;
+      table_.execute(operation::take, charges, twin);
+      store_reply script;
+      if (redis::parse_packed(reply.integers, position, charges.size(), script) !=
+          redis::pack_answer::decided)
+        return report("pack: impossible reply");
+      if (!same(twin, script)) return report("pack: " + describe(operation::take, 1, charges, twin, script));
+      remember(charges, twin);
+    }
+    return position == reply.integers.size() || report("pack: more integers than decisions");
   }
 
   void reload() {
@@ -336,6 +366,7 @@ class trial {
 
   dice& dice_;
   lua_host& host_;
+  lua_host& packs_;
   const kind kind_;
   bool apart_ = false;  // a subject per rule
   bool reloaded_ = false;
@@ -363,9 +394,10 @@ int main(int argc, char** argv) {
   const std::int64_t operations = option(arguments, "--operations", 1'000'000);
   const std::int64_t seed = option(arguments, "--seed", 1);
   lua_host host(weir::tests::script_with_argument_clock());
+  lua_host packs(weir::tests::pack_script_with_argument_clock());
   dice d(static_cast<std::uint64_t>(seed));
   for (std::int64_t done = 0; done < operations; done += steps_per_trial) {
-    if (trial(d, host).run()) continue;
+    if (trial(d, host, packs).run()) continue;
     std::printf("seed %lld, after %lld operations: script and twin differ\n", static_cast<long long>(seed),
                 static_cast<long long>(done));
     return 1;

@@ -20,6 +20,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 LUA = HERE.parent.parent / "lua"
 CORE = ("token_bucket.lua", "rare_algorithms_begin.lua", "fixed_window.lua", "calendar_window.lua",
         "sliding_window_counter.lua", "sliding_window_log.lua", "concurrency.lua", "rare_algorithms_end.lua", "decide.lua")
+PACK_CORE = (*CORE[:-1], "pack_begin.lua", "decide.lua", "pack.lua")
 
 # what it is, file, text, replacement
 MUTANTS = [
@@ -147,10 +148,25 @@ MUTANTS = [
     ("granted units not told", "decide.lua", "1 + (commit and rule[GRANTED] or 0)", "1"),
 ]
 
+PACK_MUTANTS = [
+    ("pack: last token refused", "pack.lua", "if demand > free then", "if demand >= free then"),
+    ("pack: digits of another rule ignored", "pack.lua", "string.sub(value, -3) == ddd and tonumber", "tonumber"),
+    ("pack: not repaired", "pack.lua", "if F and F - now <= cap then", "if F then"),
+    ("pack: idle time forgotten", "pack.lua", "F > now and F - now or 0", "F - now"),
+    ("pack: cost 0 written", "pack.lua", "elseif demand > 0 then", "else"),
+    ("pack: TTL rounded down", "pack.lua", "string.format('%d', F / 1000 + 1)).err", "string.format('%d', F / 1000)).err"),
+    ("pack: a cost above the capacity has a retry", "pack.lua", "demand > cap and -1 or demand - free", "demand - free"),
+    ("pack: cost not bounded", "pack.lua", "n >= 0 and n <= 2147483648 and n % 1 == 0 and", "n % 1 == 0 and"),
+    ("pack: the key of the one before", "pack.lua", "at, key, position = at + 6, key + 1, position + 5",
+     "at, position = at + 6, position + 5"),
+    ("pack: an error is a decision", "pack.lua", "failed and -1 or allowed, allowed", "allowed, allowed"),
+    ("pack: an error ends them all", "pack.lua", "redis.pcall('SET'", "redis.call('SET'"),
+]
 
-def core_text(mutant=None):
+
+def core_text(mutant=None, files=None):
     text = ""
-    for name in CORE:
+    for name in files or CORE:
         part = (LUA / name).read_text()
         if mutant and mutant[1] == name:
             if mutant[2] not in part:
@@ -175,6 +191,13 @@ def killer(build, core, socket):
     return None
 
 
+def pack_killer(build, core, _):
+    environment = ["env", f"WEIR_TEST_PACK_CORE={core}"]
+    if not passes([*environment, build / "lua_differential", "--operations", "60000"]):
+        return "twin"
+    return None if passes([*environment, build / "lua_script_tests", "-tc=*pack*"]) else "script tests"
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--build", type=pathlib.Path, required=True)
@@ -191,19 +214,21 @@ def main():
         try:
             while not socket.exists():
                 time.sleep(0.02)
-            core.write_text(core_text())
-            if killer(build, core, socket):
-                print("the unchanged script does not pass: nothing to learn from mutants")
-                return 1
-            for mutant in MUTANTS:
-                core.write_text(core_text(mutant))
-                by = killer(build, core, socket)
-                survivors += by is None
-                print(f"{'survived' if by is None else 'killed':8}  {mutant[0]}{f' (by the {by})' if by else ''}", flush=True)
+            for mutants, files, notices in ((MUTANTS, CORE, killer), (PACK_MUTANTS, PACK_CORE, pack_killer)):
+                core.write_text(core_text(None, files))
+                if notices(build, core, socket):
+                    print("the unchanged script does not pass: nothing to learn from mutants")
+                    return 1
+                for mutant in mutants:
+                    core.write_text(core_text(mutant, files))
+                    by = notices(build, core, socket)
+                    survivors += by is None
+                    print(f"{'survived' if by is None else 'killed':8}  {mutant[0]}{f' (by the {by})' if by else ''}",
+                          flush=True)
         finally:
             server.terminate()
             server.wait()
-    print(f"{len(MUTANTS) - survivors} passed, {survivors} failed")
+    print(f"{len(MUTANTS) + len(PACK_MUTANTS) - survivors} passed, {survivors} failed")
     return 1 if survivors else 0
 
 

@@ -671,3 +671,74 @@ TEST_CASE("script: several buckets of one subject are decided and stored alike o
   }
   CHECK(same_form > 2000);
 }
+
+TEST_CASE("in a pack each decision stands by itself") {
+  lua_host host{weir::tests::pack_script_with_argument_clock()};
+  const std::vector<std::int64_t> allowed{1, 1, 4, 0, 100'000, 100'000};
+  const std::vector<std::int64_t> failed(6, -1);
+  const auto part = [](const lua_host::result& reply, std::size_t decision) {
+    const auto begin = reply.integers.begin() + 1 + static_cast<std::ptrdiff_t>(6 * decision);
+    return std::vector<std::int64_t>(begin, begin + 6);
+  };
+  const words keys{"rl:1:{a}", "rl:1:{b}", "rl:1:{c}"};
+  words arguments;
+  for (const char* name : {"aaaa001", "bbbb002", "cccc003"}) {
+    for (const std::string& word : words{"t", name, "1", "100000", "500000"}) arguments.push_back(word);
+  }
+  arguments.push_back(text(now_us));
+
+  SUBCASE("all are decided") {
+    const auto reply = host.evaluate(keys, arguments);
+    REQUIRE(reply.error == "");
+    REQUIRE(reply.integers.size() == 19);
+    CHECK(reply.integers[0] == now_us);
+    for (std::size_t i = 0; i < 3; ++i) CHECK(part(reply, i) == allowed);
+    CHECK(host.data.size() == 3);
+    CHECK(host.data[keys[0]].text == text(now_us + 100'000) + "001");
+    CHECK(host.data[keys[0]].expires_at_ms == (now_us + 100'000) / 1000 + 1);
+  }
+  SUBCASE("what asks for nothing writes nothing") {
+    arguments[2] = "0";
+    const auto reply = host.evaluate(keys, arguments);
+    CHECK(part(reply, 0).front() == 1);
+    CHECK(host.data.size() == 2);
+  }
+  SUBCASE("a key of another type fails alone") {
+    host.data[keys[1]].is_list = true;
+    const auto reply = host.evaluate(keys, arguments);
+    REQUIRE(reply.error == "");
+    CHECK(part(reply, 0) == allowed);
+    CHECK(part(reply, 1) == failed);
+    CHECK(part(reply, 2) == allowed);
+  }
+  SUBCASE("what cannot be written says so") {
+    host.full = true;
+    const auto reply = host.evaluate(keys, arguments);
+    REQUIRE(reply.error == "");
+    for (std::size_t i = 0; i < 3; ++i) CHECK(part(reply, i).front() == -1);
+    CHECK(host.data.empty());
+  }
+  SUBCASE("a cost that is none fails alone, before it reads") {
+    arguments[7] = "-1";
+    const auto reply = host.evaluate(keys, arguments);
+    REQUIRE(reply.error == "");
+    CHECK(part(reply, 0) == allowed);
+    CHECK(part(reply, 1) == failed);
+    CHECK(part(reply, 2) == allowed);
+  }
+}
+
+TEST_CASE("a pack holds decisions of any rules") {
+  lua_host host{weir::tests::pack_script_with_argument_clock()};
+  words arguments{"t", "aaaa001", "1", "100000", "500000", "2", "15", "2", "take", "1"};
+  for (const words& rule : {rule_a(2), rule_log(1)})
+    arguments.insert(arguments.end(), rule.begin(), rule.end());
+  arguments.push_back(text(now_us));
+  const auto reply = host.evaluate({key, key, log_key}, arguments);
+  REQUIRE(reply.error == "");
+  REQUIRE(reply.integers.size() == 18);
+  CHECK(reply.integers[3] == 4);   // remaining after the first
+  CHECK(reply.integers[7] == 1);   // m of the second
+  CHECK(reply.integers[9] == 2);   // the same bucket, two more
+  CHECK(reply.integers[14] == 2);  // the log
+}

@@ -32,11 +32,22 @@ own_answer answer_without_slot(const limiter::rule& limit, bool waited) noexcept
           waited ? "concurrency_timeout" : "concurrency_full"};
 }
 
+namespace {
+
+/// That of the rule that is reported, when it has one of its own.
+int denial_status(const limited_request& r) noexcept {
+  const int limiting = r.result.limiting;
+  const int own = limiting < 0 ? 0 : r.charges[static_cast<std::size_t>(limiting)].matched->status;
+  return own != 0 ? own : r.policy->settings->deny.status;
+}
+
+}  // namespace
+
 int answer_status(const limited_request& r, local_error error) noexcept {
   switch (error) {
     case local_error::rate_limited:
     case local_error::cost_exceeds_limit:
-      return r.policy->settings->deny.status;
+      return denial_status(r);
     case local_error::forbidden:
       return r.listed->status;
     default:

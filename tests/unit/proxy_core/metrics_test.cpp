@@ -67,6 +67,8 @@ TEST_CASE("a rule exports all its decision values at 0 from the start") {
   scene s;
   CHECK(s.has(R"(weir_decisions_total{rule="burst",decision="allow"} 0)"));
   CHECK(s.has(R"(weir_decisions_total{rule="burst",decision="deny"} 0)"));
+  CHECK(s.has(R"(weir_decisions_total{rule="burst",decision="shadow_deny"} 0)"));
+  CHECK(s.has(R"(weir_decisions_total{rule="burst",decision="exempt"} 0)"));
   CHECK(s.has(R"(weir_failure_mode_decisions_total{rule="burst",mode="local"} 0)"));
   CHECK(s.has(R"(weir_degraded_admitted_total{rule="burst"} 0)"));
   CHECK(s.has(R"(weir_near_limit_total{rule="burst"} 0)"));

@@ -67,7 +67,7 @@ TEST_CASE("what differs in subject, cost, operation, holder or history stays apa
   healed.healed = 1;
   test_call asking;
   asking.asking = true;
-  const quota tier{.limit = 9, .period_us = 1, .burst = 9};
+  const weir::limiter::quota tier{.limit = 9, .period_us = 1, .burst = 9};
   test_call special;
   special.own.front().special = &tier;
   test_call shadow;
@@ -83,7 +83,7 @@ TEST_CASE("what differs in subject, cost, operation, holder or history stays apa
   CHECK_FALSE(mergeable(holder, holder));
   CHECK_FALSE(mergeable(shadow, shadow));  // the first may be charged and the second not
   CHECK(mergeable(special, special));
-  rule punishing = *plain.own.front().matched;
+  weir::limiter::rule punishing = *plain.own.front().matched;
   punishing.penalty_us = 1;
   test_call block;
   block.own.front().matched = &punishing;

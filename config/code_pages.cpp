@@ -138,6 +138,12 @@ constexpr std::array pages{
     code_page{"E0405", "A response would carry the same field twice.",
               "deny: {headers: [ratelimit, ratelimit-11]}\n", "deny: {headers: [ratelimit]}\n"},
     code_page{"E0406", "The running process keeps its file. Restart it to change this.", "", ""},
+    code_page{"E0408",
+              "A test speaks about rules and limits of its file. The message suggests the nearest name.",
+              "rules: [{name: per-ip, key: [client_ip], limit: 1/minute}]\n"
+              "tests: [{name: t, send: {times: 2}, expect: {denied_by: pre-ip}}]\n",
+              "rules: [{name: per-ip, key: [client_ip], limit: 1/minute}]\n"
+              "tests: [{name: t, send: {times: 2}, expect: {denied_by: per-ip}}]\n"},
     code_page{"E0501", "Files are relative to the policy file.", "hash_key_file: no/such/file\n", ""},
     code_page{"E0502", "The message says what the file should hold.", "hash_key_file: /dev/null\n", ""},
     code_page{
@@ -186,6 +192,12 @@ constexpr std::array pages{
     code_page{"W0207", "A token names a user or a key by its claims alone.",
               "identity: {jwt: {unverified: true}}\n",
               "identity: {jwt: {unverified: true}, user: [{claim: sub}]}\n"},
+    code_page{
+        "W0401",
+        "What was counted belongs to the rule's name, its algorithm and the selectors of its key. Under\n"
+        "others nothing is found, so every client has a fresh allowance at once. A new limit, burst, cost\n"
+        "or tier keeps it.",
+        "", ""},
     code_page{"W0208", "Who has which tier is said by `identity.tier`; the limit would never apply.",
               "rules: [{name: r, key: [client_ip], limit: 10/minute, tiers: {pro: 20/minute}}]\n",
               "identity: {tier: [{header: X-Tier}, {constant: free}]}\n"

@@ -5,6 +5,7 @@
 #include "config/reporter.hpp"
 #include "config/units.hpp"
 #include "limiter/time_zone.hpp"
+#include "proxy/offline/policy_test.hpp"
 #include "proxy/settings.hpp"
 
 #include <optional>
@@ -182,6 +183,13 @@ struct concurrency_draft {
   limiter::slot_limit slots;
 };
 
+struct test_draft {
+  proxy::offline::policy_test value;
+  place at;
+  place name_at;
+  std::vector<reference> rules;  ///< that `expect` names
+};
+
 struct file_draft {
   std::int64_t version = 0;
   proxy::settings settings;  ///< the sections that need no further work
@@ -198,6 +206,7 @@ struct file_draft {
   std::vector<route_draft> routes;
   std::vector<rule_draft> rules;
   std::vector<concurrency_draft> concurrency;
+  std::vector<test_draft> tests;
   bool has_routes = false;
   bool has_hash_key = false;
   bool has_trusted_proxies = false;  ///< written, even if empty

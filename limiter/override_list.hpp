@@ -26,6 +26,7 @@ class override_list {
     std::int64_t until_us =
         0;  ///< not any more from this instant on, microseconds since the epoch; 0 = without end
     std::string reason;
+    friend bool operator==(const item&, const item&) = default;
   };
 
   /// Appends an item for requests whose `from` is `value`, byte for byte.
@@ -43,6 +44,7 @@ class override_list {
   [[nodiscard]] bool expires() const noexcept { return expires_; }
   /// The selectors whose values are looked up.
   [[nodiscard]] std::vector<selector> selectors() const;
+  friend bool operator==(const override_list&, const override_list&) = default;
 
  private:
   static constexpr std::uint32_t none = ~std::uint32_t{0};
@@ -52,6 +54,7 @@ class override_list {
     selector from;
     std::vector<value_table::entry> added;
     value_table values;
+    friend bool operator==(const group&, const group&) = default;
   };
 
   void link_equal_values(group& g);

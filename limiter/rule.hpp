@@ -104,6 +104,7 @@ struct slot_limit {
 struct tier_quota {
   std::string tier;
   allowance allowed;
+  friend bool operator==(const tier_quota&, const tier_quota&) = default;
 };
 
 /// Parameters of one rule. Immutable after load, shared by all workers.
@@ -144,6 +145,8 @@ struct rule {
     if (mode != rule_mode::enforce) return true;
     return enforce_percent < 100 && percentile_of(rid, subject) >= enforce_percent;
   }
+
+  friend bool operator==(const rule&, const rule&) = default;
 };
 
 }  // namespace weir::limiter

@@ -126,7 +126,6 @@ void read_overrides(d& out, const node& n, context& ctx) {
 void read_overrides_file(d& out, const node& n, context& ctx) {
   const auto content = read_file(n, ctx, override_file_max);
   if (!content) return;
-  ctx.watched_files.push_back(resolve_path(n.text, ctx));
   auto items = parse_override_file(*content, n.at, ctx.report);
   std::move(items.begin(), items.end(), std::back_inserter(out.overrides));
 }
@@ -146,7 +145,7 @@ key_row<d> overrides_row() {
                        value_type<d>{"list of maps", fmt::format("up to {}", overrides_max), read_overrides},
                        "before the tiers: the first whose value fits and that has not ended applies");
   overrides.below = [](const std::string& path, std::vector<key_doc>& out) {
-    out.push_back({path + "[].SELECTOR", "text", std::string{required},
+    out.push_back({path + "[].SELECTOR", "text", std::string{required}, "",
                    "one selector, such as `user`, and the value it must have"});
     describe(override_table(), path + "[]", out);
   };

@@ -57,7 +57,7 @@ void session::record() {
   line.client_ip = r.client_ip.empty() ? std::string_view(peer_text_) : std::string_view(r.client_ip);
   line.peer_ip = peer_text_;
   line.user_hash = r.user_hash;
-  line.listener = listener_.name;
+  line.listener = listener_->name;
   if (!refused_head) {
     line.method = r.attributes.method;
     line.path = r.target.path;

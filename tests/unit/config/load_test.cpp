@@ -150,8 +150,8 @@ TEST_CASE("a listener speaks TLS with one certificate or several, and expects PR
   CHECK_FALSE(s.listeners[2].proxy_protocol.v1);
   CHECK(s.listeners[2].proxy_protocol.v2);
   CHECK(s.listeners[0].proxy_protocol.from.empty());
-  CHECK(s.watched_files.size() == 7);
-  CHECK(s.watched_files[0] == files.certificate);
+  CHECK(s.files.size() == 7);
+  CHECK(s.files[0].path == files.certificate);
 }
 
 TEST_CASE("a key that is not the certificate's is refused without quoting it") {
@@ -397,7 +397,9 @@ TEST_CASE("list files are read with the policy, and a change of one is a change 
   write("keys", "key-3");
   const auto second = load_here();
   CHECK(first.settings->hash == second.settings->hash);
-  CHECK(first.settings->file_digests != second.settings->file_digests);
+  CHECK(proxy::changed_files(first.settings->files, second.settings->files) ==
+        std::vector<std::string>{(folder / "keys").string()});
+  CHECK_FALSE(proxy::same_content(first.settings->files, second.settings->files));
   for (const char* bad : {"alice", "alice,Gold", ",gold", "a,b\na,c"}) {
     CAPTURE(bad);
     write("tiers.csv", bad);
@@ -746,7 +748,7 @@ TEST_CASE("problems without end are counted, not kept") {
 
 TEST_CASE("every key that this release does not have is refused") {
   for (const auto* text :
-       {"tests: []", "identity: {user: [{client_cert: subject}]}",
+       {"identity: {user: [{client_cert: subject}]}",
         "exempt: [{match: {methods: GET}, reason: a, status: 404}]", "metrics: {max_series: 1000}",
         "trace: {sample: 1%}", "admin: {token_file: t}", "store: {breaker: {threshold: 5}}",
         "store: {pool: {minimum: 1}}", "store: {tls: {verify: false}}",
@@ -756,6 +758,88 @@ TEST_CASE("every key that this release does not have is refused") {
     CAPTURE(text);
     CHECK(codes_of(load(std::string{head} + text + "\n")).find("E0312") != std::string::npos);
   }
+}
+
+TEST_CASE("tests of a policy are read with their defaults") {
+  const auto loaded = load(std::string{head} + rule + "}]\n" +
+                           "concurrency: [{name: c, key: [client_ip], max: 1}]\n"
+                           "tests:\n"
+                           "  - name: first\n"
+                           "    given: {user: u1, tier: pro, claims: {sub: s, admin: true}}\n"
+                           "    at: \"2027-01-31T02:00:00.5+02:00\"\n"
+                           "    send:\n"
+                           "      - {method: POST, path: \"/a?b=c\", host: h, headers: {X-A: 1}, client_ip: "
+                           "\"2001:db8::1\", times: 3, over: 1.5s, wait: 2s,\n"
+                           "         respond: {status: 401, headers: {X-B: c}, body: \"{}\", after: 250us}}\n"
+                           "      - {}\n"
+                           "    expect: {allowed: \"<3\", denied: \">= 1\", denied_by: c, status: \"<=499\", "
+                           "retry_after: \">1m\",\n"
+                           "      remaining: {r: 7}, headers: {Retry-After: \"*\"}}\n"
+                           "  - {name: second, send: {}, expect: {}}\n");
+  REQUIRE(codes_of(loaded).find('E') == std::string::npos);
+  REQUIRE(loaded.tests.size() == 2);
+  namespace offline = weir::proxy::offline;
+  const auto& first = loaded.tests[0];
+  CHECK(first.line == 6);
+  CHECK(first.given.user == "u1");
+  CHECK(first.given.tier == "pro");
+  CHECK(first.given.claims ==
+        std::vector<std::pair<std::string, std::string>>{{"sub", "s"}, {"admin", "true"}});
+  CHECK(first.at_us == 1'801'353'600'500'000);
+  REQUIRE(first.send.size() == 2);
+  const auto& item = first.send[0];
+  CHECK(item.method == "POST");
+  CHECK(item.target == "/a?b=c");
+  CHECK(item.host == "h");
+  CHECK(item.headers == std::vector<std::pair<std::string, std::string>>{{"X-A", "1"}});
+  CHECK(item.client == *weir::identity::parse_address("2001:db8::1"));
+  CHECK(item.times == 3);
+  CHECK(item.over_us == 1'500'000);
+  CHECK(item.wait_us == 2'000'000);
+  CHECK(item.respond.status == 401);
+  CHECK(item.respond.headers == std::vector<std::pair<std::string, std::string>>{{"X-B", "c"}});
+  CHECK(item.respond.body == "{}");
+  CHECK(item.respond.after_us == 250);
+  CHECK(to_text(*first.expect.allowed) == "<3");
+  CHECK(to_text(*first.expect.denied) == ">=1");
+  CHECK(first.expect.denied_by == "c");
+  CHECK(to_text(*first.expect.status) == "<=499");
+  CHECK(to_text(*first.expect.retry_after_s, "s") == ">60s");
+  CHECK(first.expect.remaining.at(0).first == "r");
+  CHECK(first.expect.remaining.at(0).second.value == 7);
+  CHECK(first.expect.headers == std::vector<std::pair<std::string, std::string>>{{"retry-after", "*"}});
+  const auto& plain = loaded.tests[1].send.at(0);
+  CHECK(loaded.tests[1].at_us == 1'767'225'600'000'000);
+  CHECK(plain.method == "GET");
+  CHECK(plain.target == "/");
+  CHECK(plain.host == "localhost");
+  CHECK(plain.client == *weir::identity::parse_address("127.0.0.1"));
+  CHECK(plain.times == 1);
+  CHECK(plain.respond.status == 200);
+}
+
+TEST_CASE("a test that cannot be sent or shows nothing is refused") {
+  const auto refused = [](const std::string& test) {
+    const auto codes = codes_of(load(std::string{head} + rule + "}]\ntests: [" + test + "]\n"));
+    return codes.substr(0, codes.find(" W"));  // the rule has its advice
+  };
+  CHECK(refused("{name: t, expect: {}}") == "E0302");
+  CHECK(refused("{name: t, send: {}}") == "E0302");
+  CHECK(refused("{send: {}, expect: {}}") == "E0302");
+  CHECK(refused("{name: t, send: [], expect: {}}") == "E0303");
+  CHECK(refused("{name: t, send: {times: 0}, expect: {}}") == "E0204");
+  CHECK(refused("{name: t, send: {path: a}, expect: {}}") == "E0213");
+  CHECK(refused("{name: t, send: {path: \"/a\\nb\"}, expect: {}}") == "E0204");
+  CHECK(refused("{name: t, send: {headers: {\"a b\": c}}, expect: {}}") == "E0213");
+  CHECK(refused("{name: t, send: {headers: {a: \"b\\r\\nc: d\"}}, expect: {}}") == "E0204");
+  CHECK(refused("{name: t, send: {client_ip: \"::1/64\"}, expect: {}}") == "E0209");
+  CHECK(refused("{name: t, send: {respond: {status: 101}}, expect: {}}") == "E0204");
+  CHECK(refused("{name: t, send: {}, expect: {allowed: \"=5\"}}") == "E0205");
+  CHECK(refused("{name: t, send: {}, expect: {retry_after: 5}}") == "E0203");
+  CHECK(refused("{name: t, send: {}, expect: {retry_after: 500ms}}") == "E0203");
+  CHECK(refused("{name: t, send: {}, expect: {remaining: {x: 5}}}") == "E0408");
+  CHECK(refused("{name: t, send: {}, expect: {alowed: 5}}") == "E0312");
+  CHECK(refused("{name: t, send: {}, expect: {}}, {name: t, send: {}, expect: {}}") == "E0403");
 }
 
 // ---- Every code once
@@ -1007,6 +1091,8 @@ const std::vector<provocation>& provocations() {
       {"W0204", h + "identity: {user: [{header: X-U}]}\nrules: [{name: r, key: [user], missing: skip, limit: "
                     "10/minute}]\n"},
       {"W0601", "version: 1\nupstreams: {web: {url: \"https://h\", tls: {verify: false}}}\n"},
+      {"E0216", h + "tests: [{name: t, at: 2027-01-31, send: {}, expect: {allowed: 1}}]\n"},
+      {"E0408", h + "tests: [{name: t, send: {}, expect: {denied_by: nobody}}]\n"},
       {"W0206", h + "rules: [{name: r, key: [user], missing: skip, limit: 10/minute}]\n"},
   };
   return all;
@@ -1053,7 +1139,7 @@ TEST_CASE("two rule names with one stored id are refused") {
 }
 
 TEST_CASE("every code is explained and provoked") {
-  std::set<std::string_view> provoked{"E0404", "E0406", "W0501"};  // each has its own test
+  std::set<std::string_view> provoked{"E0404", "E0406", "W0401", "W0501"};  // each has its own test
   for (const auto& p : provocations()) provoked.insert(p.code);
   for (const auto& entry : all_codes()) {
     CAPTURE(entry.code);

@@ -77,6 +77,86 @@ TEST_CASE("one token bucket: key, name, cost and credits") {
               "1", "10000", "500000"});
 }
 
+TEST_CASE("a tier or an override is told by its numbers") {
+  const quota tier{algorithm::token_bucket, 50, 1'000'000, 20};
+  charge raised = charge_of(first, subject_a, 1);
+  raised.special = &tier;
+  CHECK(command(operation::take, {raised}) == words{"EVALSHA", "sha", "1", "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}",
+                                                    "take", "1", "t", "1", "Ab-d042", "1", "1", "20000",
+                                                    "400000"});
+}
+
+TEST_CASE("shadow is a capital letter, a penalty a mark with the key of the block and its length") {
+  rule punishing = exact;
+  punishing.penalty_us = 60'000'000;
+  rule both = first;
+  both.penalty_us = 1'000'000;
+  charge watched = charge_of(both, subject_a, 2);
+  watched.shadow = true;
+  const std::vector<charge> charges{charge_of(punishing, subject_a, 1), watched,
+                                    charge_of(punishing, subject_b, 1)};
+  CHECK(command(operation::take, charges) == words{"EVALSHA",
+                                                   "sha",
+                                                   "4",
+                                                   "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}:llog0",
+                                                   "rl:1:{AAAAAAAAAAAAAAAAAAAAAA}",
+                                                   "rl:1:{BBBBBBBBBBBBBBBBBBBBBB}:llog0",
+                                                   "rl:1:{BBBBBBBBBBBBBBBBBBBBBB}",
+                                                   "take",
+                                                   "1",
+                                                   "l!",
+                                                   "1",
+                                                   "log0999",
+                                                   "1",
+                                                   "2",
+                                                   "60000000",
+                                                   "20",
+                                                   "60000000",
+                                                   "T!",
+                                                   "2",
+                                                   "Ab-d042",
+                                                   "2",
+                                                   "2",
+                                                   "1000000",
+                                                   "1",
+                                                   "10000",
+                                                   "500000",
+                                                   "l!",
+                                                   "3",
+                                                   "log0999",
+                                                   "1",
+                                                   "4",
+                                                   "60000000",
+                                                   "20",
+                                                   "60000000"});
+  const words settled = command(operation::take_upto, {watched});
+  CHECK(settled[6] == "t");  // who settles asks for no admission
+  CHECK(settled.size() == 13);
+}
+
+TEST_CASE("a pack tells marked charges to the driver") {
+  charge watched = charge_of(first, subject_a, 1);
+  watched.shadow = true;
+  const std::vector<charge> plain{charge_of(first, subject_b, 1)}, marked{watched};
+  const std::vector<std::span<const charge>> decisions{plain, marked};
+  std::string out;
+  redis::append_pack(out, "sha", "rl:", decisions);
+  const words all = arguments_of(out);
+  CHECK(words(all.begin() + 5, all.end()) == words{"t", "Ab-d042", "1", "10000", "500000", "1", "9", "1",
+                                                   "take", "1", "T", "1", "Ab-d042", "1", "1", "10000",
+                                                   "500000"});
+}
+
+TEST_CASE("a shadow charge may be denied in a reply that admits, and only that") {
+  const std::vector<std::int64_t> integers{5, 1, 1, 2, 0, 3, 4, 0, 0, 9, 3, 4};
+  store_reply reply;
+  CHECK_FALSE(redis::parse_decide(integers, operation::take, 2, reply));
+  CHECK_FALSE(redis::parse_decide(integers, operation::take, 2, reply, 1, 1));
+  REQUIRE(redis::parse_decide(integers, operation::take, 2, reply, 1, 2));
+  CHECK_FALSE(reply.states[1].allowed);
+  CHECK(reply.admitted == 1);
+}
+
 TEST_CASE("rules of one subject share its key; a log has its own with the same hash tag") {
   CHECK(command(operation::take_upto, {charge_of(first, subject_a, 1), charge_of(exact, subject_a, 2),
                                        charge_of(second, subject_a, 0), charge_of(first, subject_b, 1)}) ==

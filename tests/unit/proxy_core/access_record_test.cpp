@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/observe/access_record.hpp"
 
+#include <array>
 #include <boost/json.hpp>
 #include <cstdint>
 #include <doctest/doctest.h>
 #include <limits>
 #include <string>
 #include <string_view>
+#include <vector>
 
 using namespace weir::proxy;
 
@@ -150,4 +152,19 @@ TEST_CASE("the longest possible record fits and is appended to what is there") {
   CHECK(out.starts_with("before\n{"));
   CHECK(boost::json::parse(out.substr(7)).at("reason").as_string().size() == 2048);
   CHECK(out.size() > 15 * 6 * 2048);
+}
+
+TEST_CASE("rules that would have denied are a list, absent when there are none") {
+  access_record r = full();
+  CHECK_FALSE(parse(r).contains("shadow"));
+  const std::array<std::string_view, 2> names{"daily-quota", "per-ip"};
+  r.shadow = names;
+  r.decision = record_decision::shadow_deny;
+  const auto json = parse(r);
+  CHECK(json.at("decision") == "shadow_deny");
+  CHECK(json.at("shadow") == boost::json::array{"daily-quota", "per-ip"});
+  const std::string longest(64, 'x');
+  const std::vector<std::string_view> many(32, longest);
+  r.shadow = many;
+  CHECK(parse(r).at("shadow").as_array().size() == 32);
 }

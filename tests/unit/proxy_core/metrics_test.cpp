@@ -67,6 +67,8 @@ TEST_CASE("a rule exports all its decision values at 0 from the start") {
   scene s;
   CHECK(s.has(R"(weir_decisions_total{rule="burst",decision="allow"} 0)"));
   CHECK(s.has(R"(weir_decisions_total{rule="burst",decision="deny"} 0)"));
+  CHECK(s.has(R"(weir_decisions_total{rule="burst",decision="shadow_deny"} 0)"));
+  CHECK(s.has(R"(weir_decisions_total{rule="burst",decision="exempt"} 0)"));
   CHECK(s.has(R"(weir_failure_mode_decisions_total{rule="burst",mode="local"} 0)"));
   CHECK(s.has(R"(weir_degraded_admitted_total{rule="burst"} 0)"));
   CHECK(s.has(R"(weir_near_limit_total{rule="burst"} 0)"));
@@ -137,13 +139,20 @@ TEST_CASE("the series of a removed rule vanish and come back with their counts")
 
 TEST_CASE("weir_rule_info tells what a rule allows") {
   scene s;
+  auto watched = make_rule("watched", 3, 5, 90'000'000), off = make_rule("off", 4, 5, 90'000'000);
+  watched.mode = limiter::rule_mode::shadow;
+  watched.unlimited = true;
+  off.mode = limiter::rule_mode::disabled;
   s.current.policy =
       limiter::policy_set({make_rule("minute", 0, 100, 60'000'000), make_rule("odd", 1, 10, 1'500'000),
-                           make_rule("long", 2, 5, 90'000'000)});
+                           make_rule("long", 2, 5, 90'000'000), watched, off});
   CHECK(
       s.has(R"(weir_rule_info{rule="minute",algorithm="token_bucket",limit="100/minute",mode="enforce"} 1)"));
   CHECK(s.has(R"(weir_rule_info{rule="odd",algorithm="token_bucket",limit="10/1500ms",mode="enforce"} 1)"));
   CHECK(s.has(R"(weir_rule_info{rule="long",algorithm="token_bucket",limit="5/90s",mode="enforce"} 1)"));
+  CHECK(
+      s.has(R"(weir_rule_info{rule="watched",algorithm="token_bucket",limit="unlimited",mode="shadow"} 1)"));
+  CHECK(s.has(R"(weir_rule_info{rule="off",algorithm="token_bucket",limit="5/90s",mode="disabled"} 1)"));
 }
 
 TEST_CASE("a request lands in its bucket; buckets are cumulative and agree with count and sum") {

@@ -68,6 +68,32 @@ TEST_CASE("a denied request says when to come back, the same in Retry-After and 
         "Retry-After: 5\r\nRateLimit-Policy: \"burst\";q=100;w=60\r\nRateLimit: \"burst\";r=0;t=5\r\n");
 }
 
+TEST_CASE("a shadow rule shows nothing, neither its numbers nor its wait") {
+  scene s;
+  s.allowing("enforced", 100, 50);
+  s.add("watched", 10, 60 * second, {.allowed = false, .retry_after_us = 90 * second});
+  s.charges.back().shadow = true;
+  s.denying("limiting", 4 * second);
+  CHECK(s.fields() ==
+        "Retry-After: 4\r\nRateLimit-Policy: \"limiting\";q=100;w=60, \"enforced\";q=100;w=60\r\n"
+        "RateLimit: \"limiting\";r=0;t=4, \"enforced\";r=50;t=30\r\n");
+  s.decision.limiting = -1;
+  s.decision.verdict = limiter::verdict::shadow_deny;
+  s.charges.pop_back();
+  CHECK(http::closest_charge(s.charges, s.decision) == 0);
+  CHECK(http::retry_after_seconds(s.charges, s.decision) == -1);
+  s.charges.erase(s.charges.begin());
+  CHECK(http::closest_charge(s.charges, s.decision) == -1);
+}
+
+TEST_CASE("the numbers of a tier stand in the fields, not those of the rule") {
+  scene s;
+  s.allowing("burst", 100, 50);
+  const limiter::quota tier{limiter::algorithm::token_bucket, 600, second, 1200};
+  s.charges.back().special = &tier;
+  CHECK(s.fields() == "RateLimit-Policy: \"burst\";q=600;w=1\r\nRateLimit: \"burst\";r=50;t=30\r\n");
+}
+
 TEST_CASE("the closest rule comes first: the smallest share, not the smallest number") {
   scene s;
   s.allowing("small", 10, 5);

@@ -67,7 +67,13 @@ TEST_CASE("what differs in subject, cost, operation, holder or history stays apa
   healed.healed = 1;
   test_call asking;
   asking.asking = true;
-  for (call* other : std::initializer_list<call*>{&subject, &cost, &peek, &holder, &healed, &asking}) {
+  const weir::limiter::quota tier{.limit = 9, .period_us = 1, .burst = 9};
+  test_call special;
+  special.own.front().special = &tier;
+  test_call shadow;
+  shadow.own.front().shadow = true;
+  for (call* other :
+       std::initializer_list<call*>{&subject, &cost, &peek, &holder, &healed, &asking, &special, &shadow}) {
     CHECK_FALSE(mergeable(plain, *other));
     call_queue queue;
     queue.push(plain);
@@ -75,6 +81,13 @@ TEST_CASE("what differs in subject, cost, operation, holder or history stays apa
     CHECK(queue.take_all().size() == 2);
   }
   CHECK_FALSE(mergeable(holder, holder));
+  CHECK_FALSE(mergeable(shadow, shadow));  // the first may be charged and the second not
+  CHECK(mergeable(special, special));
+  weir::limiter::rule punishing = *plain.own.front().matched;
+  punishing.penalty_us = 1;
+  test_call block;
+  block.own.front().matched = &punishing;
+  CHECK_FALSE(mergeable(block, block));  // the denial of the first blocks the second
 }
 
 TEST_CASE("a call that leaves before its command is sent is not asked for") {

@@ -84,6 +84,41 @@ TEST_CASE("a refund gives back what was charged, as of then") {
   CHECK(granted[0].cost == 2);
 }
 
+TEST_CASE("a shadow charge denies no part and is given back only where it was taken") {
+  const rule r = weir::tests::make_rule(10);
+  charge_list charges{make_charge(r, 'a', 3), make_charge(r, 'a', 2)};
+  charges[1].shadow = true;
+  part_result part = answered({true, false});
+  CHECK(part.denied());
+  part.shadow = shadow_bits(operation::take, charges);
+  CHECK(part.shadow == 2);
+  CHECK(shadow_bits(operation::take_upto, charges) == 0);
+  CHECK(part.allowed());
+  CHECK_FALSE(part.denied());
+  const charge_list back = refund_of(operation::take, part, charges);
+  REQUIRE(back.size() == 1);
+  CHECK(back[0].cost == 3);
+  charge_groups groups;
+  group_by_slot(charges, groups);
+  const std::vector<const part_result*> list{&part};
+  store_reply joined;
+  join(groups, list, operation::take, charges, true, joined);
+  CHECK(joined.states[0].remaining == 8);
+  CHECK(joined.states[1].remaining == 5);  // nothing comes back
+}
+
+TEST_CASE("charges that outlive their policy keep the quota of their tier") {
+  const rule r = weir::tests::make_rule(10);
+  const quota tier{.limit = 77, .period_us = 1'000'000, .burst = 88};
+  charge_list charges{make_charge(r, 'a')};
+  charges[0].special = &tier;
+  kept_charges kept;
+  keep(charges, kept);
+  CHECK(kept.charges[0].matched != &r);
+  CHECK(kept.charges[0].special == nullptr);
+  CHECK(kept.charges[0].quota() == tier);
+}
+
 TEST_CASE("the answer of all parts stands in the order of the charges, with silence per rule") {
   const rule r = weir::tests::make_rule(10);
   const charge_list charges{make_charge(r, 'a', 3), make_charge(r, 'b'), make_charge(r, 'a'),

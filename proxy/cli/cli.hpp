@@ -36,6 +36,7 @@ enum class check_format : std::uint8_t { text, json, sarif };
 
 struct check_options {
   std::vector<std::string> files;  ///< `-` = standard input
+  std::string against;             ///< the file that runs; empty: the files are checked by themselves
   bool color = false;
   bool strict = false;  ///< warnings refuse a file, too
   check_format format = check_format::text;
@@ -67,14 +68,53 @@ struct explain_options {
 /// `weir explain`: what would be decided, and why. Exit 69: `live`, and the store cannot be looked at.
 [[nodiscard]] int explain_command(const explain_options& options);
 
-struct health_options {
+/// Which running weir is asked.
+struct admin_options {
   std::string admin = "http://127.0.0.1:9901";  ///< `http://HOST:PORT` or `unix:PATH`
 };
 /// `weir health`: asks /readyz of a running weir; at most five seconds.
-[[nodiscard]] int health_command(const health_options& options);
+[[nodiscard]] int health_command(const admin_options& options);
+
+/// `weir reload`: has it read its files again; prints why not when it refuses them (exit 78).
+[[nodiscard]] int reload_command(const admin_options& options);
+
+struct replay_options {
+  std::string policy;
+  std::string log;         ///< `-` = standard input
+  std::string against;     ///< an older policy; empty: none
+  std::string log_format;  ///< a name or a format string; empty: by the first lines
+  bool suggest = false;    ///< measure every key, and print limits
+  bool each = false;       ///< print what becomes of each request instead of the report
+  bool json = false;
+};
+/// `weir replay`: the requests of an access log through a policy, in virtual time. Exit 1: the log cannot be
+/// read, or nothing in it; 78: a policy has errors.
+[[nodiscard]] int replay_command(const replay_options& options);
 
 /// `weir help CODE`: what a code of `weir check` means, and how to write it right. Exit 64: no such code.
 [[nodiscard]] int help_command(const std::string& code);
+
+enum class fmt_mode : std::uint8_t { print, check, write };
+
+struct fmt_options {
+  std::vector<std::string> files;  ///< `-` = standard input
+  bool check = false;              ///< names the files that would change, exit 1
+  bool write = false;              ///< replaces the files that change, and names them
+};
+/// `weir fmt`: the canonical layout. Exit 78 for files with errors, 1 when a file would change or cannot be
+/// written.
+[[nodiscard]] int fmt_command(const fmt_options& options);
+
+struct convert_options {
+  std::string from;  ///< nginx, traefik, kong or envoy-rls
+  std::string file;  ///< `-` = standard input
+};
+/// `weir convert`: prints a policy, and to stderr what of the file it does differently or not. Exit 78 for a
+/// file that cannot be read as the origin's.
+[[nodiscard]] int convert_command(const convert_options& options);
+
+/// `weir schema`: the JSON Schema of policy files, for editors.
+[[nodiscard]] int schema_command();
 
 /// `weir version`
 [[nodiscard]] int version_command(bool json);

@@ -34,6 +34,10 @@ std::string_view to_string(fate what) {
       return "skipped";
     case fate::refused:
       return "refused";
+    case fate::unlimited:
+      return "unlimited";
+    case fate::disabled:
+      return "disabled";
     case fate::not_asked:
       break;
   }
@@ -76,13 +80,14 @@ class lines {
 
 std::string rule_lines(const explained_rule& x, std::size_t width, const paint& in) {
   const std::string name = fmt::format("  {:<{}}  ", x.rule->name, width);
-  if (x.what == fate::unmatched || x.what == fate::not_asked)
+  if (x.what == fate::unmatched || x.what == fate::not_asked || x.what == fate::disabled)
     return in.faint(fmt::format("{}{:<9}  {}", name, to_string(x.what), x.why)) + "\n";
   const std::string what = fmt::format("{:<9}", to_string(x.what));
   if (x.what != fate::counted)
     return fmt::format("{}{}  {}\n", name, x.what == fate::refused ? in.bad(what) : what, x.why);
   const bool allowed = !x.state || x.state->allowed;
-  std::string text = fmt::format("{}{}  ", name, allowed ? in.good("allows   ") : in.bad("denies   "));
+  std::string text = fmt::format(
+      "{}{}  ", name, allowed ? in.good("allows   ") : in.bad(x.shadow ? "would den" : "denies   "));
   if (x.state) {
     text += fmt::format("{} left", x.state->remaining);
     if (!allowed) text += ", admitted " + wait_in_words(x.state->retry_after_us);
@@ -91,8 +96,7 @@ std::string rule_lines(const explained_rule& x, std::size_t width, const paint& 
   const std::string indent(width + 15, ' ');
   text += fmt::format("costs {} ({})\n{}key {}\n", x.cost, x.cost_from, indent, key_in_words(x));
   text += in.faint(fmt::format("{}in the store {}\n", indent, x.subject));
-  const std::string words =
-      x.rule->slots ? config::slots_in_words(*x.rule) : config::quota_in_words(x.rule->quota);
+  const std::string words = x.rule->slots ? config::slots_in_words(*x.rule) : config::quota_in_words(x.quota);
   return text + in.faint(indent + words) + "\n";
 }
 
@@ -132,6 +136,7 @@ json::object rule_object(const explained_rule& x) {
   o["fallback"] = x.fallback;
   o["subject"] = x.subject;
   o["cost"] = x.cost;
+  o["shadow"] = x.shadow;
   o["cost_from"] = x.cost_from;
   if (!x.state) return o;
   o["allowed"] = x.state->allowed;

@@ -45,6 +45,12 @@ admission admit(limited_request& r) {
   return match_rules(r);
 }
 
+record_decision admitted_as(const limited_request& r) noexcept {
+  if (r.listed != nullptr) return record_decision::exempt;
+  const bool watched = r.result.verdict == limiter::verdict::shadow_deny;
+  return watched ? record_decision::shadow_deny : record_decision::allow;
+}
+
 void add_slot_charges(limited_request& r, std::string_view holder) {
   for (limiter::charge c : r.slot_match.charges) {
     c.holder = holder;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "proxy/decide/limited_request.hpp"
+#include "proxy/observe/access_record.hpp"
 
 #include <cstdint>
 #include <string_view>
@@ -25,6 +26,9 @@ enum class admission : std::uint8_t {
 /// Judges an identified request; fills `listed`, `match`, `slot_match` and `charges`, the latter without
 /// slots.
 [[nodiscard]] admission admit(limited_request& request);
+
+/// What a request that the limiter let pass is called.
+[[nodiscard]] record_decision admitted_as(const limited_request& request) noexcept;
 
 /// Asks for the slots of `slot_match` as well: those of `scope: local` are taken in this process (`here`),
 /// the others travel in the rules' call. `holder` lives as long as the charges.

@@ -43,6 +43,9 @@ class selector_visitor {
   void visit(const limiter::rule& rule) {
     for (const limiter::selector& s : rule.key) visit(s);
     for (const limiter::selector& s : rule.fallback) visit(s);
+    if (rule.overrides) {
+      for (const limiter::selector& s : rule.overrides->selectors()) own(s);
+    }
     if (rule.cost_from && !rule.cost_from->header.empty()) add(out_.identity_headers, rule.cost_from->header);
     own(rule.match);
   }

@@ -22,6 +22,7 @@ void limited_request::begin(const compiled_policy& current) {
   listed = nullptr;
   for (limiter::match_result* old : {&match, &slot_match}) {
     old->charges.clear();
+    old->unlimited.clear();
     old->unauthenticated = old->malformed = nullptr;
   }
 }

@@ -34,4 +34,13 @@ void active_request::end() noexcept {
   config.reset();
 }
 
+std::int64_t active_request::slots_at_most() const noexcept {
+  for (const limiter::charge_list* list : {&here, &charges}) {
+    for (const limiter::charge& c : *list) {
+      if (c.matched == no_slot) return c.quota().limit;
+    }
+  }
+  return no_slot->quota.limit;
+}
+
 }  // namespace weir::proxy

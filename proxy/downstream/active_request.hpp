@@ -84,6 +84,8 @@ class active_request final : public limited_request {
   std::int64_t upstream_us = -1;
   std::int64_t queue_us = -1;  ///< all waits for slots
 
+  /// The limit behind `no_slot`, which must be set.
+  [[nodiscard]] std::int64_t slots_at_most() const noexcept;
   [[nodiscard]] std::uint64_t bytes_in() const noexcept { return body.received() + raw_bytes_in; }
 
  private:

@@ -22,7 +22,7 @@ namespace weir::proxy {
 
 class session;
 
-/// What sessions of one listener share; owned by the worker.
+/// What sessions of one listener share; outlives the listener while it has sessions.
 struct listener_context {
   std::string name;
   std::string port;  ///< text, for X-Forwarded-Port; empty for unix sockets
@@ -30,6 +30,7 @@ struct listener_context {
   std::shared_ptr<const tls::server_context> tls;  ///< null: plain
   proxy_protocol_settings proxy_protocol;
   listener_counters* counters = nullptr;
+  bool closed = false;  ///< a reload took the listener away: its connections end as in a drain
 };
 
 /// The worker's sessions. Owns them; a session leaves by destroying itself through the graveyard.
@@ -58,7 +59,7 @@ class session final : public ready_handler,
                       private forward_owner,
                       private yielding {
  public:
-  session(services& worker, session_set& owner, const listener_context& listener,
+  session(services& worker, session_set& owner, std::shared_ptr<const listener_context> listener,
           connection_places::place place);
   ~session() override;
 
@@ -66,8 +67,11 @@ class session final : public ready_handler,
   /// discarded.
   [[nodiscard]] bool open(int fd, const identity::address& peer, std::string peer_text) noexcept;
 
-  /// The process drains: an idle connection leaves now, a busy one after its response.
+  /// The process or the listener drains: an idle connection leaves now, a busy one after its response.
   void drain();
+  [[nodiscard]] bool came_by(const listener_context& listener) const noexcept {
+    return listener_.get() == &listener;
+  }
   /// The drain deadline: whatever is in flight is cut. True: a request was that should have ended by itself,
   /// as a tunnel need not.
   bool cut();
@@ -164,6 +168,8 @@ class session final : public ready_handler,
   void close() noexcept;
   [[nodiscard]] std::string_view buffer() const noexcept { return channel_.in.all(); }
   [[nodiscard]] const settings& config() const noexcept { return *request_->config->settings; }
+  [[nodiscard]] bool leaving() const noexcept { return worker_.leaving || listener_->closed; }
+  [[nodiscard]] bool draining() const noexcept { return worker_.draining || listener_->closed; }
 
   static constexpr std::size_t drain_limit = 64 * 1024;  ///< body bytes dropped to keep a connection
   static constexpr std::int64_t drain_patience_us = 1'000'000;
@@ -172,7 +178,7 @@ class session final : public ready_handler,
 
   services& worker_;
   session_set& owner_;
-  const listener_context& listener_;
+  const std::shared_ptr<const listener_context> listener_;
   connection_places::place place_;
   client_channel channel_;
   identity::address peer_;

@@ -75,6 +75,7 @@ bool session::on_head() {
 bool session::on_identified() {
   active_request& r = *request_;
   r.body.begin(r.head.framing, r.head.content_length, body_limit(r));
+  if (config().policy.expires()) r.attributes.now_us = wall_now_us();
   switch (admit(r)) {
     case admission::ask:
       return ask_for_slots();
@@ -130,7 +131,7 @@ bool session::after_decision() {
     http::append_rate_limit_fields(request_->rate_fields, request_->charges, decision, deny.headers);
   }
   if (denied) return answer_denied();
-  request_->verdict = request_->listed != nullptr ? record_decision::exempt : record_decision::allow;
+  request_->verdict = admitted_as(*request_);
   request_->permit.emplace(request_->take_permit());
   got_slots();
   if (request_->head.hops == 0) return answer_options();
@@ -150,7 +151,7 @@ bool session::after_decision() {
 
 void session::count_decision() {
   const limiter::decision& decision = request_->result;
-  const bool allowed = decision.verdict == limiter::verdict::allow;
+  const bool allowed = decision.admitted();
   if (!request_->charges.empty() && decision.failure == limiter::errc::ok) {
     worker_.metrics.store_requests[metric_shard::take].observe(request_->limiter_us, buckets_b_us);
   }
@@ -158,16 +159,21 @@ void session::count_decision() {
     const limiter::charge& charge = request_->charges[i];
     if (charge.matched->slots) continue;
     rule_counters& counters = worker_.metrics.rule(request_->config->rule_slots[charge.matched->index]);
-    if (allowed) counters.allow.add();
+    const bool shadow_denied = (decision.shadow_denied >> i & 1) != 0;
+    if (shadow_denied) counters.shadow_deny.add();
+    if (allowed && !shadow_denied) counters.allow.add();
     if (decision.limiting == static_cast<int>(i)) counters.deny.add();
     if (decision.failure != limiter::errc::ok && (decision.failed >> i & 1) != 0) {
       counters.failure_mode[static_cast<std::size_t>(charge.matched->failure_mode)].add();
       if (allowed) counters.degraded_admitted.add();
     }
-    if (allowed && i < decision.states.size() &&
-        decision.states[i].remaining * 5 <= charge.matched->quota.burst) {
+    if (allowed && !shadow_denied && i < decision.states.size() &&
+        decision.states[i].remaining * 5 <= charge.quota().burst) {
       counters.near_limit.add();
     }
+  }
+  for (const limiter::rule* rule : request_->match.unlimited) {
+    worker_.metrics.rule(request_->config->rule_slots[rule->index]).exempt.add();
   }
   if (decision.failure != limiter::errc::ok) {
     worker_.metrics.store_errors[static_cast<std::size_t>(decision.failure)].add();

@@ -35,8 +35,8 @@ http::error_context session::begin_answer(std::string_view reason, bool close) {
   // certain.
   const bool uncertain_body =
       head.expect_continue && !request_->body.complete() && request_->body.received() == 0;
-  close_after_ = close_after_ || close || uncertain_body || long_body_left() || worker_.leaving ||
-                 head.version_minor == 0;
+  close_after_ =
+      close_after_ || close || uncertain_body || long_body_left() || leaving() || head.version_minor == 0;
   if (request_->request_id.empty()) append_random_id(request_->request_id, worker_.random);
   request_->reason = reason;
   leave_line();
@@ -76,16 +76,17 @@ bool session::answer(http::local_error error, std::string_view reason, bool clos
   if (error == http::local_error::concurrency_limited) {
     context.denial = &details;
     details.rule = request_->no_slot->name;
-    details.limit = request_->no_slot->quota.limit;
+    details.limit = request_->slots_at_most();
     details.retry_after_s = std::max<std::int64_t>(1, http::whole_seconds(decision.retry_after_us));
   } else if (denied) {
     context.denial = &details;
     const auto limiting = static_cast<std::size_t>(decision.limiting);
     const limiter::charge& charge = request_->charges[limiting];
+    context.status = charge.matched->status != 0 ? charge.matched->status : config().deny.status;
     details.retry_after_s = http::retry_after_seconds(request_->charges, decision);
     if (charge.matched->headers == limiter::header_visibility::visible) {
       details.rule = charge.matched->name;
-      details.limit = charge.matched->quota.limit;
+      details.limit = charge.quota().limit;
       details.remaining = decision.states[limiting].remaining;
     }
   } else if (error == http::local_error::unauthenticated) {

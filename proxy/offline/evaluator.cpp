@@ -145,6 +145,7 @@ bool evaluator::prepare(evaluated_request& r, const described_request& described
     return false;
   }
   if (!identify(r, described)) return false;
+  r.attributes.now_us = now_us;
   switch (admit(r)) {
     case admission::ask:
       if (r.slot_match.charges.empty()) return true;
@@ -177,7 +178,7 @@ void evaluator::ask(evaluated_request& r, std::int64_t now_us) {
   if (r.no_slot != nullptr) return refuse_without_slot(r, false);
   if (r.result.verdict == limiter::verdict::deny)
     return refuse(r, record_decision::deny, answer_to_denied(r, {}));
-  r.verdict = r.listed != nullptr ? record_decision::exempt : record_decision::allow;
+  r.verdict = admitted_as(r);
   r.reason = {};
   r.error.reset();
   r.status = 0;

@@ -103,6 +103,11 @@ class explainer {
   explained_rule explain_rule(const limiter::rule& rule, const limiter::match_result& match) {
     explained_rule x;
     x.rule = &rule;
+    if (rule.mode == limiter::rule_mode::disabled) {
+      x.what = fate::disabled;
+      x.why = "mode: disabled";
+      return x;
+    }
     const limiter::mismatch miss = limiter::find_mismatch(rule.match, r_.attributes, scratch_);
     if (miss.part != match_part::none) {
       x.what = fate::unmatched;
@@ -123,6 +128,8 @@ class explainer {
     x.what = fate::counted;
     x.subject = c.subject_name();
     x.cost = c.cost;
+    x.quota = c.quota();
+    x.shadow = c.shadow;
     x.cost_from = cost_source_of(*x.rule);
     const auto i = static_cast<std::size_t>(&c - r_.charges.data());
     if (i < r_.result.states.size()) x.state = r_.result.states[i];
@@ -137,6 +144,9 @@ class explainer {
       x.what = fate::refused;
       x.why = fmt::format("{}: 401 (missing: {})", absent(x.key),
                           rule.missing == limiter::on_missing::deny ? "deny" : "fallback");
+    } else if (std::find(match.unlimited.begin(), match.unlimited.end(), &rule) != match.unlimited.end()) {
+      x.what = fate::unlimited;
+      x.why = "unlimited for this key";
     } else if (r_.listed == nullptr && rule.missing == limiter::on_missing::skip && !has_all(rule.key)) {
       x.what = fate::skipped;
       x.why = fmt::format("{} (missing: skip)", absent(x.key));

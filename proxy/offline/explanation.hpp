@@ -29,6 +29,8 @@ struct explained_rule {
     unmatched,  ///< its match does not fit
     skipped,    ///< `missing: skip`
     refused,    ///< `missing: deny`, or a key that is given twice: the request ends here
+    unlimited,  ///< it lets this key pass uncounted
+    disabled,
     not_asked,  ///< the request never came to the rules, or another one refused before
   };
   const limiter::rule* rule = nullptr;
@@ -39,6 +41,8 @@ struct explained_rule {
   std::string subject{};  ///< its name in the store
   std::int64_t cost = 0;
   std::string cost_from{};                     ///< "default", "route search", "header:x-batch", "reserve"
+  limiter::quota quota{};                      ///< of this key: an override, its tier, or the rule's
+  bool shadow = false;                         ///< it is only watched
   std::optional<limiter::rule_state> state{};  ///< after the decision
 };
 

@@ -23,20 +23,34 @@ bool fits(const value_match& wanted, const request_attributes& request, std::str
   return value && allows(wanted.values, *value);
 }
 
+mismatch who_mismatch(const request_match& match, const request_attributes& request, std::string& scratch) {
+  if (!match.clients.empty() && !match.clients.contains(request.client_address))
+    return {match_part::client_ip};
+  for (const value_match& wanted : match.values) {
+    if (!fits(wanted, request, scratch)) return {match_part::value, &wanted};
+  }
+  for (const request_match& other : match.excluded) {
+    if (matches(other, request, scratch)) return {match_part::excluded};
+  }
+  return {};
+}
+
 }  // namespace
 
 bool matches_who(const request_match& match, const request_attributes& request, std::string& scratch) {
-  if (!match.clients.empty() && !match.clients.contains(request.client_address)) return false;
-  return std::all_of(match.values.begin(), match.values.end(),
-                     [&](const value_match& wanted) { return fits(wanted, request, scratch); }) &&
-         std::none_of(match.excluded.begin(), match.excluded.end(),
-                      [&](const request_match& other) { return matches(other, request, scratch); });
+  return who_mismatch(match, request, scratch).part == match_part::none;
+}
+
+mismatch find_mismatch(const request_match& match, const request_attributes& request, std::string& scratch) {
+  if (!allows(match.methods, request.method)) return {match_part::methods};
+  if (!allows(match.hosts, request.host)) return {match_part::host};
+  if (!allows(match.routes, request.route)) return {match_part::route};
+  if (!allows_path(match.paths, request.path)) return {match_part::path};
+  return who_mismatch(match, request, scratch);
 }
 
 bool matches(const request_match& match, const request_attributes& request, std::string& scratch) {
-  return allows(match.methods, request.method) && allows(match.hosts, request.host) &&
-         allows(match.routes, request.route) && allows_path(match.paths, request.path) &&
-         matches_who(match, request, scratch);
+  return find_mismatch(match, request, scratch).part == match_part::none;
 }
 
 }  // namespace weir::limiter

@@ -5,6 +5,7 @@
 #include "limiter/address_set.hpp"
 #include "limiter/selectors/selector.hpp"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,18 @@ struct request_match {
   }
   friend bool operator==(const request_match&, const request_match&) = default;
 };
+
+enum class match_part : std::uint8_t { none, methods, path, host, route, client_ip, value, excluded };
+
+/// The first part of a match that a request does not fit.
+struct mismatch {
+  match_part part = match_part::none;  ///< none: it fits
+  const value_match* value = nullptr;  ///< of match_part::value
+};
+
+/// The whole match with the reason why not. Reads templates one by one, as matches() does.
+[[nodiscard]] mismatch find_mismatch(const request_match& match, const request_attributes& request,
+                                     std::string& scratch);
 
 /// The part that asks_who() speaks of. `scratch` holds decoded values, reused between calls.
 [[nodiscard]] bool matches_who(const request_match& match, const request_attributes& request,

@@ -257,6 +257,8 @@ const table<test_draft>& expect_table() {
       {expect_row("allowed", bound_of(&e::allowed), "requests that were let through"),
        expect_row("denied", bound_of(&e::denied), "all others"),
        row("denied_by", "", named_rule(&e::denied_by), "the rule or limit that refused every one of them"),
+       row("shadow_denied_by", "", named_rule(&e::shadow_denied_by),
+           "the shadow rule that would have refused, of every request that one would have"),
        expect_row("status", bound_of(&e::status), "of the last response"),
        expect_row("retry_after",
                   value_type<e>{

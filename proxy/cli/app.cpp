@@ -20,6 +20,7 @@ struct options {
   std::string config;
   check_options check;
   test_options test;
+  explain_options explain;
   std::string color = "auto";
   std::string format = "text";
   std::string help_topic;
@@ -92,6 +93,31 @@ void add_test(CLI::App& app, options& o) {
   verb->add_option("files", o.test.files, "policy files, - for standard input")
       ->required()
       ->type_name("FILE");
+  add_color(*verb, o);
+}
+
+void add_explain(CLI::App& app, options& o) {
+  auto* verb = add_verb(app, "explain", "show what a policy makes of a request, and why",
+                        "weir explain weir.yaml GET /v1/search -H \"X-API-Key: k1\" --ip 203.0.113.9");
+  explain_options& e = o.explain;
+  verb->add_option("file", e.file, "policy file, - for standard input")->required()->type_name("FILE");
+  verb->add_option("method", e.method, "such as GET")->type_name("METHOD");
+  verb->add_option("url", e.url, "a path, or http://HOST/PATH")->type_name("URL");
+  verb->add_option("-H,--header", e.headers, "a field of the request")
+      ->type_name("\"NAME: value\"")
+      ->take_all();
+  verb->add_option("--ip", e.ip, "who connects")->type_name("ADDRESS")->capture_default_str();
+  verb->add_option("--user", e.user, "instead of what identity.user finds")->type_name("TEXT");
+  verb->add_option("--tier", e.tier, "instead of what identity.tier finds")->type_name("TEXT");
+  verb->add_option("--claim", e.claims, "of a token that is valid")->type_name("NAME=VALUE")->take_all();
+  verb->add_option("--at", e.at, "when; without: now")->type_name("RFC3339");
+  verb->add_flag("--live", e.live, "look into the policy's Redis; nothing is counted");
+  verb->add_option("--requests", e.requests,
+                   "many requests, a JSON object a line, each behind those before it")
+      ->type_name("FILE");
+  verb->add_option("--format", o.format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->type_name("FORMAT");
   add_color(*verb, o);
 }
 
@@ -321,6 +347,11 @@ int dispatch(CLI::App& app, options& o) {
     o.test.color = wants_color(o.color);
     return test_command(o.test);
   }
+  if (app.got_subcommand("explain")) {
+    o.explain.color = wants_color(o.color);
+    o.explain.json = o.format == "json";
+    return explain_command(o.explain);
+  }
   if (app.got_subcommand("replay")) {
     o.replay.json = o.format == "json";
     return replay_command(o.replay);
@@ -349,6 +380,7 @@ int run_cli(int argc, char** argv) {
   add_proxy(app, o);
   add_check(app, o);
   add_test(app, o);
+  add_explain(app, o);
   add_replay(app, o);
   add_help(app, o);
   add_health(app, o);

@@ -51,6 +51,23 @@ struct test_options {
 /// `weir test`: runs the `tests:` of policy files. Exit 3: one failed; 78: a file has errors.
 [[nodiscard]] int test_command(const test_options& options);
 
+struct explain_options {
+  std::string file;  ///< `-` = standard input
+  std::string method;
+  std::string url;  ///< a path, or with scheme and host
+  std::vector<std::string> headers;
+  std::string ip = "127.0.0.1";  ///< who connects
+  std::string user, tier;        ///< empty: as the policy finds them
+  std::vector<std::string> claims;
+  std::string at;        ///< RFC 3339; empty: now
+  std::string requests;  ///< instead of one: a file with a JSON object a line, `-` = standard input
+  bool live = false;     ///< look into the policy's store
+  bool json = false;
+  bool color = false;
+};
+/// `weir explain`: what would be decided, and why. Exit 69: `live`, and the store cannot be looked at.
+[[nodiscard]] int explain_command(const explain_options& options);
+
 /// Which running weir is asked.
 struct admin_options {
   std::string admin = "http://127.0.0.1:9901";  ///< `http://HOST:PORT` or `unix:PATH`

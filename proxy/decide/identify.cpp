@@ -8,7 +8,6 @@
 #include "proxy/identity/client_chain.hpp"
 
 #include <algorithm>
-#include <boost/container/static_vector.hpp>
 
 namespace weir::proxy {
 
@@ -54,13 +53,7 @@ void find_client(limited_request& request, std::string_view buffer, const identi
                                        [&](const identity::cidr& range) { return range.contains(peer); });
   identity::address client = peer;
   if (request.peer_trusted && !settings.header.empty()) {
-    boost::container::static_vector<std::string_view, 64> lines;
-    for (std::size_t i = 0; i < request.head.field_count && lines.size() < lines.capacity(); ++i) {
-      const http::field& field = request.head.fields[i];
-      if (!field.dropped && equals_ignoring_case(request.head.name(field, buffer), settings.header)) {
-        lines.push_back(request.head.value(field, buffer));
-      }
-    }
+    const client_lines lines = find_client_lines(request, buffer);
     client = identity::client_address(peer, {lines.data(), lines.size()}, {trusted, settings.hops},
                                       settings.header == "forwarded" ? identity::chain_syntax::forwarded
                                                                      : identity::chain_syntax::addresses);
@@ -140,6 +133,18 @@ bool misplaces_encoded_slash(const limited_request& request) {
 }
 
 }  // namespace
+
+client_lines find_client_lines(const limited_request& request, std::string_view buffer) {
+  const std::string& name = request.policy->settings->client_ip.header;
+  client_lines lines;
+  for (std::size_t i = 0; i < request.head.field_count && lines.size() < lines.capacity(); ++i) {
+    const http::field& field = request.head.fields[i];
+    if (!field.dropped && equals_ignoring_case(request.head.name(field, buffer), name)) {
+      lines.push_back(request.head.value(field, buffer));
+    }
+  }
+  return lines;
+}
 
 std::optional<identify_refusal> read_request(limited_request& request, std::string_view buffer,
                                              const identity::address& peer, std::string_view peer_text) {

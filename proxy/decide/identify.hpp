@@ -6,6 +6,7 @@
 #include "proxy/http/error_response.hpp"
 #include "proxy/identity/address.hpp"
 
+#include <boost/container/static_vector.hpp>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -25,6 +26,11 @@ struct identify_refusal {
 [[nodiscard]] std::optional<identify_refusal> identify(limited_request& request, std::string_view buffer,
                                                        const identity::address& peer,
                                                        std::string_view peer_text, std::int64_t wall_us);
+
+/// The lines of the field that names clients (`client_ip.header`), in order; lines beyond the bound are not
+/// read.
+using client_lines = boost::container::static_vector<std::string_view, 64>;
+[[nodiscard]] client_lines find_client_lines(const limited_request& request, std::string_view buffer);
 
 // The two parts of it that surround token, user and tier (identify_user.hpp), for whoever knows these
 // otherwise.

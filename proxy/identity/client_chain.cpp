@@ -87,23 +87,48 @@ std::optional<address> parse_pairs(std::string_view element) noexcept {
   return found.empty() ? std::nullopt : parse_for_value(found);
 }
 
+/// Calls `visit(text, address or nothing, trusted)` for every element, the peer first.
+template <class Visit>
+void walk(const address& peer, std::span<const std::string_view> lines, const chain_trust& trust,
+          chain_syntax syntax, Visit visit) {
+  const bool forwarded = syntax == chain_syntax::forwarded;
+  const auto goes_on = [&](const address& at, int walked) {
+    if (walked == max_forwarded_elements) return false;
+    return trust.hops > 0 ? walked < trust.hops : is_trusted(at, trust.proxies);
+  };
+  address current = peer;
+  std::string_view element;
+  reverse_elements elements(lines, forwarded);
+  for (int walked = 0;; ++walked) {
+    const bool trusted = goes_on(current, walked);
+    visit(element, std::optional(current), trusted);
+    if (!trusted) return;
+    element = elements.next();
+    const auto next = forwarded ? parse_pairs(element) : parse_forwarded_element(element);
+    if (!next) return visit(element, next, false);  // no element left, or one that is no address
+    current = *next;
+  }
+}
+
 }  // namespace
 
 address client_address(const address& peer, std::span<const std::string_view> lines, const chain_trust& trust,
                        chain_syntax syntax) noexcept {
-  const bool forwarded = syntax == chain_syntax::forwarded;
-  const auto goes_on = [&](const address& at, int walked) {
-    return trust.hops > 0 ? walked < trust.hops : is_trusted(at, trust.proxies);
-  };
-  address current = peer;
-  reverse_elements elements(lines, forwarded);
-  for (int walked = 0; walked < max_forwarded_elements && goes_on(current, walked); ++walked) {
-    const std::string_view element = elements.next();
-    const auto next = forwarded ? parse_pairs(element) : parse_forwarded_element(element);
-    if (!next) break;  // no element left, or one that is no address
-    current = *next;
-  }
-  return current;
+  address client = peer;
+  walk(peer, lines, trust, syntax, [&client](std::string_view, const std::optional<address>& at, bool) {
+    if (at) client = *at;
+  });
+  return client;
+}
+
+std::vector<chain_step> client_chain(const address& peer, std::span<const std::string_view> lines,
+                                     const chain_trust& trust, chain_syntax syntax) {
+  std::vector<chain_step> steps;
+  walk(peer, lines, trust, syntax,
+       [&steps](std::string_view text, const std::optional<address>& at, bool trusted) {
+         if (at || !text.empty()) steps.push_back({text, at, trusted});
+       });
+  return steps;
 }
 
 }  // namespace weir::identity

@@ -4,8 +4,10 @@
 
 #include "proxy/identity/address.hpp"
 
+#include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace weir::identity {
 
@@ -28,5 +30,18 @@ struct chain_trust {
 [[nodiscard]] address client_address(const address& peer, std::span<const std::string_view> lines,
                                      const chain_trust& trust,
                                      chain_syntax syntax = chain_syntax::addresses) noexcept;
+
+/// An element of such a walk.
+struct chain_step {
+  std::string_view text;      ///< of the field; empty: the peer
+  std::optional<address> at;  ///< nothing: no address, the walk stopped in front of it
+  bool trusted = false;       ///< the walk went on to its left
+};
+
+/// The same walk with every element it looked at, the peer first. The client is the last one with an address.
+[[nodiscard]] std::vector<chain_step> client_chain(const address& peer,
+                                                   std::span<const std::string_view> lines,
+                                                   const chain_trust& trust,
+                                                   chain_syntax syntax = chain_syntax::addresses);
 
 }  // namespace weir::identity

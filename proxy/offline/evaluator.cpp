@@ -54,6 +54,7 @@ void evaluated_request::start(const compiled_policy& compiled, const described_r
   error.reset();
   no_slot = nullptr;
   given_ = described.given;
+  peer_ = described.peer;
   peer_text_.clear();
   identity::append_address(peer_text_, described.peer);
   raw_.clear();
@@ -86,10 +87,10 @@ std::optional<std::string_view> evaluated_request::claim(std::string_view name) 
 
 // ---- the evaluator
 
-evaluator::evaluator(std::shared_ptr<const proxy::settings> settings)
+evaluator::evaluator(std::shared_ptr<const proxy::settings> settings, limiter::store* store)
     : table_(std::make_shared<limiter::memory_table>(table_of(settings->store, now_us_))),
       store_(table_),
-      limiter_(store_, store_, 1, {.clock = [this] { return now_us_; }}) {
+      limiter_(store != nullptr ? *store : store_, store_, 1, {.clock = [this] { return now_us_; }}) {
   compile_policy(std::move(settings), 0, policy_);
 }
 

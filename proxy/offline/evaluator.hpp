@@ -75,6 +75,9 @@ class evaluated_request final : public limited_request {
   /// How long a denied client has to wait, in microseconds; -1: never, 0: it need not.
   [[nodiscard]] std::int64_t retry_after_us() const noexcept { return result.retry_after_us; }
   [[nodiscard]] std::string_view raw_head() const noexcept { return raw_; }
+  [[nodiscard]] const identity::address& peer() const noexcept { return peer_; }
+  [[nodiscard]] bool gave_user() const noexcept { return given_ != nullptr && given_->user; }
+  [[nodiscard]] bool gave_tier() const noexcept { return given_ != nullptr && given_->tier; }
 
   [[nodiscard]] std::optional<std::string_view> claim(std::string_view name) const override;
 
@@ -85,6 +88,7 @@ class evaluated_request final : public limited_request {
 
   std::string raw_;
   std::string raw_response_;
+  identity::address peer_;
   std::string peer_text_;
   std::string holder_;
   const given_identity* given_ = nullptr;
@@ -95,7 +99,9 @@ class evaluated_request final : public limited_request {
 /// Not thread-safe; requests and times go forward.
 class evaluator {
  public:
-  explicit evaluator(std::shared_ptr<const proxy::settings> settings);
+  /// `store`, which must answer inside execute(), decides instead of one in memory; it outlives the
+  /// evaluator.
+  explicit evaluator(std::shared_ptr<const proxy::settings> settings, limiter::store* store = nullptr);
   evaluator(const evaluator&) = delete;
   evaluator& operator=(const evaluator&) = delete;
   ~evaluator();

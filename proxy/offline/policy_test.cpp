@@ -14,7 +14,8 @@ namespace {
 constexpr std::array<std::string_view, 5> comparison_signs{"", "<", "<=", ">", ">="};
 
 bool is_admitted(record_decision verdict) noexcept {
-  return verdict == record_decision::allow || verdict == record_decision::exempt;
+  return verdict == record_decision::allow || verdict == record_decision::shadow_deny ||
+         verdict == record_decision::exempt;
 }
 
 std::vector<header_line> lines_of(const std::vector<std::pair<std::string, std::string>>& headers) {
@@ -43,12 +44,20 @@ traced_request trace_of(std::size_t number, const evaluated_request& r, std::int
   return t;
 }
 
+const limiter::rule* shadow_of(const evaluated_request& r) noexcept {
+  for (std::size_t i = 0; i < r.charges.size(); ++i) {
+    if ((r.result.shadow_denied >> i & 1) != 0) return r.charges[i].matched;
+  }
+  return nullptr;
+}
+
 /// One run of a test. What every request came to, and the trace of one of them.
 class test_run final : decision_reader {
  public:
   struct outcome {
     record_decision verdict = record_decision::rejected;
     const limiter::rule* rule = nullptr;
+    const limiter::rule* shadow = nullptr;  // the first that would have denied
   };
 
   test_run(const std::shared_ptr<const settings>& policy, const policy_test& test, std::size_t to_trace)
@@ -86,7 +95,7 @@ class test_run final : decision_reader {
   }
 
   void on_decided(std::size_t number, const evaluated_request& r, std::int64_t now_us) override {
-    outcomes[number] = {r.verdict, r.rule()};
+    outcomes[number] = {r.verdict, r.rule(), shadow_of(r)};
     if (number == traced_) traced = trace_of(number, r, now_us - test_.at_us);
     if (number + 1 != total_) return;
     const stated_response& answer = test_.send.back().respond;
@@ -137,6 +146,20 @@ class verifier {
       return note(i);
     }
     if (!any) last("denied_by", *wanted, "no request was denied");
+  }
+
+  void shadow_refuser(const std::optional<std::string>& wanted) {
+    if (!wanted) return;
+    bool any = false;
+    for (std::size_t i = 0; i < run_.outcomes.size(); ++i) {
+      const limiter::rule* by = run_.outcomes[i].shadow;
+      if (by == nullptr) continue;
+      any = true;
+      if (by->name == *wanted) continue;
+      failures.push_back({"shadow_denied_by", *wanted, by->name});
+      return note(i);
+    }
+    if (!any) last("shadow_denied_by", *wanted, "no request would have been denied");
   }
 
   void number(const std::string& what, const bound& wanted, std::int64_t got, std::string_view unit = {}) {
@@ -220,6 +243,7 @@ test_result run_test(const std::shared_ptr<const settings>& policy, const policy
   found.count("allowed", expect.allowed, true);
   found.count("denied", expect.denied, false);
   found.refuser(expect.denied_by);
+  found.shadow_refuser(expect.shadow_denied_by);
   if (expect.status) found.number("status", *expect.status, run.last_status);
   found.retry_after(expect.retry_after_s);
   for (const auto& [rule, wanted] : expect.remaining) found.remaining(rule, wanted);

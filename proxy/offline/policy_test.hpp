@@ -43,12 +43,14 @@ struct bound {
 };
 
 /// What is not set may be anything. `allowed` and `denied` count the requests that reached the upstream or
-/// would have (allowed, exempt), and all others; denied_by holds for every one that a rule or limit refused;
+/// would have (allowed, exempt), and all others; denied_by holds for every one that a rule or limit refused,
+/// shadow_denied_by for every one that a shadow rule would have refused;
 /// the rest speaks of the last request.
 struct expectation {
   std::optional<bound> allowed{};
   std::optional<bound> denied{};
   std::optional<std::string> denied_by{};
+  std::optional<std::string> shadow_denied_by{};
   std::optional<bound> status{};
   std::optional<bound> retry_after_s{};                    ///< whole seconds, rounded up, as a client is told
   std::vector<std::pair<std::string, bound>> remaining{};  ///< by rule

@@ -92,6 +92,7 @@ void for_each_selector(const file_draft& draft, Visit visit) {
   }
   for (const rule_draft& d : draft.rules) {
     for (const limiter::selector& s : d.value.key) visit(s, d.key_at);
+    for (const override_draft& o : d.overrides) visit(*o.from, o.at);
   }
   for (const concurrency_draft& d : draft.concurrency) {
     for (const limiter::selector& s : d.value.key) visit(s, d.key_at);

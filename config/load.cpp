@@ -6,6 +6,7 @@
 #include "config/rule_words.hpp"
 #include "config/sections/sections.hpp"
 #include "config/source_text.hpp"
+#include "config/test_checks.hpp"
 #include "config/yaml_reader.hpp"
 
 #include <algorithm>
@@ -75,6 +76,7 @@ void load_into(load_result& result, const std::string& name, const std::string& 
     return keep_what_is_certain(result.problems, from_reader, file);
   }
   if (!read_map(file.root, file_table(), draft, ctx, "the file")) return;
+  result.tests = complete_tests(draft, report);
   check_and_complete(draft, env, report);
   auto limits = draft.settings.policy.rules();
   const auto& concurrency = draft.settings.concurrency.rules();
@@ -82,6 +84,7 @@ void load_into(load_result& result, const std::string& name, const std::string& 
   result.rule_summaries = rules_in_words(limits);
   if (has_errors(result.problems)) return;
   auto& s = draft.settings;
+  s.hash_key_is_kept = draft.has_hash_key;
   if (!draft.has_hash_key) {
     const auto* key = process_hash_key();
     if (key == nullptr)
@@ -118,6 +121,13 @@ load_result load_source(std::string text, std::vector<proxy::source_file> files,
 load_result load_text(std::string text, const std::string& name, const std::string& directory,
                       const environment& env) {
   return load_source(std::move(text), {}, name, directory, env);
+}
+
+read_result read_text_file(const std::string& path) {
+  if (path == "-") return {read_standard_input(), {}};
+  std::vector<proxy::source_file> files;
+  auto source = read_source(path, file_size_max, files);
+  return {std::move(source.text), std::move(source.problem)};
 }
 
 load_result load_file(const std::string& path, const environment& env) {

@@ -2,6 +2,7 @@
 #include "limiter/policy_change.hpp"
 
 #include "limiter/algorithms/algorithm.hpp"
+#include "limiter/override_list.hpp"
 
 #include <algorithm>
 
@@ -42,6 +43,8 @@ std::string reset_reason(const rule& before, const rule& after) {
 bool same_but_for_its_place(const rule& before, const rule& after) {
   rule moved = before;
   moved.index = after.index;
+  if (moved.overrides && after.overrides && *moved.overrides == *after.overrides)
+    moved.overrides = after.overrides;
   return moved == after;
 }
 

@@ -316,6 +316,7 @@ struct settings {
   log_settings log;
   std::string via = "weir";                  ///< pseudonym of the Via field
   std::array<unsigned char, 32> hash_key{};  ///< keys user_hash; random per process without hash_key_file
+  bool hash_key_is_kept = false;  ///< it comes from a file: hashes mean the same elsewhere and later
   std::string hash;    ///< first 12 hex digits of SHA-256 of the file, shown in logs and /readyz?verbose
   std::string source;  ///< path as given on the command line
   /// Everything it was read from, the policy file first: a change of one asks for a reload.

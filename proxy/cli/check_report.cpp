@@ -104,6 +104,7 @@ std::string text_report(const checked_file& file, bool color) {
   };
   append(loaded.problems.begin(), first_advice);  // errors come first
   for (const auto& rule : loaded.rule_summaries) text += rule + "\n";
+  if (loaded.settings) text += limiter::modes_in_words(loaded.settings->policy.rules()) + "\n";
   if (!file.redis_user.empty()) text += "store: a Redis user needs " + file.redis_user + "\n";
   if (file.against) text += config::outlook_in_words(*file.against);
   append(first_advice, loaded.problems.end());

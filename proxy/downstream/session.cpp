@@ -2,7 +2,7 @@
 #include "proxy/downstream/session.hpp"
 
 #include "limiter/limiter.hpp"
-#include "proxy/downstream/identify.hpp"
+#include "proxy/downstream/request_id.hpp"
 #include "proxy/observe/own_log.hpp"
 
 #include <algorithm>

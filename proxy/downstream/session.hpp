@@ -3,6 +3,7 @@
 // again.
 #pragma once
 
+#include "proxy/decide/own_answer.hpp"
 #include "proxy/downstream/active_request.hpp"
 #include "proxy/downstream/client_channel.hpp"
 #include "proxy/downstream/connection_places.hpp"
@@ -116,9 +117,8 @@ class session final : public ready_handler,
   [[nodiscard]] bool wait_for_request();
   [[nodiscard]] bool read_head();
   [[nodiscard]] bool on_head();
-  [[nodiscard]] bool admit();
-  [[nodiscard]] bool apply_lists();
-  [[nodiscard]] bool match_rules();
+  [[nodiscard]] bool on_identified();
+  [[nodiscard]] bool ask_for_slots();
   [[nodiscard]] bool ask_limiter();
   [[nodiscard]] bool after_decision();
   [[nodiscard]] bool wait_for_slot();
@@ -138,7 +138,7 @@ class session final : public ready_handler,
   [[nodiscard]] bool answer_options();
   [[nodiscard]] bool answer(http::local_error error, std::string_view reason, bool close);
   [[nodiscard]] bool answer_denied();
-  [[nodiscard]] bool answer_unauthenticated();
+  [[nodiscard]] bool answer(const own_answer& what);
   [[nodiscard]] bool finish_request();
   [[nodiscard]] bool client_left() noexcept;
   void abandon(int status, std::string_view reason);
@@ -154,7 +154,6 @@ class session final : public ready_handler,
   [[nodiscard]] std::int64_t tunnel_deadline_us() const noexcept;
 
   // limits on requests at the same time (session_slots.cpp)
-  void add_slot_charges();
   [[nodiscard]] const limiter::charge* line_in_front() const;
   [[nodiscard]] bool queue_up(const limiter::charge& wanted);
   [[nodiscard]] bool slot_refused();

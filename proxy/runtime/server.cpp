@@ -239,14 +239,13 @@ void server::announce(int workers) const {
   std::string listeners;
   for (const listener_settings& l : config().listeners)
     listeners += (listeners.empty() ? "" : ",") + l.address.text();
-  const std::size_t rules = config().policy.rules().size();
   log_event(log_level::info, "serving",
             {{"version", version_},
              {"listen", listeners},
              {"admin", config().admin.address.text()},
              {"workers", std::to_string(workers)},
              {"store", config().store.kind == store_kind::memory ? "memory" : "redis"},
-             {"rules", std::to_string(rules) + " enforced"},
+             {"rules", limiter::modes_in_words(config().policy.rules())},
              {"config", config().source},
              {"config_hash", config().hash}});
 }
@@ -359,7 +358,7 @@ readiness_report server::readiness() const {
   const bool up = store_up();
   const auto& rules = config().policy.rules();
   const bool needs_store = std::any_of(rules.begin(), rules.end(), [](const limiter::rule& rule) {
-    return rule.failure_mode == limiter::failure_mode::deny;
+    return rule.enforced() && rule.failure_mode == limiter::failure_mode::deny;
   });
   report.checks.push_back(
       {"config", true,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/problem.hpp"
+#include "proxy/offline/policy_test.hpp"
 #include "proxy/settings.hpp"
 
 #include <functional>
@@ -18,8 +19,11 @@ struct load_result {
   /// Null when any problem is an error.
   std::shared_ptr<const proxy::settings> settings;
   std::vector<problem> problems;
-  std::string source_text;                  ///< for render()
-  std::vector<std::string> rule_summaries;  ///< one line per rule, in words, with its worst case
+  std::string source_text;                         ///< for render()
+  std::vector<std::string> rule_summaries;         ///< a line per rule and per tier of one, with its worst case
+  std::vector<proxy::offline::policy_test> tests;  ///< of `weir test`
+  /// What was read, the policy file first; also when it was refused, and then as far as it was understood.
+  std::vector<proxy::source_file> files;
 };
 
 /// Looks up an environment variable; nothing when unset. Injected so that tests need no process environment.
@@ -42,9 +46,8 @@ struct read_result {
 [[nodiscard]] load_result load_text(std::string text, const std::string& name, const std::string& directory,
                                     const environment& env);
 
-/// Problems of applying `next` to a process that runs `current`. What needs a restart is E0406: workers, the
-/// names and addresses of listeners, admin addresses, the store apart from its failure_mode, access_log,
-/// limits.connections.
+/// Problems of applying `next` to a process that runs `current`. What needs a restart is E0406: workers,
+/// admin addresses, the store apart from its failure_mode, access_log, limits.connections.
 [[nodiscard]] std::vector<problem> reload_problems(const proxy::settings& current,
                                                    const proxy::settings& next, const load_result& loaded);
 

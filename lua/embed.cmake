@@ -11,7 +11,7 @@ function(join result)
   set(${result} "${joined}" PARENT_SCOPE)
 endfunction()
 set(algorithms token_bucket rare_algorithms_begin fixed_window calendar_window sliding_window_counter
-               sliding_window_log concurrency rare_algorithms_end) # a new algorithm gets its name here
+               sliding_window_log concurrency penalty rare_algorithms_end) # a new algorithm gets its name here
 join(prelude clock_time)
 join(core ${algorithms} decide)
 join(pack_core ${algorithms} pack_begin decide pack)

@@ -54,7 +54,8 @@ struct call {
 };
 
 /// Equal calls may become one command that asks for k times the cost: both take the same units from the same
-/// rules for the same subjects. A slot has one holder, so calls that name one are never equal.
+/// rules, by the same quotas, for the same subjects. A slot has one holder, so calls that name one are never
+/// equal; nor are those with a shadow charge or a penalty, whose outcome the one before may change.
 [[nodiscard]] bool mergeable(const call& a, const call& b) noexcept;
 
 /// One command and who waits for it, in the order of arrival. A place keeps its meaning when its call is

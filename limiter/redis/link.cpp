@@ -111,7 +111,8 @@ void node::link::append_pack(std::string& out, call_group&& calls) {
                        .deadline = *calls.deadline()};
   for (const call* member : calls.members) {
     decisions.push_back(member->charges);
-    command.packed.push_back(static_cast<std::uint8_t>(member->charges.size()));
+    command.packed.push_back({static_cast<std::uint8_t>(member->charges.size()),
+                              static_cast<std::uint8_t>(shadow_bits(member->op, member->charges))});
     command.charges += member->charges.size();
   }
   if (!std::exchange(pack_loaded_, true))
@@ -144,6 +145,7 @@ void node::link::append_decision(std::string& out, call_group&& group, bool with
         .group = std::move(group),
         .places = places,
         .charges = first.charges.size(),
+        .shadow = shadow_bits(first.op, first.charges),
         .op = first.op,
         .deadline = *deadline});
 }
@@ -155,6 +157,7 @@ void node::link::append_control(std::string& out, sent_command::kind type,
         .group = {},
         .places = 0,
         .charges = 0,
+        .shadow = 0,
         .op = operation::take,
         .deadline = clock::now() + node_.plan_->settings.command_timeout});
 }
@@ -242,8 +245,9 @@ void node::link::on_decision(sent_command& command, const reply& answer) {
   if (answer.type == reply::kind::error) return on_error_reply(command, answer.text);
   store_reply& reply = node_.reply_;
   reply.states.clear();
-  if (answer.type != reply::kind::integers || !parse_decide(answer.integers, command.op, command.charges,
-                                                            reply, static_cast<std::int64_t>(command.places)))
+  if (answer.type != reply::kind::integers ||
+      !parse_decide(answer.integers, command.op, command.charges, reply,
+                    static_cast<std::int64_t>(command.places), command.shadow))
     return condemn(std::move(command), errc::protocol, "unexpected reply to a decision");
   const auto now = clock::now();
   reconnect_.answered();
@@ -269,7 +273,8 @@ void node::link::on_pack(sent_command& command, const reply& answer) {
   store_reply& reply = node_.reply_;
   std::size_t position = 1;
   for (std::size_t i = 0; i < command.places && !node_.stopped_; ++i) {
-    const pack_answer said = parse_packed(answer.integers, position, command.packed[i], reply);
+    const auto [charges, shadow] = command.packed[i];
+    const pack_answer said = parse_packed(answer.integers, position, charges, reply, shadow);
     if (said == pack_answer::malformed)
       return condemn(std::move(command), errc::protocol, "unexpected reply to a pack");
     if (i == 0) {

@@ -51,13 +51,19 @@ class node::link final : public connection::owner {
  private:
   enum class phase : std::uint8_t { down, dialling, up, gone };
   enum class gauge_state : std::uint8_t { none, idle, busy };
+  /// What the reply to one member of a pack is read by.
+  struct packed_call {
+    std::uint8_t charges = 0;
+    std::uint8_t shadow = 0;  // bit i: charge i is shadow
+  };
   struct sent_command {
     enum class kind : std::uint8_t { decision, pack, heartbeat, load, ping, asking };
     kind type = kind::decision;
     call_group group;
-    std::size_t places = 0;              // members when it left
-    std::size_t charges = 0;             // of each; pack: of all together
-    std::vector<std::uint8_t> packed{};  // pack: the number of charges at each place
+    std::size_t places = 0;             // members when it left
+    std::size_t charges = 0;            // of each; pack: of all together
+    std::uint32_t shadow = 0;           // bit i: charge i is shadow; not of a pack
+    std::vector<packed_call> packed{};  // pack: by place
     operation op = operation::take;
     clock::time_point deadline;
   };

@@ -11,6 +11,7 @@ namespace weir::cli {
 
 inline constexpr int exit_ok = 0;
 inline constexpr int exit_failure = 1;       ///< runtime failure; `health`: not ready
+inline constexpr int exit_test_failed = 3;   ///< `test`: not everything came as expected
 inline constexpr int exit_usage = 64;        ///< the command line is wrong
 inline constexpr int exit_unreachable = 69;  ///< the admin port does not answer
 inline constexpr int exit_bad_config = 78;   ///< the policy file has errors or cannot be read
@@ -35,6 +36,7 @@ enum class check_format : std::uint8_t { text, json, sarif };
 
 struct check_options {
   std::vector<std::string> files;  ///< `-` = standard input
+  std::string against;             ///< the file that runs; empty: the files are checked by themselves
   bool color = false;
   bool strict = false;  ///< warnings refuse a file, too
   check_format format = check_format::text;
@@ -42,11 +44,35 @@ struct check_options {
 /// `weir check`: prints every problem, each rule in words and a summary line per file to stdout.
 [[nodiscard]] int check_command(const check_options& options);
 
-struct health_options {
+struct test_options {
+  std::vector<std::string> files;  ///< `-` = standard input
+  bool color = false;
+};
+/// `weir test`: runs the `tests:` of policy files. Exit 3: one failed; 78: a file has errors.
+[[nodiscard]] int test_command(const test_options& options);
+
+/// Which running weir is asked.
+struct admin_options {
   std::string admin = "http://127.0.0.1:9901";  ///< `http://HOST:PORT` or `unix:PATH`
 };
 /// `weir health`: asks /readyz of a running weir; at most five seconds.
-[[nodiscard]] int health_command(const health_options& options);
+[[nodiscard]] int health_command(const admin_options& options);
+
+/// `weir reload`: has it read its files again; prints why not when it refuses them (exit 78).
+[[nodiscard]] int reload_command(const admin_options& options);
+
+struct replay_options {
+  std::string policy;
+  std::string log;         ///< `-` = standard input
+  std::string against;     ///< an older policy; empty: none
+  std::string log_format;  ///< a name or a format string; empty: by the first lines
+  bool suggest = false;    ///< measure every key, and print limits
+  bool each = false;       ///< print what becomes of each request instead of the report
+  bool json = false;
+};
+/// `weir replay`: the requests of an access log through a policy, in virtual time. Exit 1: the log cannot be
+/// read, or nothing in it; 78: a policy has errors.
+[[nodiscard]] int replay_command(const replay_options& options);
 
 /// `weir help CODE`: what a code of `weir check` means, and how to write it right. Exit 64: no such code.
 [[nodiscard]] int help_command(const std::string& code);

@@ -56,8 +56,7 @@ std::size_t decided(std::span<const charge> charges, const decision& d) noexcept
 /// Is charge a nearer to its limit than b? Shares of the capacity, compared without a division.
 bool closer(std::span<const charge> charges, const decision& d, std::size_t a, std::size_t b) noexcept {
   const auto share = [&](std::size_t left, std::size_t right) {
-    return static_cast<double>(d.states[left].remaining) *
-           static_cast<double>(charges[right].matched->quota.burst);
+    return static_cast<double>(d.states[left].remaining) * static_cast<double>(charges[right].quota().burst);
   };
   return share(a, b) < share(b, a);
 }
@@ -77,10 +76,10 @@ void set_quota(item& it, const limiter::quota& quota) noexcept {
   it.w = std::min(quota.period_us / common, max_sf_integer);
 }
 
-item make_item(const limiter::rule& rule, const limiter::rule_state& state) noexcept {
+item make_item(const charge& c, const limiter::rule_state& state) noexcept {
   item it;
-  it.name = std::string_view(rule.name).substr(0, max_name);
-  set_quota(it, rule.quota);
+  it.name = std::string_view(c.matched->name).substr(0, max_name);
+  set_quota(it, c.quota());
   it.r = std::clamp<std::int64_t>(state.remaining, 0, it.q);
   if (state.allowed) {
     it.t = whole_seconds(state.reset_after_us);
@@ -100,9 +99,8 @@ item_list collect(std::span<const charge> charges, const decision& d) noexcept {
     return static_cast<int>(a) == d.limiting || closer(charges, d, a, b);
   };
   for (std::size_t i = 0; i < decided(charges, d); ++i) {
-    if (charges[i].matched->headers != header_visibility::visible) continue;
-    if (charges[i].matched->quota.algorithm == limiter::algorithm::concurrency)
-      continue;  // no units per window
+    if (charges[i].matched->headers != header_visibility::visible || charges[i].shadow) continue;
+    if (charges[i].quota().algorithm == limiter::algorithm::concurrency) continue;  // no units per window
     std::size_t at = size;
     while (at > 0 && before(i, order[at - 1])) --at;
     if (at == max_items) continue;
@@ -113,7 +111,7 @@ item_list collect(std::span<const charge> charges, const decision& d) noexcept {
   item_list list;
   list.size = size;
   for (std::size_t k = 0; k < size; ++k) {
-    list.items[k] = make_item(*charges[order[k]].matched, d.states[order[k]]);
+    list.items[k] = make_item(charges[order[k]], d.states[order[k]]);
   }
   return list;
 }
@@ -189,19 +187,19 @@ int closest_charge(std::span<const charge> charges, const decision& d) noexcept 
   while (size > 0 && charges[size - 1].matched->slots)
     --size;  // slots are no rate; they stand behind the rules
   if (d.limiting >= 0 && static_cast<std::size_t>(d.limiting) < size) return d.limiting;
-  if (size == 0) return -1;
-  std::size_t best = 0;
-  for (std::size_t i = 1; i < size; ++i) {
-    if (closer(charges, d, i, best)) best = i;
+  int best = -1;
+  for (std::size_t i = 0; i < size; ++i) {
+    if (charges[i].shadow) continue;
+    if (best < 0 || closer(charges, d, i, static_cast<std::size_t>(best))) best = static_cast<int>(i);
   }
-  return static_cast<int>(best);
+  return best;
 }
 
 std::int64_t retry_after_seconds(std::span<const charge> charges, const decision& d) noexcept {
   if (d.verdict != limiter::verdict::deny) return -1;
   std::int64_t longest = 0;
   for (std::size_t i = 0; i < decided(charges, d); ++i) {
-    if (d.states[i].allowed || charges[i].matched->headers == header_visibility::hidden) continue;
+    if (passes(charges[i], d.states[i]) || charges[i].matched->headers == header_visibility::hidden) continue;
     if (d.states[i].retry_after_us < 0) return -1;
     longest = std::max<std::int64_t>({longest, 1, whole_seconds(d.states[i].retry_after_us)});
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cassert>
 #include <charconv>
+#include <utility>
 
 namespace weir::proxy {
 namespace {
@@ -19,9 +20,9 @@ std::string_view cut(std::string_view value) noexcept {
   return value.substr(0, size);
 }
 
-/// Room for everything but the escaped values: 29 names of at most 18 bytes with their punctuation, the time,
+/// Room for everything but the escaped values: 30 names of at most 18 bytes with their punctuation, the time,
 /// and 11 numbers.
-constexpr std::size_t fixed_room = 29 * 18 + json_time_room + 11 * json_milliseconds_room + 32;
+constexpr std::size_t fixed_room = 30 * 18 + json_time_room + 11 * json_milliseconds_room + 32;
 
 /// Room that the record needs at most.
 std::size_t room_for(const access_record& r) noexcept {
@@ -31,6 +32,7 @@ std::size_t room_for(const access_record& r) noexcept {
                                        r.upstream_addr, to_string(r.decision), r.rule, r.reason, r.exempt}) {
     room += json_string_room(std::min(value.size(), max_field));
   }
+  for (const std::string_view name : r.shadow) room += 1 + json_string_room(name.size());
   return room;
 }
 
@@ -55,6 +57,19 @@ class record_writer {
       truncated_ = true;
     }
     at_ = put_json_string(at_, value);
+  }
+
+  /// Names of rules, which are short.
+  template <std::size_t N>
+  void list(const char (&key)[N], std::span<const std::string_view> values) noexcept {
+    if (values.empty()) return;
+    put(key);
+    char separator = '[';
+    for (const std::string_view value : values) {
+      *at_++ = std::exchange(separator, ',');
+      at_ = put_json_string(at_, value);
+    }
+    *at_++ = ']';
   }
 
   template <std::size_t N>
@@ -97,6 +112,8 @@ std::string_view to_string(record_decision d) noexcept {
       return "allow";
     case record_decision::deny:
       return "deny";
+    case record_decision::shadow_deny:
+      return "shadow_deny";
     case record_decision::exempt:
       return "exempt";
     case record_decision::blocked:
@@ -130,6 +147,7 @@ void append_json(std::string& out, const access_record& r) {
   w.text(",\"rule\":", r.rule);
   w.text(",\"reason\":", r.reason);
   w.text(",\"exempt\":", r.exempt);
+  w.list(",\"shadow\":", r.shadow);
   w.optional_number(",\"limit\":", r.limit);
   w.optional_number(",\"remaining\":", r.remaining);
   w.optional_milliseconds(",\"retry_after_ms\":", r.retry_after_us);

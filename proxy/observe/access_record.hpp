@@ -3,12 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
 namespace weir::proxy {
 
-enum class record_decision : std::uint8_t { allow, deny, exempt, blocked, rejected };
+enum class record_decision : std::uint8_t { allow, deny, shadow_deny, exempt, blocked, rejected };
 [[nodiscard]] std::string_view to_string(record_decision d) noexcept;
 
 struct access_record {
@@ -31,7 +32,8 @@ struct access_record {
   std::string_view rule;    ///< the limiting rule, or the closest one of an allowed request
   std::string_view reason;  ///< e.g. over_limit, store_timeout, upstream_timeout, bad_request
   std::string_view exempt;  ///< why nothing counted the request: the reason of its list item
-  std::int64_t limit = -1;  ///< -1 = absent, also below
+  std::span<const std::string_view> shadow;  ///< rules that would have denied, were they enforced
+  std::int64_t limit = -1;                   ///< -1 = absent, also below
   std::int64_t remaining = -1;
   std::int64_t retry_after_us = -1;
   std::int64_t duration_us = 0;

@@ -19,7 +19,8 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 LUA = HERE.parent.parent / "lua"
 CORE = ("token_bucket.lua", "rare_algorithms_begin.lua", "fixed_window.lua", "calendar_window.lua",
-        "sliding_window_counter.lua", "sliding_window_log.lua", "concurrency.lua", "rare_algorithms_end.lua", "decide.lua")
+        "sliding_window_counter.lua", "sliding_window_log.lua", "concurrency.lua", "penalty.lua", "rare_algorithms_end.lua",
+        "decide.lua")
 PACK_CORE = (*CORE[:-1], "pack_begin.lua", "decide.lua", "pack.lua")
 
 # what it is, file, text, replacement
@@ -76,7 +77,7 @@ MUTANTS = [
     ("TTL of the last rule only", "decide.lua", "if at > X then X = at end", "X = at"),
     ("emptied value stays", "decide.lua", "elseif value then\n      redis.call('DEL', key)",
      "elseif false then\n      redis.call('DEL', key)"),
-    ("written before the last evaluation", "decide.lua", "  all_allowed = all_allowed and allowed\n",
+    ("written before the last evaluation", "decide.lua", "  all_allowed = all_allowed and (allowed or shadow)\n",
      "  all_allowed = all_allowed and allowed\n"
      "  if all_allowed and op == 'take' and not own_key and n > 0 then\n"
      "    redis.call('SET', key, string.format('%d%s', now + after / p1, string.sub(name, 5)), 'PXAT', 1)\n"
@@ -145,6 +146,25 @@ MUTANTS = [
     ("several buckets: equal requests counted once", "decide.lua", "ARGV[1] == 'take' and ARGV[2] == '1' and KEYS[1] and", "ARGV[1] == 'take' and KEYS[1] and"),
     ("several buckets: usage of a denied request reported", "decide.lua", "reply[at + 4] - demand\n", "reply[at + 4]\n"),
     ("several buckets: cost not bounded", "decide.lua", "plain = n >= 1 and n <= 2147483648 and", "plain = n >= 1 and"),
+    ("a shadow rule denies", "decide.lua", "all_allowed and (allowed or shadow)", "all_allowed and allowed"),
+    ("any rule is shadow", "decide.lua", "shadow, penalty = bare and bare ~= letter,", "shadow, penalty = bare,"),
+    ("marks where nothing is admitted", "decide.lua", " or letter == 's' or (op ~= 'take' and op ~= 'peek'))", " or letter == 's')"),
+    ("marked requests merged", "decide.lua", "if bare and (k > 1 or letter", "if bare and (letter"),
+    ("a block that is not stored", "decide.lua", "if store and op == 'take' then", "if false then"),
+    ("a peek begins a block", "decide.lua", "if store and op == 'take' then", "if store then"),
+    ("a block shown by a peek before it began", "decide.lua", "ends[count + 1] = op == 'take' and till or read", "ends[count + 1] = till"),
+    ("units left to a blocked key", "decide.lua", "if ends and ends[i] and ends[i] > now then", "if false then"),
+    ("a block of a log beside its stamps", "decide.lua", "if at ~= key then\n      whole", "if false then\n      whole"),
+    ("a block found by the digits", "decide.lua", "find_entry(whole, own, '')", "find_entry(whole, own, name)"),
+    ("a blocked shadow rule charged", "penalty.lua", "allowed, after = false, used", "allowed = false"),
+    ("every denial prolongs the block", "penalty.lua", "elseif not allowed and retry > 0 then", "end\n      if not allowed and retry > 0 then"),
+    ("an ended block", "penalty.lua", "if ends > now then", "if ends >= now then"),
+    ("a block beyond the penalty kept", "penalty.lua", "math.min(stored, now + length)", "stored"),
+    ("a wait shorter than the limit's", "penalty.lua", "retry = math.max(retry, length)", "retry = length"),
+    ("a wait longer than the block", "penalty.lua", "retry = math.max(retry, ends - now)", "retry = math.max(retry, length)"),
+    ("what is impossible punished", "penalty.lua", "not allowed and retry > 0 then", "not allowed then"),
+    ("what costs nothing blocked", "penalty.lua", "if n > 0 then", "if true then"),
+    ("a block of an unbounded length", "penalty.lua", "length >= 1 and length < 4503599627370496", "length >= 1"),
     ("granted units not told", "decide.lua", "1 + (commit and rule[GRANTED] or 0)", "1"),
 ]
 

@@ -38,14 +38,16 @@ key_node make_tree() {
 
 }  // namespace
 
-bool key_node::has_free_names() const noexcept {
-  return !children.empty() && stands_for_names(children.front().name);
+const key_node* key_node::free_name() const noexcept {
+  const auto found = std::find_if(children.begin(), children.end(),
+                                  [](const auto& child) { return stands_for_names(child.name); });
+  return found == children.end() ? nullptr : &*found;
 }
 
 const key_node* key_node::child(std::string_view key) const noexcept {
-  const auto found = std::find_if(children.begin(), children.end(),
-                                  [&](const auto& c) { return c.name == key || stands_for_names(c.name); });
-  return found == children.end() ? nullptr : &*found;
+  const auto found =
+      std::find_if(children.begin(), children.end(), [&](const auto& c) { return c.name == key; });
+  return found == children.end() ? free_name() : &*found;
 }
 
 const key_node& key_tree() {

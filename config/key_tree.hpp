@@ -16,8 +16,8 @@ struct key_node {
   std::optional<key_doc> doc;  ///< nothing: only a group of keys
   std::vector<key_node> children;
 
-  /// Children are named by the user.
-  [[nodiscard]] bool has_free_names() const noexcept;
+  /// The child that stands for every name that no other child has; null when there is none.
+  [[nodiscard]] const key_node* free_name() const noexcept;
   /// The child of that name, or the one that stands for every name; null when there is none.
   [[nodiscard]] const key_node* child(std::string_view key) const noexcept;
 };

@@ -14,10 +14,9 @@ namespace {
 
 /// Anchors under `x-` keys must come before the aliases that use them, so that they follow `version`.
 std::size_t rank_of(const key_node& keys, const std::string& key) {
-  const auto found = std::find_if(keys.children.begin(), keys.children.end(),
-                                  [&](const auto& child) { return child.name == key; });
-  if (found == keys.children.end()) return 1;
-  const auto place = static_cast<std::size_t>(found - keys.children.begin());
+  const auto* found = keys.child(key);
+  if (found == nullptr) return 1;
+  const auto place = static_cast<std::size_t>(found - keys.children.data());
   return place == 0 ? 0 : place + 1;
 }
 
@@ -25,7 +24,7 @@ void sort_keys(syntax_node& n, const key_node* keys, const key_node* around) {
   if (keys == nullptr) return;
   const bool same_as_around = keys->doc && keys->doc->type == "map of the keys above";
   const auto* of = same_as_around ? around : keys;
-  if (n.kind == syntax_kind::map && !of->children.empty() && !of->has_free_names()) {
+  if (n.kind == syntax_kind::map && !of->children.empty()) {
     std::stable_sort(n.children.begin(), n.children.end(),
                      [&](const auto& a, const auto& b) { return rank_of(*of, a.key) < rank_of(*of, b.key); });
   }

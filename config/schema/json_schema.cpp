@@ -47,22 +47,18 @@ json::object key_schema(const key_node& node, const key_node& parent) {
   return schema;
 }
 
-json::object free_names(const key_node& node) {
-  const auto& any = node.children.front();
-  return {{"type", "object"},
-          {"patternProperties", json::object{{"^[a-z][a-z0-9-]{0,63}$", key_schema(any, node)}}},
-          {"additionalProperties", false}};
-}
-
 json::object map_schema(const key_node& node) {
-  if (node.has_free_names()) return free_names(node);
   json::object properties;
   json::array needed;
   for (const auto& child : node.children) {
+    if (&child == node.free_name()) continue;
     properties[child.name] = key_schema(child, node);
     if (child.doc && child.doc->default_text == required) needed.emplace_back(child.name);
   }
-  json::object schema{{"type", "object"}, {"properties", std::move(properties)}};
+  json::object schema{{"type", "object"}};
+  if (!properties.empty()) schema["properties"] = std::move(properties);
+  if (const auto* any = node.free_name())
+    schema["patternProperties"] = json::object{{name_pattern(any->name), key_schema(*any, node)}};
   if (!needed.empty()) schema["required"] = std::move(needed);
   schema["additionalProperties"] = false;
   return schema;

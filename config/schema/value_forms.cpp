@@ -272,6 +272,11 @@ json::object value_schema(const key_doc& key, const json::value& below) {
   return schema;
 }
 
+std::string name_pattern(std::string_view stands_for) {
+  const auto* form = find_scalar(stands_for == "SELECTOR" ? "selector" : "name", false);
+  return fmt::format("^({})$", form->pattern);
+}
+
 std::optional<json::value> default_value(const key_doc& key) {
   const std::string_view text = key.default_text;
   if (text.starts_with('[') && text.ends_with(']')) return list_default(text);

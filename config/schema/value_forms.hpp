@@ -6,6 +6,8 @@
 
 #include <boost/json.hpp>
 #include <optional>
+#include <string>
+#include <string_view>
 
 namespace weir::config {
 
@@ -13,6 +15,9 @@ namespace weir::config {
 /// `below` is the map of the keys below it (a JSON Schema; null when it has none); an item of a list of maps,
 /// too. Throws std::logic_error for a form that is not one of these: a row's mistake, which a test finds.
 [[nodiscard]] boost::json::object value_schema(const key_doc& key, const boost::json::value& below);
+
+/// The pattern of the user's own names: `NAME`, `SELECTOR`.
+[[nodiscard]] std::string name_pattern(std::string_view stands_for);
 
 /// The default as a value, when it is one: "5s", 100, ["v1", "v2"]; nothing for words like "every".
 [[nodiscard]] std::optional<boost::json::value> default_value(const key_doc& key);

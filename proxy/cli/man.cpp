@@ -24,6 +24,22 @@ std::string roff(std::string_view text) {
   return out.starts_with('.') || out.starts_with('\'') ? "\\&" + out : out;
 }
 
+/// Text over lines of at most 75 bytes, as mandoc and people who read the source prefer; roff fills them again.
+std::string filled(std::string_view text) {
+  constexpr std::size_t width = 75;
+  std::string out, line;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+    if (!line.empty() && line.size() + 1 + word.size() > width) {
+      out += line + "\n";
+      line.clear();
+    }
+    line += line.empty() ? roff(word) : " " + roff(word);
+  }
+  return out + line;
+}
+
 std::string synopsis(const cli_verb& verb) {
   auto text = fmt::format("\\fBweir {}\\fR", roff(verb.name));
   if (verb.options.size() > 1) text += " [\\fIoptions\\fR]";  // beyond --help
@@ -42,7 +58,7 @@ std::string heading(const cli_option& option) {
 }
 
 std::string item(const std::string& title, std::string_view text) {
-  return fmt::format(".TP\n{}\n{}\n", title, roff(text));
+  return fmt::format(".TP\n{}\n{}\n", title, filled(text));
 }
 
 std::string option_items(const std::vector<cli_option>& options) {
@@ -64,7 +80,7 @@ std::string argument_items(const std::vector<cli_option>& arguments) {
 
 std::string verb_section(const cli_verb& verb) {
   return fmt::format(".SS \"weir {}\"\n{}\n.PP\n{}.\n{}{}", roff(verb.name), synopsis(verb),
-                     roff(verb.description), argument_items(verb.arguments), option_items(verb.options)) +
+                     filled(verb.description), argument_items(verb.arguments), option_items(verb.options)) +
          fmt::format(".PP\nExample:\n.PP\n.RS\n.EX\n{}\n.EE\n.RE\n", roff(verb.example));
 }
 

@@ -24,7 +24,8 @@ std::string roff(std::string_view text) {
   return out.starts_with('.') || out.starts_with('\'') ? "\\&" + out : out;
 }
 
-/// Text over lines of at most 75 bytes, as mandoc and people who read the source prefer; roff fills them again.
+/// Text over lines of at most 75 bytes, as mandoc and people who read the source prefer; roff fills them
+/// again.
 std::string filled(std::string_view text) {
   constexpr std::size_t width = 75;
   std::string out, line;

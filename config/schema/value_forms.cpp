@@ -32,6 +32,12 @@ constexpr std::array scalar_forms{
     scalar_form{"SIZE/second", "", R"([0-9]+(B|KiB|MiB|GiB)/second)"},
     scalar_form{"name", "names", R"([a-z][a-z0-9-]{0,63})", true},
     scalar_form{"address", "addresses", R"(unix:.+|.*:[0-9]{1,5})"},
+    scalar_form{"client address", "", R"([0-9A-Fa-f.:]+)"},
+    scalar_form{
+        "time", "",
+        R"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2}))"},
+    scalar_form{"duration bound", "", R"((<=?|>=?)? *[0-9]+(\.[0-9]+)?(us|ms|s|m|h|d))"},
+    scalar_form{"integer bound", "", R"((<=?|>=?)? *[0-9]+)", true},
     scalar_form{"url", "urls", R"((memory|redis|rediss|https?)://.*|unix:.+)"},
     scalar_form{"path", "paths", R"(/.*)"},
     scalar_form{"template", "templates", R"(/.*)"},
@@ -86,6 +92,13 @@ bounds bounds_of(std::string_view range) {
   const auto rest = range.substr(digits);
   if (!rest.starts_with(dash)) return {};
   return {first, leading_number(rest.substr(dash.size()))};
+}
+
+/// What a range says of the values of a map, behind what it says of their number.
+std::string_view behind_semicolon(std::string_view range) {
+  constexpr std::string_view separator = "; ";
+  const auto at = range.find(separator);
+  return at == std::string_view::npos ? range : range.substr(at + separator.size());
 }
 
 json::object integer_between(const bounds& within) {
@@ -200,6 +213,18 @@ json::object special_schema(std::string_view type, std::string_view range, const
   if (type == "code, class like `4xx`, or list")
     return either({status_schema(), list_of(status_schema(), {1, 64})});
   if (type == "map NAME: value or list") return map_of(either({text(), list_of(text(), {1, std::nullopt})}));
+  if (type == "map NAME: text") return map_of(text());
+  if (type == "map RULE: integer bound") return map_of(scalar_schema("integer bound", ""));
+  if (type == "map of tier: integer") {
+    const auto value =
+        either({integer_between(bounds_of(behind_semicolon(range))), one_of_words(words_of(range))});
+    return map_of(value, {std::nullopt, bounds_of(range).max});
+  }
+  if (type == "map of tier: quota") {
+    const auto& quota = below.at("patternProperties").as_object().begin()->value().as_object();
+    return map_of(either({scalar_schema("rate", ""), one_of_words({"unlimited"}), quota}),
+                  {std::nullopt, bounds_of(range).max});
+  }
   if (type == "integer, or map of route: integer")
     return either({integer_between({0, std::nullopt}), map_of(integer_between({0, std::nullopt}))});
   return {};

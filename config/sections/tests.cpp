@@ -113,7 +113,7 @@ const table<stated_response>& respond_table() {
 }
 
 value_type<sending> client_type() {
-  return {"address", "", [](sending& out, const node& n, context& ctx) {
+  return {"client address", "", [](sending& out, const node& n, context& ctx) {
             const auto text = read_text(n, ctx);
             if (!text) return;
             if (const auto address = identity::parse_address(*text)) {
@@ -303,7 +303,7 @@ const table<test_draft>& test_table() {
                      group<d, given_identity>(
                          "given", [](d& out) -> given_identity& { return out.value.given; }, given_table),
                      row("at", "2026-01-01T00:00:00Z",
-                         value_type<d>{"instant", "",
+                         value_type<d>{"time", "",
                                        [](d& out, const node& n, context& ctx) {
                                          if (const auto at = read_unit(n, ctx, "E0216", parse_instant))
                                            out.value.at_us = *at;

@@ -2,6 +2,7 @@
 """Files that change while weir runs: noticed, taken over or refused, without a request that notices."""
 
 import base64
+import glob
 import json
 import os
 import re
@@ -255,6 +256,21 @@ def _serial(port, ca):
             return tls.getpeercert()["serialNumber"]
 
 
+def _thread(weir, name):
+    """The folder of the kernel about it."""
+    for folder in glob.glob(f"/proc/{weir.process.pid}/task/*"):
+        with open(f"{folder}/comm", encoding="ascii") as f:
+            if f.read().strip() == name:
+                return folder
+    raise AssertionError(f"no thread {name}")
+
+
+def _without_processor(folder):
+    """Seconds that a thread had work to do while others had the processor."""
+    with open(f"{folder}/schedstat", encoding="ascii") as f:
+        return int(f.read().split()[1]) / 1e9
+
+
 @alone
 def all_files_swapped_at_once_stall_no_loop_and_refill_no_bucket(t):
     """A tiers file of a million rows, keys, certificate and policy change in one swap, with requests under way."""
@@ -305,15 +321,16 @@ def all_files_swapped_at_once_stall_no_loop_and_refill_no_bucket(t):
     serials[1] = None
     stalls = t.keep(Stalls(weir))
     load = t.bystanders(weir, rate=100, connections=4)
-    took, resident = [], []
+    took, resident, reader = [], [], _thread(weir, "weir-reload")
     for i in range(1, rounds + 1):
         text = json.dumps({**document, "rules": rules(i)})
+        taken_away = _without_processor(reader)
         begin = volume.swap(weir_yaml=text, **files(i))
         if serials[1] is None:
             wait_until("the certificate is another", lambda: _serial(secure, ca) != serials[0], 60)
             serials[1] = _serial(secure, ca)
         wait_until(f"everything of swap {i} decides", lambda: all(visible(i)), 60)
-        took.append(time.monotonic() - begin)
+        took.append(time.monotonic() - begin - (_without_processor(reader) - taken_away))
         time.sleep(1.2 if i in (2, rounds) else 0)      # the old tables are freed a second later
         resident.append(weir.resident_bytes())
     stalled = stalls.longest()
@@ -331,11 +348,10 @@ def all_files_swapped_at_once_stall_no_loop_and_refill_no_bucket(t):
     # a larger bucket that takes as long until it is full: what was used grows with it, and 30 days give 3 units a minute
     assert capacity - bucket_left >= bucket_used - 20, (capacity, bucket_left, bucket_used)
     assert stalled <= 0.005 * t.slack, f"a loop ran {stalled * 1e3:.1f} ms at a stretch"
-    usual = sorted(took)[len(took) // 2]     # the reading is a second of computing, which a busy machine prolongs
-    assert usual <= EFFECTIVE * t.slack, f"effective after {usual:.2f} s"
+    assert max(took) <= EFFECTIVE * t.slack, f"effective after {max(took):.2f} s"
     if not t.build.sanitized and rounds > 2:
         assert resident[-1] <= resident[1] * 1.05, [r >> 10 for r in resident]
-    t.note(f"{rounds} swaps with {rows} rows, {figures.total} requests; effective after {usual:.2f} s, longest turn "
+    t.note(f"{rounds} swaps with {rows} rows, {figures.total} requests; effective after {max(took):.2f} s, longest turn "
            f"{stalled * 1e3:.2f} ms, {resident[1] >> 20} -> {resident[-1] >> 20} MiB; {figures}")
 
 

@@ -35,8 +35,10 @@ own_answer answer_without_slot(const limiter::rule& limit, bool waited) noexcept
 int answer_status(const limited_request& r, local_error error) noexcept {
   switch (error) {
     case local_error::rate_limited:
-    case local_error::cost_exceeds_limit:
-      return r.policy->settings->deny.status;
+    case local_error::cost_exceeds_limit: {
+      const limiter::rule& limiting = *r.charges[static_cast<std::size_t>(r.result.limiting)].matched;
+      return limiting.status != 0 ? limiting.status : r.policy->settings->deny.status;
+    }
     case local_error::forbidden:
       return r.listed->status;
     default:

@@ -82,7 +82,6 @@ bool session::answer(http::local_error error, std::string_view reason, bool clos
     context.denial = &details;
     const auto limiting = static_cast<std::size_t>(decision.limiting);
     const limiter::charge& charge = request_->charges[limiting];
-    context.status = charge.matched->status != 0 ? charge.matched->status : config().deny.status;
     details.retry_after_s = http::retry_after_seconds(request_->charges, decision);
     if (charge.matched->headers == limiter::header_visibility::visible) {
       details.rule = charge.matched->name;

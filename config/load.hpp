@@ -19,8 +19,8 @@ struct load_result {
   /// Null when any problem is an error.
   std::shared_ptr<const proxy::settings> settings;
   std::vector<problem> problems;
-  std::string source_text;                         ///< for render()
-  std::vector<std::string> rule_summaries;         ///< a line per rule and per tier of one, with its worst case
+  std::string source_text;                  ///< for render()
+  std::vector<std::string> rule_summaries;  ///< a line per rule and per tier of one, with its worst case
   std::vector<proxy::offline::policy_test> tests;  ///< of `weir test`
   /// What was read, the policy file first; also when it was refused, and then as far as it was understood.
   std::vector<proxy::source_file> files;

@@ -130,6 +130,7 @@ int replay_command(const replay_options& o) {
                 fmt::format("name it: --log-format {}, or a format string",
                             fmt::join(replay::log_format::names(), "|")));
   }
+  format->learn(beginning);
   return judge(o, std::move(*format), log, now, before);
 }
 

@@ -55,6 +55,7 @@ constexpr std::array ecs_fields{
     json_field{"event.duration", nanoseconds},
     json_field{"user_agent.original", header, "user-agent"},
     json_field{"http.request.referrer", header, "referer"},
+    json_field{"http.request.headers", header_object},
 };
 
 constexpr std::array envoy_fields{
@@ -71,6 +72,7 @@ constexpr std::array envoy_fields{
     json_field{"response_flags", response_flags},
     json_field{"route_name", route},
     json_field{"user_agent", header, "user-agent"},
+    json_field{"headers", header_object},
 };
 
 constexpr std::array caddy_fields{
@@ -91,13 +93,14 @@ constexpr std::string_view combined_format =
     "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" "
     "\"$http_user_agent\"";
 constexpr std::string_view clf_format =
-    "$client_ip - $user_hash [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" "
+    "$client_ip - $user_hash [$start_time] \"$request\" $status $body_bytes_sent \"$http_referer\" "
     "\"$http_user_agent\" \"$decision\" \"$rule\" $duration_ms \"$request_id\"";
 
 // In the order in which they are tried: the more a line must hold, the earlier.
 constexpr std::array<std::string_view, 6> format_names{"weir", "ecs", "envoy", "caddy", "clf", "combined"};
 
 constexpr std::size_t detection_lines = 64;
+constexpr std::size_t learned_lines = 4096;
 
 std::shared_ptr<const json_fields> json_of(std::string_view name) {
   if (name == "weir") return std::make_shared<const json_fields>(weir_fields, std::span<const json_field>{});
@@ -188,6 +191,32 @@ std::optional<log_format> log_format::detect(std::string_view text) {
     }
   }
   return best;
+}
+
+void log_format::learn(std::string_view text) {
+  if (!json_) return;
+  std::string sample(text);
+  char* at = sample.data();
+  char* const end = at + sample.size();
+  for (std::size_t lines = 0; lines < learned_lines && at < end; ++lines) {
+    char* const line_end = std::find(at, end, '\n');
+    logged_request request;
+    line_problem problem;
+    if (read({at, line_end}, request, problem) == line_kind::request) learn_from(request);
+    at = line_end == end ? end : line_end + 1;
+  }
+}
+
+void log_format::learn_from(const logged_request& r) {
+  if (r.decision != logged_decision::unknown) {  // weir writes this format, too
+    contents_.by_policy = contents_.user = contents_.route = contents_.decision = contents_.listed = true;
+    contents_.every_header = false;
+  }
+  auto& known = contents_.headers;
+  for (const logged_header& h : r.headers) {
+    if (known.size() < max_logged_headers && std::find(known.begin(), known.end(), h.name) == known.end())
+      known.emplace_back(h.name);
+  }
 }
 
 std::span<const std::string_view> log_format::names() noexcept {

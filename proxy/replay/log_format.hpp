@@ -48,6 +48,10 @@ class log_format {
   [[nodiscard]] static std::optional<log_format> detect(std::string_view text);
   [[nodiscard]] static std::span<const std::string_view> names() noexcept;
 
+  /// Notes what the first lines of a JSON log hold beyond its format: which headers, and whether weir wrote
+  /// them. A header that none of them has counts as not logged.
+  void learn(std::string_view text);
+
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
   [[nodiscard]] const log_contents& contents() const noexcept { return contents_; }
 
@@ -56,6 +60,8 @@ class log_format {
   [[nodiscard]] line_kind read(std::span<char> line, logged_request& out, line_problem& problem) const;
 
  private:
+  void learn_from(const logged_request& request);
+
   std::string name_;
   log_contents contents_;
   std::shared_ptr<const json_fields> json_;  // null: text

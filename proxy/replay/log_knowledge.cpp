@@ -14,7 +14,7 @@ namespace {
 using answer = std::optional<unknown>;
 
 /// Headers that no log of weir or Caddy shows.
-constexpr std::array<std::string_view, 4> secret_headers{"authorization", "cookie", "x-api-key",
+constexpr std::array<std::string_view, 5> secret_headers{"authorization", "cookie", "set-cookie", "x-api-key",
                                                          "proxy-authorization"};
 
 bool is_listed(const std::vector<std::string>& names, std::string_view name) {
@@ -90,6 +90,7 @@ answer log_knowledge::lack_of_header(std::string_view name) const {
   }
   if (log_.every_header || is_listed(log_.headers, name)) return std::nullopt;
   unknown why = not_logged(what, variable_of(name));
+  if (log_.by_policy) why.reason = "the first lines of the log do not hold " + what;
   if (log_.by_policy) why.remedy = "add it to `access_log.headers`, and replay a log written since";
   return why;
 }
@@ -169,8 +170,26 @@ answer log_knowledge::lack_of_cost(const limiter::rule& rule) const {
   return std::nullopt;
 }
 
+/// What decides which limit a key has, and whether it is enforced.
+answer log_knowledge::lack_of_limit(const limiter::rule& rule) const {
+  if (!rule.tiers.empty()) {
+    if (auto why = lack_of_tier()) return why;
+  }
+  if (rule.overrides) {
+    for (const limiter::selector& s : rule.overrides->selectors()) {
+      if (auto why = lack_of_values(s)) return why;
+    }
+  }
+  if (rule.enforce_percent == 100 || !users_are_hashes()) return std::nullopt;
+  const auto by_user = [](const limiter::selector& s) { return s.text == "user"; };
+  if (std::none_of(rule.key.begin(), rule.key.end(), by_user)) return std::nullopt;
+  return unknown{"which keys `enforce_percent` takes depends on the users, which are logged as hashes",
+                 "replay it with `enforce_percent: 100`"};
+}
+
 answer log_knowledge::lack_of(const limiter::rule& rule) const {
   if (auto why = lack_of(rule.match)) return why;
+  if (auto why = lack_of_limit(rule)) return why;
   for (const limiter::selector& s : rule.key) {
     if (auto why = lack_of(s)) return why;
   }

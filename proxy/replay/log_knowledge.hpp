@@ -36,6 +36,7 @@ class log_knowledge {
   [[nodiscard]] std::optional<unknown> lack_of_tier() const;
   [[nodiscard]] std::optional<unknown> lack_of_header(std::string_view name) const;
   [[nodiscard]] std::optional<unknown> lack_of_query(std::string_view name) const;
+  [[nodiscard]] std::optional<unknown> lack_of_limit(const limiter::rule& rule) const;
   [[nodiscard]] std::optional<unknown> lack_of_cost(const limiter::rule& rule) const;
   [[nodiscard]] unknown not_logged(std::string_view what, std::string_view variable) const;
 

@@ -370,6 +370,12 @@ def what_the_log_does_not_tell_is_left_out_and_named(t):
     (query,) = _rules(report)["by-query"]["top_keys"]
     assert re.fullmatch("[0-9a-f]{16}", query["key"]), query    # what clients choose is shown as a hash
 
+    def with_header(r):
+        return access_logs.weir(r)[:-1] + ',"headers":{"x-org":"a"}}'
+    report, missing = left_out(with_header)
+    equal(set(missing), always - {"rule by-header"} | {"rule by-secret", "block bots"})
+    equal(_rules(report)["by-header"]["denied"], 2)
+
     _, missing = left_out(access_logs.combined)    # no host, no users, no sizes of requests; but the agent, and the query
     equal(set(missing), always | {"rule by-user", "rule by-host", "rule bytes"})
     _, missing = left_out(access_logs.caddy)       # every header but secret ones

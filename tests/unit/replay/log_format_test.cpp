@@ -207,6 +207,24 @@ TEST_CASE("the format is the one that reads most of the first lines") {
   CHECK_FALSE(log_format::detect(""));
 }
 
+TEST_CASE("what the first lines hold is what a log is known to hold") {
+  log_format weir = named("weir");
+  CHECK(weir.contents().headers.empty());
+  weir.learn(std::string(weir_line) + "\nrubbish\n");
+  CHECK(weir.contents().headers == std::vector<std::string>{"x-batch-size"});
+
+  log_format caddy = named("caddy");
+  caddy.learn(std::string(caddy_line) + "\n");
+  CHECK(caddy.contents().every_header);
+  CHECK_FALSE(caddy.contents().user);
+  std::string by_weir(caddy_line);
+  by_weir.insert(by_weir.size() - 1, R"(,"weir":{"decision":"allow","user_hash":"ab"})");
+  caddy.learn(by_weir);
+  CHECK_FALSE(caddy.contents().every_header);
+  CHECK(caddy.contents().user);
+  CHECK(caddy.contents().headers == std::vector<std::string>{"user-agent", "x-two"});
+}
+
 TEST_CASE("what is no request is told from what is wrong") {
   const log_format weir = named("weir");
   CHECK(read_line(weir, "").kind == line_kind::no_request);

@@ -49,6 +49,7 @@ class checker {
     check_claims(draft_, report_);
     complete_identity(draft_, report_);
     complete_routes();
+    check_path_parameters(draft_, report_);
     complete_lists();
     complete_rules();
     warn();
@@ -328,7 +329,7 @@ class checker {
   }
 
   void complete_missing(rule_draft& d) {
-    const auto may_lack_it = [&](const auto& s) { return may_lack(s, draft_.settings); };
+    const auto may_lack_it = [&](const auto& s) { return may_lack(s, draft_.settings, d.value.match); };
     const auto absent = std::find_if(d.value.key.begin(), d.value.key.end(), may_lack_it);
     const auto name = in_ticks(d.value.name);
     if (absent != d.value.key.end() && !d.has_missing) {

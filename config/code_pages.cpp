@@ -133,6 +133,10 @@ constexpr std::array pages{
     code_page{"E0405", "A response would carry the same field twice.",
               "deny: {headers: [ratelimit, ratelimit-11]}\n", "deny: {headers: [ratelimit]}\n"},
     code_page{"E0406", "The running process keeps its file. Restart it to change this.", "", ""},
+    code_page{"E0407", "Without that segment the rule would never apply.",
+              "rules: [{name: r, key: [\"path_param:id\"], missing: skip, limit: 10/minute}]\n",
+              "routes: [{name: a, match: {path: \"/a/{id}\"}, upstream: web}]\n"
+              "rules: [{name: r, key: [\"path_param:id\"], missing: skip, limit: 10/minute}]\n"},
     code_page{"E0501", "Files are relative to the policy file.", "hash_key_file: no/such/file\n", ""},
     code_page{"E0502", "The message says what the file should hold.", "hash_key_file: /dev/null\n", ""},
     code_page{

@@ -57,6 +57,7 @@ constexpr std::array codes{
     code_entry{"E0404", "two rule names with the same stored id"},
     code_entry{"E0405", "emitters that write the same fields"},
     code_entry{"E0406", "a change that needs a restart"},
+    code_entry{"E0407", "a path parameter that no route has"},
     code_entry{"E0501", "a file that cannot be read"},
     code_entry{"E0502", "a file whose content cannot be used"},
     code_entry{"W0107", "the most a token bucket or a window lets through in one period"},

@@ -66,7 +66,7 @@ struct jwt_draft {
 struct user_draft {
   proxy::user_source value;
   place at;
-  int sources = 0;  ///< of header, cookie, query and claim, how many are written
+  int sources = 0;  ///< of header, cookie, query, claim and client_cert, how many are written
 };
 
 struct tier_draft {

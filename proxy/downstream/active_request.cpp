@@ -27,6 +27,7 @@ void active_request::begin(decision_listener& listener, std::shared_ptr<const co
   identity_values.clear();
   route.reset();
   peer_trusted = false;
+  certificate = nullptr;
   token.reset();
   token_problem = identity::jwt_problem::none;
   listed = nullptr;

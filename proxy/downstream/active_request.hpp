@@ -22,6 +22,10 @@
 #include <string_view>
 #include <vector>
 
+namespace weir::proxy::tls {
+struct peer_names;
+}
+
 namespace weir::proxy {
 
 /// Told when the limiter has decided.
@@ -80,7 +84,9 @@ class active_request final : public limiter::pending_decision,
   std::string path_folded;   ///< lower case, for matching, with `paths.case: insensitive`
   std::string user_storage;  ///< when the user was percent-encoded
   std::string tier_storage;
-  std::string query_shown;   ///< of a query that names the user
+  std::string query_shown;  ///< of a query with values that the log must not show
+  std::string referer_shown;
+  std::vector<logged_field> fields_shown;
   std::string host;          ///< lower case, for matching
   std::string client_ip;     ///< the client, ungrouped
   std::string client_group;  ///< the client's partition
@@ -93,6 +99,7 @@ class active_request final : public limiter::pending_decision,
   std::optional<std::uint32_t> route;             ///< none: "_none"
   std::string_view upgrade;                       ///< the protocol it may switch to; empty: none
   bool peer_trusted = false;
+  const tls::peer_names* certificate = nullptr;  ///< of the client, verified; null: none
   std::shared_ptr<const identity::verified_token> token;
   identity::jwt_problem token_problem = identity::jwt_problem::none;
   const listed_requests* listed = nullptr;  ///< of `block` or `exempt`, by the verdict

@@ -3,6 +3,7 @@
 
 #include "proxy/identity/user_hash.hpp"
 #include "proxy/runtime/clock.hpp"
+#include "proxy/tls/peer_names.hpp"
 
 namespace weir::proxy {
 namespace {
@@ -21,10 +22,21 @@ void find_token(active_request& request) {
   if (request.token) request.attributes.claims = &request;
 }
 
+/// Of a connection without a verified certificate there is none.
+std::optional<std::string_view> name_in(const tls::peer_names* certificate, certificate_name which) {
+  if (certificate == nullptr) return std::nullopt;
+  const std::string& name = which == certificate_name::subject   ? certificate->subject
+                            : which == certificate_name::san_dns ? certificate->san_dns
+                                                                 : certificate->san_uri;
+  return name.empty() ? std::nullopt : std::optional<std::string_view>(name);
+}
+
 /// The first source that yields a value wins.
 void find_user(active_request& request) {
   for (const user_source& source : request.config->settings->users) {
-    const auto value = limiter::select(source.from, request.attributes, request.user_storage);
+    const auto value = source.certificate
+                           ? name_in(request.certificate, *source.certificate)
+                           : limiter::select(source.from, request.attributes, request.user_storage);
     if (!value) continue;
     request.attributes.user = value;
     if (source.hash) {

@@ -97,6 +97,7 @@ listener::listener(services& worker, session_set& sessions, const listener_setti
 void listener::update(const listener_settings& settings, std::shared_ptr<const tls::server_context> tls) {
   context_.tls = std::move(tls);
   context_.proxy_protocol = settings.proxy_protocol;
+  context_.emitters = settings.headers;
 }
 
 /// Who may not announce clients by a PROXY header is not listened to at all.

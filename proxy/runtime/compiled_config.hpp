@@ -20,6 +20,12 @@ namespace weir::proxy {
 /// Addresses of every endpoint, resolved before the worker sees the configuration: [upstream][endpoint].
 using resolved_endpoints = std::vector<std::vector<std::vector<resolved_address>>>;
 
+/// A request field that the access log shows.
+struct logged_header {
+  std::string name;  ///< lower case
+  bool redacted = false;
+};
+
 /// Immutable for sessions; a request holds a reference until its record is written.
 struct compiled_config {
   std::shared_ptr<const proxy::settings> settings;
@@ -31,7 +37,8 @@ struct compiled_config {
   std::vector<std::string> identity_headers;   ///< lower case; every header a selector or user source reads
   std::vector<std::string> discarded_headers;  ///< lower case; dropped unless the peer is trusted
   std::vector<std::string> reserved_headers;   ///< lower case; `_` must not make an alias of one of them
-  std::vector<std::string> hidden_parameters;  ///< of the query: they name users, the log must not
+  std::vector<std::string> hidden_parameters;  ///< of the query: the log must not show their values
+  std::vector<logged_header> logged_headers;
   std::vector<limiter::selector>
       single_values;  ///< of queries and cookies that identity, matches and lists read
   std::vector<std::uint32_t> block_slots, exempt_slots;  ///< metric slot by position in the list

@@ -291,6 +291,7 @@ void server::on_signal(int signal) {
       break;
     case SIGUSR1:
       if (log_writer_) log_writer_->reopen();
+      reopen_own_log();
       break;
     case SIGINT:
       draining_ ? cut() : begin_drain(milliseconds{0});
@@ -394,7 +395,11 @@ void server::take_over(std::shared_ptr<const settings> next, std::shared_ptr<con
             {{"why", std::string(why)}, {"config_hash", current_->hash + " -> " + next->hash}});
   current_ = std::move(next);
   tls_ = std::move(contexts);
-  configure_own_log(current_->log);
+  try {
+    configure_own_log(current_->log);
+  } catch (const std::system_error& error) {
+    log_event(log_level::error, "the own log stays where it was", {{"cause", error.what()}});
+  }
   for (const auto& w : workers_) w->reload(current_, addresses, tls_);
   watch_endpoints(addresses);
 }
@@ -448,6 +453,7 @@ std::string server::render_metrics() {
     in.store_evictions = shared_table_->evictions();
   }
   in.version = version_;
+  in.place = this_deployment();
   in.compiler = compiler_;
   in.process = read_process_stats();
   return metrics_.render(in);

@@ -12,7 +12,8 @@
 
 namespace weir::proxy::tls {
 class tls_stream;
-}
+struct peer_names;
+}  // namespace weir::proxy::tls
 
 namespace weir::proxy {
 
@@ -59,6 +60,8 @@ class stream_socket {
   void start_tls(std::unique_ptr<tls::tls_stream> layer) noexcept;
   /// ok: read() and write() may be used; would_block: again after the next event.
   [[nodiscard]] io_status handshake() noexcept;
+  /// After the handshake: who the peer has proven to be; null = nobody.
+  [[nodiscard]] std::unique_ptr<const tls::peer_names> peer() const;
   /// Why the handshake failed; static text.
   [[nodiscard]] const char* handshake_problem() const noexcept;
   [[nodiscard]] bool is_tls() const noexcept { return tls_ != nullptr; }

@@ -176,6 +176,12 @@ constexpr std::array pages{
     code_page{"W0207", "A token names a user or a key by its claims alone.",
               "identity: {jwt: {unverified: true}}\n",
               "identity: {jwt: {unverified: true}, user: [{claim: sub}]}\n"},
+    code_page{"W0301", "Whoever probes takes a 429 for a failure and restarts what is merely busy.",
+              "upstreams: {web: {url: \"http://h\", health_check: {path: /healthz}}}\n"
+              "rules: [{name: r, key: [client_ip], limit: 10/minute}]\n",
+              "upstreams: {web: {url: \"http://h\", health_check: {path: /healthz}}}\n"
+              "rules: [{name: r, key: [client_ip], limit: 10/minute}]\n"
+              "exempt: [{match: {path: /healthz}, reason: probes}]\n"},
     code_page{"W0501", "N replicas admit N times the limit. Point `store.url` at a Redis they share.", "",
               ""},
     code_page{"W0601", "Its requests, with whatever they carry, go to whoever answers at the address.",

@@ -68,8 +68,9 @@ constexpr std::array codes{
     code_entry{"W0205", "tokens are believed without a signature"},
     code_entry{"W0206", "a rule counts by user, but no source of users is configured"},
     code_entry{"W0207", "tokens are verified, but nothing reads a claim"},
+    code_entry{"W0301", "a probe that rules count"},
     code_entry{"W0501", "an in-memory store in a Pod: every replica counts alone"},
-    code_entry{"W0601", "an upstream whose certificate is not verified"},
+    code_entry{"W0601", "an upstream or a store whose certificate is not verified"},
 };
 
 }  // namespace

@@ -29,7 +29,7 @@ struct store_draft {
   bool url_has_password = false;
   std::optional<std::string> username;
   std::optional<std::string> password;
-  place topology_at, nodes_at, master_at, tls_at, cold_start_at;  ///< line 0: not written
+  place topology_at, nodes_at, master_at, tls_at, cold_start_at, clock_at;  ///< line 0: not written
 };
 
 struct upstream_draft {

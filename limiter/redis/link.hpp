@@ -71,6 +71,7 @@ class node::link final : public connection::owner {
   void try_dial(clock::time_point now);
   void drop(errc reason, std::string_view cause);
   void close_as(redis_counters::close_reason reason) noexcept;
+  [[nodiscard]] std::string_view script() const;
   void append_decision(std::string& out, call_group&& group, bool with_text);
   void append_control(std::string& out, sent_command::kind type,
                       std::initializer_list<std::string_view> words);

@@ -5,13 +5,14 @@
 #include "config/cost_checks.hpp"
 #include "config/did_you_mean.hpp"
 #include "config/identity_checks.hpp"
+#include "config/quota_checks.hpp"
 #include "config/rule_words.hpp"
 #include "limiter/path_template.hpp"
 #include "limiter/quota.hpp"
-#include "limiter/time_zone.hpp"
 #include "proxy/tls/pem.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <fmt/format.h>
 #include <map>
 #include <string_view>
@@ -291,6 +292,9 @@ class checker {
   void complete_rules() {
     unique_names names{"rules", report_};
     std::vector<limiter::rule> rules;
+    const std::int64_t now_us = std::chrono::duration_cast<std::chrono::microseconds>(
+                                    std::chrono::system_clock::now().time_since_epoch())
+                                    .count();
     for (auto& d : draft_.rules) {
       names.add(d.value.name, d.name_at);
       for (const auto& wanted : d.match.routes) check_route(wanted);
@@ -298,9 +302,11 @@ class checker {
       d.value.sharing = d.sharing;
       d.value.failure_mode = d.failure_mode.value_or(draft_.settings.store.failure_mode);
       complete_missing(d);
-      const bool exact = complete_quota(d);
+      const bool exact = complete_quota(d, report_);
       complete_cost(d, exact);
       complete_cost_sources(d, exact, report_);
+      complete_special_quotas(d, draft_.settings, now_us, report_);
+      complete_mode(d);
       d.value.rid = limiter::make_rule_id(d.value.name);
       d.value.index = static_cast<std::uint32_t>(rules.size());
       // A rule with errors stays out of the words; the file is refused anyway.
@@ -319,6 +325,7 @@ class checker {
       for (const auto& wanted : d.match.routes) check_route(wanted);
       d.match.value = finished(d.match);
       complete_concurrency(d, draft_.settings, report_);
+      complete_slot_tiers(d, draft_.settings, report_);
       d.value.index = static_cast<std::uint32_t>(limits.size());
       if (d.max > 0 && !d.value.name.empty()) limits.push_back(d.value);
     }
@@ -364,98 +371,21 @@ class checker {
     }
   }
 
-  /// False when the rule has no usable quota; why is reported.
-  bool complete_quota(rule_draft& d) {
-    auto& q = d.value.quota;
-    if (d.burst && q.algorithm != limiter::algorithm::token_bucket) {
-      report_.error("E0304", d.burst_at,
-                    "`burst` is only for token_bucket: windows and logs have no burst beside their limit");
-      return false;
-    }
-    if (!d.limit) return false;
-    q.limit = d.limit->limit;
-    q.period_us = d.limit->period.count();
-    q.burst = d.burst.value_or(q.limit);
-    if (!complete_calendar(d)) return false;
-    constexpr std::int64_t most = std::int64_t{1} << 31;
-    if (q.limit < 1 || q.limit > most) {
-      report_.error("E0204", d.limit_at, fmt::format("a limit of {} units", q.limit),
-                    {fmt::format("from 1 to {}", most), ""});
-      return false;
-    }
-    const auto checked = limiter::validate(q);
-    if (checked.problem == limiter::quota_problem::none) return true;
-    report_quota(d, checked);
-    return false;
-  }
-
-  /// False when month or timezone stand where they mean nothing.
-  bool complete_calendar(rule_draft& d) {
-    auto& q = d.value.quota;
-    const bool windows = q.algorithm == limiter::algorithm::fixed_window;
-    if (d.limit->month && !windows) {
-      report_.error("E0304", d.limit_at, "months have no fixed length: `/month` is only for fixed_window",
-                    {"add `algorithm: fixed_window`, or write `30d`", ""});
-      return false;
-    }
-    const bool by_day = q.period_us == std::chrono::microseconds{std::chrono::days{1}}.count();
-    if (d.timezone_at.line != 0 && !(windows && (d.limit->month || by_day))) {
-      report_.error("E0304", d.timezone_at,
-                    "`timezone` is only for fixed_window with a limit per `/day` or `/month`",
-                    {"", "all other windows are aligned to the epoch"});
-      return false;
-    }
-    if (!d.limit->month && d.timezone == nullptr) return true;
-    q.calendar = d.limit->month ? limiter::calendar_unit::month : limiter::calendar_unit::day;
-    q.zone = d.timezone != nullptr ? d.timezone : limiter::find_time_zone("UTC");
-    return true;
-  }
-
-  void report_quota(const rule_draft& d, const limiter::quota_check& checked) {
-    const auto name = in_ticks(d.value.name);
-    const auto at = d.burst ? d.burst_at : d.limit_at;
-    switch (checked.problem) {
-      case limiter::quota_problem::none:
-        return;
-      case limiter::quota_problem::not_positive:
-        return report_.error("E0207", at,
-                             fmt::format("rule {}: limit, period and burst must be positive", name));
-      case limiter::quota_problem::capacity_too_large:
-        return report_.error(
-            "E0207", at,
-            fmt::format("rule {}: a burst of {} cannot be counted exactly at this rate", name,
-                        d.value.quota.burst),
-            {checked.nearest_legal > 0 ? fmt::format("the nearest legal burst is {}", checked.nearest_legal)
-                                       : "",
-             "a rate whose number divides its period evenly allows a larger burst"});
-      case limiter::quota_problem::log_too_long:
-        return report_.error("E0207", d.limit_at,
-                             fmt::format("rule {}: a log of {} units is too long", name, d.value.quota.limit),
-                             {fmt::format("the nearest legal limit is {}", checked.nearest_legal),
-                              "use `algorithm: token_bucket` for larger limits"});
-      case limiter::quota_problem::too_many_slots:
-        return report_.error("E0207", d.limit_at,
-                             fmt::format("rule {}: {} slots are too many", name, d.value.quota.limit),
-                             {fmt::format("the nearest legal number is {}", checked.nearest_legal), ""});
-      case limiter::quota_problem::window_too_long:
-        return report_.error("E0207", d.limit_at,
-                             fmt::format("rule {}: a window of {} is too long", name,
-                                         format_duration(std::chrono::microseconds{d.value.quota.period_us})),
-                             {fmt::format("the nearest legal period is {}us", checked.nearest_legal), ""});
-      case limiter::quota_problem::window_too_large:
-        return report_.error("E0207", d.limit_at,
-                             fmt::format("rule {}: {} units cannot be counted exactly in a window of {}",
-                                         name, d.value.quota.limit,
-                                         format_duration(std::chrono::microseconds{d.value.quota.period_us})),
-                             {fmt::format("the nearest legal limit is {}", checked.nearest_legal),
-                              "use `algorithm: token_bucket` for larger limits"});
-    }
+  void complete_mode(const rule_draft& d) {
+    if (d.value.mode != limiter::rule_mode::enforce && d.enforce_percent_at.line != 0)
+      report_.error("E0304", d.enforce_percent_at, "`enforce_percent` has no effect beside this `mode`",
+                    {"leave `mode` out, or `enforce_percent`", ""});
+    if (d.value.penalty_us > 0 && d.sharing == limiter::sharing_mode::balanced)
+      report_.warn(
+          "W0112", d.sharing_at,
+          fmt::format("a penalty begins in the store: rule {} acts as `strict`", in_ticks(d.value.name)),
+          {"leave `sharing` out", ""});
   }
 
   void complete_cost(rule_draft& d, bool has_quota) {
     for (const auto& item : d.costs) {
       if (!item.route.name.empty()) check_route(item.route);
-      if (has_quota && item.cost > d.value.quota.burst) {
+      if (has_quota && !d.value.unlimited && item.cost > d.value.quota.burst) {
         report_.error("E0208", item.at,
                       fmt::format("a cost of {} can never be paid: rule {} holds {} units at most", item.cost,
                                   in_ticks(d.value.name), d.value.quota.burst));
@@ -554,7 +484,8 @@ class checker {
   void warn_small_shares() {
     const std::int64_t replicas = draft_.settings.store.replicas;
     for (const auto& d : draft_.rules) {
-      if (d.sharing == limiter::sharing_mode::strict || d.value.quota.burst >= replicas) continue;
+      if (d.sharing == limiter::sharing_mode::strict || d.value.unlimited || d.value.quota.burst >= replicas)
+        continue;
       report_.warn(
           "W0108", d.sharing_at,
           fmt::format("{} replicas share a burst of {}: less than one unit each, rule {} acts as `strict`",
@@ -567,7 +498,7 @@ class checker {
   void note_worst_case() {
     const auto& rules = draft_.settings.policy.rules();
     const auto bucket = std::find_if(rules.begin(), rules.end(), [](const limiter::rule& r) {
-      return r.quota.algorithm == limiter::algorithm::token_bucket && r.quota.limit <= 10000;
+      return r.quota.algorithm == limiter::algorithm::token_bucket && !r.unlimited && r.quota.limit <= 10000;
     });
     if (bucket == rules.end() || worst_case_per_period(bucket->quota) <= bucket->quota.limit) return;
     report_.note(

@@ -81,6 +81,13 @@ constexpr std::array pages{
               "rules: [{name: r, key: [client_ip], limit: 5/day, algorithm: fixed_window, timezone: "
               "Europe/Berln}]\n",
               "rules: [{name: r, key: [client_ip], limit: 5/day, algorithm: fixed_window, timezone: UTC}]\n"},
+    code_page{"E0216", "An instant of RFC 3339: date, time and the distance from UTC, `Z` or `+02:00`.",
+              "rules: [{name: r, key: [client_ip], limit: 1/second, overrides: [{client_ip: 192.0.2.1, "
+              "limit: 9/second, "
+              "until: \"2027-01-31\", reason: test}]}]\n",
+              "rules: [{name: r, key: [client_ip], limit: 1/second, overrides: [{client_ip: 192.0.2.1, "
+              "limit: 9/second, "
+              "until: \"2099-01-31T00:00:00Z\", reason: test}]}]\n"},
     code_page{"E0301", "The message says which of the three is expected.", "limits: 5\n",
               "limits: {header_count: 50}\n"},
     code_page{"E0302", "What is not written has no effect; for this key there is no safe default.",
@@ -115,8 +122,6 @@ constexpr std::array pages{
     code_page{"E0312", "A misspelt key would leave its limit out without a word.",
               "rules: [{name: r, key: [client_ip], limit: 10/minute, brust: 20}]\n",
               "rules: [{name: r, key: [client_ip], limit: 10/minute, burst: 20}]\n"},
-    code_page{"E0313", "The format knows it, this release does not do it: it would have no effect.",
-              "rules: [{name: r, key: [client_ip], limit: unlimited}]\n", "rules: []\n"},
     code_page{"E0401", "The message suggests the nearest name.",
               "routes: [{name: all, match: {}, upstream: wbe}]\n",
               "routes: [{name: all, match: {}, upstream: web}]\n"},
@@ -137,6 +142,12 @@ constexpr std::array pages{
               "rules: [{name: r, key: [\"path_param:id\"], missing: skip, limit: 10/minute}]\n",
               "routes: [{name: a, match: {path: \"/a/{id}\"}, upstream: web}]\n"
               "rules: [{name: r, key: [\"path_param:id\"], missing: skip, limit: 10/minute}]\n"},
+    code_page{"E0408",
+              "A test speaks about rules and limits of its file. The message suggests the nearest name.",
+              "rules: [{name: per-ip, key: [client_ip], limit: 1/minute}]\n"
+              "tests: [{name: t, send: {times: 2}, expect: {denied_by: pre-ip}}]\n",
+              "rules: [{name: per-ip, key: [client_ip], limit: 1/minute}]\n"
+              "tests: [{name: t, send: {times: 2}, expect: {denied_by: per-ip}}]\n"},
     code_page{"E0501", "Files are relative to the policy file.", "hash_key_file: no/such/file\n", ""},
     code_page{"E0502", "The message says what the file should hold.", "hash_key_file: /dev/null\n", ""},
     code_page{
@@ -152,6 +163,15 @@ constexpr std::array pages{
               "rules: [{name: r, key: [client_ip], limit: 10/minute}]\n"},
     code_page{"W0110", "Nothing is limited.", "workers: 2\n",
               "rules: [{name: r, key: [client_ip], limit: 10/minute}]\n"},
+    code_page{"W0111", "It changes nothing any more; what it was for is in its `reason`.",
+              "rules: [{name: r, key: [client_ip], limit: 1/second, overrides: [{client_ip: 192.0.2.1, "
+              "limit: 9/second, "
+              "until: \"2020-01-31T00:00:00Z\", reason: test}]}]\n",
+              "rules: [{name: r, key: [client_ip], limit: 1/second}]\n"},
+    code_page{"W0112",
+              "Units that a process has leased could be spent by a key that another one has blocked.",
+              "rules: [{name: r, key: [client_ip], limit: 100/second, penalty: 5m, sharing: balanced}]\n",
+              "rules: [{name: r, key: [client_ip], limit: 100/second, penalty: 5m}]\n"},
     code_page{"W0203", "Behind a load balancer every client has its address, and all share one count.",
               "rules: [{name: r, key: [client_ip], limit: 10/minute}]\n",
               "client_ip: {trusted_proxies: [10.0.0.0/8]}\n"
@@ -182,6 +202,16 @@ constexpr std::array pages{
               "upstreams: {web: {url: \"http://h\", health_check: {path: /healthz}}}\n"
               "rules: [{name: r, key: [client_ip], limit: 10/minute}]\n"
               "exempt: [{match: {path: /healthz}, reason: probes}]\n"},
+    code_page{
+        "W0401",
+        "What was counted belongs to the rule's name, its algorithm and the selectors of its key. Under\n"
+        "others nothing is found, so every client has a fresh allowance at once. A new limit, burst, cost\n"
+        "or tier keeps it.",
+        "", ""},
+    code_page{"W0208", "Who has which tier is said by `identity.tier`; the limit would never apply.",
+              "rules: [{name: r, key: [client_ip], limit: 10/minute, tiers: {pro: 20/minute}}]\n",
+              "identity: {tier: [{header: X-Tier}, {constant: free}]}\n"
+              "rules: [{name: r, key: [client_ip], limit: 10/minute, tiers: {pro: 20/minute}}]\n"},
     code_page{"W0501", "N replicas admit N times the limit. Point `store.url` at a Redis they share.", "",
               ""},
     code_page{"W0601", "Its requests, with whatever they carry, go to whoever answers at the address.",

@@ -21,10 +21,15 @@ class cost_checker {
 
  private:
   void below_capacity(std::int64_t cost, const place& at) {
-    if (!has_quota_ || cost <= d_.value.quota.burst) return;
+    if (!has_quota_ || d_.value.unlimited || cost <= d_.value.quota.burst) return;
     report_.error("E0208", at,
                   fmt::format("a cost of {} can never be paid: rule {} holds {} units at most", cost,
                               in_ticks(d_.value.name), d_.value.quota.burst));
+  }
+
+  /// The largest cost there may be.
+  [[nodiscard]] std::int64_t capacity() const noexcept {
+    return d_.value.unlimited ? std::int64_t{1} << 31 : d_.value.quota.burst;
   }
 
   void complete_cost_from() {
@@ -58,7 +63,7 @@ class cost_checker {
     }
     if (!draft.reserve) return;
     draft.value.reserve = *draft.reserve;
-    draft.value.max = draft.max.value_or(has_quota_ ? d_.value.quota.burst : draft.value.reserve);
+    draft.value.max = draft.max.value_or(has_quota_ ? capacity() : draft.value.reserve);
     if (draft.max) below_capacity(*draft.max, draft.max_at);
     if (!draft.max) {
       below_capacity(draft.value.reserve, draft.reserve_at);

@@ -5,6 +5,7 @@
 #include "config/reporter.hpp"
 #include "config/units.hpp"
 #include "limiter/time_zone.hpp"
+#include "proxy/offline/policy_test.hpp"
 #include "proxy/settings.hpp"
 
 #include <optional>
@@ -118,20 +119,43 @@ struct response_cost_draft {
   int sources = 0;  ///< of header, json_pointer and bytes, how many are written
 };
 
+/// `limit` and `burst` as written, of a rule, a tier or an override.
+struct quota_draft {
+  place limit_at, burst_at;  ///< line 0: not written
+  std::optional<rate> limit;
+  std::optional<std::int64_t> burst;
+  bool unlimited = false;
+};
+
+struct tier_quota_draft {
+  reference tier;
+  quota_draft quota;
+};
+
+struct override_draft {
+  place at;
+  std::string line;  ///< of a file: "line 7: ", for messages at the file's name
+  std::optional<limiter::selector> from;
+  std::string value;
+  quota_draft quota;
+  std::int64_t until_us = 0;
+  std::string reason;
+};
+
 struct rule_draft {
   limiter::rule value;  ///< `limit`, `burst`, `cost` and `failure_mode` are filled in by the checks
   place at;
   place name_at;
-  place limit_at;
-  place burst_at;
   place algorithm_at;
   place timezone_at;
   place missing_at;
   place key_at;
   place fallback_at;
   match_draft match;
-  std::optional<rate> limit;
-  std::optional<std::int64_t> burst;
+  quota_draft quota;
+  std::vector<tier_quota_draft> tiers;
+  std::vector<override_draft> overrides;         ///< those of the file behind the others
+  place mode_at, enforce_percent_at;             ///< line 0: not written
   const limiter::time_zone* timezone = nullptr;  ///< null: not written, or unknown
   std::optional<limiter::on_missing> missing;
   std::optional<limiter::failure_mode> failure_mode;
@@ -141,7 +165,6 @@ struct rule_draft {
   std::optional<cost_from_draft> cost_from;
   std::optional<count_draft> count;
   std::optional<response_cost_draft> response_cost;
-  bool has_limit = false;  ///< written, if wrongly
   bool has_missing = false;
 };
 
@@ -154,9 +177,17 @@ struct concurrency_draft {
   std::optional<limiter::on_missing> missing;
   std::optional<limiter::failure_mode> failure_mode;
   std::int64_t max = 0;
+  std::vector<std::pair<reference, std::optional<std::int64_t>>> tiers;  ///< nothing: unlimited
   std::chrono::milliseconds queue_timeout{200};
   std::chrono::milliseconds lease{30000};
   limiter::slot_limit slots;
+};
+
+struct test_draft {
+  proxy::offline::policy_test value;
+  place at;
+  place name_at;
+  std::vector<reference> rules;  ///< that `expect` names
 };
 
 struct file_draft {
@@ -175,6 +206,7 @@ struct file_draft {
   std::vector<route_draft> routes;
   std::vector<rule_draft> rules;
   std::vector<concurrency_draft> concurrency;
+  std::vector<test_draft> tests;
   bool has_routes = false;
   bool has_hash_key = false;
   bool has_trusted_proxies = false;  ///< written, even if empty

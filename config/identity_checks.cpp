@@ -40,6 +40,14 @@ bool for_each_line(std::string_view content, Read read) {
   return true;
 }
 
+/// One allocation for all lines.
+std::vector<limiter::value_table::entry> room_for_lines(std::string_view content) {
+  std::vector<limiter::value_table::entry> entries;
+  const auto line_ends = static_cast<std::size_t>(std::count(content.begin(), content.end(), '\n'));
+  entries.reserve(std::min(line_ends + 1, lines_max));
+  return entries;
+}
+
 void too_long(const place& at, reporter& report) {
   report.error("E0502", at, fmt::format("a file of more than {} lines", lines_max));
 }
@@ -86,6 +94,7 @@ void for_each_selector(const file_draft& draft, Visit visit) {
   for (const rule_draft& d : draft.rules) {
     for (const limiter::selector& s : d.value.key) visit(s, d.key_at);
     for (const limiter::selector& s : d.value.fallback) visit(s, d.fallback_at);
+    for (const override_draft& o : d.overrides) visit(*o.from, o.at);
   }
   for (const concurrency_draft& d : draft.concurrency) {
     for (const limiter::selector& s : d.value.key) visit(s, d.key_at);
@@ -122,7 +131,7 @@ bool is_known_early(const limiter::selector& selector) {
 }
 
 void read_tier_file(tier_draft& d, reporter& report) {
-  std::vector<limiter::value_table::entry> entries;
+  auto entries = room_for_lines(*d.csv);
   const bool whole = for_each_line(*d.csv, [&](const file_line& line) {
     const auto comma = line.text.rfind(',');
     const auto value = trimmed(line.text.substr(0, comma));
@@ -184,7 +193,7 @@ void read_networks(list_draft& d, reporter& report) {
 }
 
 void read_values(list_draft& d, reporter& report) {
-  std::vector<limiter::value_table::entry> entries;
+  auto entries = room_for_lines(*d.content);
   const bool whole = for_each_line(*d.content, [&](const file_line& line) {
     entries.push_back(limiter::value_table::make_entry(line.text, 0));
     return true;

@@ -16,7 +16,9 @@ std::vector<key_doc> all_keys() {
 std::string key_reference() {
   std::string out = "| key | type | default | range, meaning |\n|---|---|---|---|\n";
   for (const auto& key : all_keys()) {
-    out += fmt::format("| `{}` | {} | {} | {} |\n", key.path, key.type, key.default_text, key.meaning);
+    const auto* separator = key.range.empty() || key.meaning.empty() ? "" : "; ";
+    out += fmt::format("| `{}` | {} | {} | {}{}{} |\n", key.path, key.type, key.default_text, key.range,
+                       separator, key.meaning);
   }
   return out;
 }

@@ -5,18 +5,17 @@
 #include "config/environment.hpp"
 #include "config/rule_words.hpp"
 #include "config/sections/sections.hpp"
+#include "config/source_text.hpp"
+#include "config/test_checks.hpp"
 #include "config/yaml_reader.hpp"
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <filesystem>
 #include <fmt/format.h>
-#include <fstream>
 #include <iostream>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
-#include <system_error>
 
 namespace weir::config {
 namespace {
@@ -70,13 +69,14 @@ void load_into(load_result& result, const std::string& name, const std::string& 
   const auto from_reader = result.problems.size();
   expand_environment(file.root, env, report);
   drop_extensions(file.root);
-  context ctx{report, directory};
+  context ctx{report, directory, result.files};
   file_draft draft;
   if (!file.complete) {
     if (file.root.kind == node_kind::map) read_map(file.root, file_table(), draft, ctx, "the file");
     return keep_what_is_certain(result.problems, from_reader, file);
   }
   if (!read_map(file.root, file_table(), draft, ctx, "the file")) return;
+  result.tests = complete_tests(draft, report);
   check_and_complete(draft, env, report);
   auto limits = draft.settings.policy.rules();
   const auto& concurrency = draft.settings.concurrency.rules();
@@ -84,6 +84,7 @@ void load_into(load_result& result, const std::string& name, const std::string& 
   result.rule_summaries = rules_in_words(limits);
   if (has_errors(result.problems)) return;
   auto& s = draft.settings;
+  s.hash_key_is_kept = draft.has_hash_key;
   if (!draft.has_hash_key) {
     const auto* key = process_hash_key();
     if (key == nullptr)
@@ -91,33 +92,23 @@ void load_into(load_result& result, const std::string& name, const std::string& 
     s.hash_key = *key;
   }
   s.hash = hash_of(result.source_text);
-  s.file_digests = std::move(ctx.file_digests);
   s.source = name;
-  s.watched_files = std::move(ctx.watched_files);
+  s.files = result.files;
   result.settings = std::make_shared<const proxy::settings>(std::move(s));
 }
 
-load_result unreadable(const std::string& path) {
-  const auto why = errno != 0 ? std::system_category().message(errno) : std::string{"read error"};
-  load_result result;
-  reporter report{path, result.problems};
-  report.error("E0501", {}, fmt::format("cannot read {}: {}", in_ticks(path), why));
-  return result;
-}
-
 /// At most one byte more than a policy file may have: the reader refuses it then.
-std::string read_bounded(std::istream& in) {
+std::string read_standard_input() {
   std::string text(file_size_max + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(in.gcount()));
+  std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(std::cin.gcount()));
   return text;
 }
 
-}  // namespace
-
-load_result load_text(std::string text, const std::string& name, const std::string& directory,
-                      const environment& env) {
+load_result load_source(std::string text, std::vector<proxy::source_file> files, const std::string& name,
+                        const std::string& directory, const environment& env) {
   load_result result;
+  result.files = std::move(files);
   if (text.starts_with(byte_order_mark)) text.erase(0, byte_order_mark.size());
   result.source_text = std::move(text);
   load_into(result, name, directory, env);
@@ -125,16 +116,33 @@ load_result load_text(std::string text, const std::string& name, const std::stri
   return result;
 }
 
+}  // namespace
+
+load_result load_text(std::string text, const std::string& name, const std::string& directory,
+                      const environment& env) {
+  return load_source(std::move(text), {}, name, directory, env);
+}
+
+read_result read_text_file(const std::string& path) {
+  if (path == "-") return {read_standard_input(), {}};
+  std::vector<proxy::source_file> files;
+  auto source = read_source(path, file_size_max, files);
+  return {std::move(source.text), std::move(source.problem)};
+}
+
 load_result load_file(const std::string& path, const environment& env) {
-  if (path == "-") return load_text(read_bounded(std::cin), "<stdin>", ".", env);
-  errno = 0;
-  std::error_code failed;
-  if (std::filesystem::is_directory(path, failed)) errno = EISDIR;
-  std::ifstream file{path, std::ios::binary};
-  if (!file.is_open() || errno == EISDIR) return unreadable(path);
-  auto text = read_bounded(file);
-  if (file.bad()) return unreadable(path);
-  return load_text(std::move(text), path, std::filesystem::path{path}.parent_path().string(), env);
+  if (path == "-") return load_text(read_standard_input(), "<stdin>", ".", env);
+  std::vector<proxy::source_file> files;
+  auto source = read_source(path, file_size_max, files);
+  if (source.text) {
+    return load_source(*std::move(source.text), std::move(files), path,
+                       std::filesystem::path{path}.parent_path().string(), env);
+  }
+  load_result unreadable;
+  unreadable.files = std::move(files);
+  reporter report{path, unreadable.problems};
+  report.error("E0501", {}, fmt::format("cannot read {}: {}", in_ticks(path), source.problem));
+  return unreadable;
 }
 
 }  // namespace weir::config

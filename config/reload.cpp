@@ -3,7 +3,6 @@
 #include "config/load.hpp"
 #include "config/reporter.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 #include <tuple>
 #include <vector>
@@ -52,13 +51,6 @@ bool same_shape(const proxy::store_settings& a, const proxy::store_settings& b) 
          a.when_full == b.when_full;
 }
 
-/// Listeners take over TLS and the PROXY protocol for new connections.
-bool same_sockets(const std::vector<proxy::listener_settings>& a,
-                  const std::vector<proxy::listener_settings>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const auto& x, const auto& y) { return x.name == y.name && x.address == y.address; });
-}
-
 }  // namespace
 
 std::vector<problem> reload_problems(const proxy::settings& current, const proxy::settings& next,
@@ -73,7 +65,6 @@ std::vector<problem> reload_problems(const proxy::settings& current, const proxy
                  {"restart weir, or take the change back", ""});
   };
   refuse(current.workers != next.workers, "workers", "workers");
-  refuse(!same_sockets(current.listeners, next.listeners), "listen", "listen");
   refuse(!(current.admin == next.admin), "admin", "admin");
   const bool moved = !same_place(current.store, next.store);
   refuse(moved, "store", "store.url");

@@ -132,15 +132,48 @@ std::string slots_in_words(const limiter::rule& limit) {
                      format_duration(microseconds{limit.quota.period_us}));
 }
 
+namespace {
+
+std::string allowance_in_words(const limiter::rule& rule, const limiter::allowance& allowed) {
+  if (!allowed) return "unlimited: not counted";
+  if (!rule.slots) return quota_in_words(*allowed);
+  return fmt::format("{} at the same time", allowed->limit);
+}
+
+/// What its denials do, when that is not plainly to deny; begins with "; ".
+std::string mode_in_words(const limiter::rule& rule) {
+  std::string words;
+  if (rule.overrides) {
+    const auto count = rule.overrides->items().size();
+    words += fmt::format("; {} override{}", count, count == 1 ? "" : "s");
+  }
+  if (rule.penalty_us > 0)
+    words += fmt::format("; a denial blocks the key for {}", format_duration(microseconds{rule.penalty_us}));
+  if (rule.mode == limiter::rule_mode::disabled) return words + "; disabled: not applied";
+  if (rule.mode == limiter::rule_mode::shadow || rule.enforce_percent == 0)
+    return words + "; shadow: only says what it would deny";
+  if (rule.enforce_percent < 100)
+    words += fmt::format("; enforced for {} of 100 keys, shadow for the others", rule.enforce_percent);
+  return words;
+}
+
+}  // namespace
+
 std::vector<std::string> rules_in_words(const std::vector<limiter::rule>& rules) {
   std::size_t width = 0;
   for (const auto& rule : rules) width = std::max(width, rule.name.size());
   std::vector<std::string> lines;
   lines.reserve(rules.size());
-  for (const auto& rule : rules)
-    lines.push_back(fmt::format("rule {:<{}}  {}{}", rule.name, width,
-                                rule.slots ? slots_in_words(rule) : quota_in_words(rule.quota),
-                                cost_in_words(rule)));
+  for (const auto& rule : rules) {
+    const auto own = rule.slots       ? slots_in_words(rule)
+                     : rule.unlimited ? allowance_in_words(rule, std::nullopt)
+                                      : quota_in_words(rule.quota);
+    lines.push_back(
+        fmt::format("rule {:<{}}  {}{}{}", rule.name, width, own, cost_in_words(rule), mode_in_words(rule)));
+    for (const auto& t : rule.tiers)
+      lines.push_back(fmt::format("rule {:<{}}  tier {}: {}", rule.name, width, t.tier,
+                                  allowance_in_words(rule, t.allowed)));
+  }
   return lines;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A section of the policy file as a table: one row per key. The rows drive reading, suggestions for unknown
-// keys, and the key reference.
+// keys, the key reference, the JSON Schema and the order of keys in the canonical layout.
 #pragma once
 
 #include "config/did_you_mean.hpp"
@@ -20,13 +20,14 @@ struct key_doc {
   std::string path;  ///< "upstreams.NAME.pool.size"
   std::string type;
   std::string default_text;
-  std::string meaning;  ///< range first
+  std::string range;  ///< may be empty
+  std::string meaning;
 };
 
 /// How a value is written and how it gets into `T`.
 template <class T>
 struct value_type {
-  std::string type;   ///< "duration"
+  std::string type;   ///< "duration": one of the forms that schema/value_forms.hpp knows
   std::string range;  ///< "0s–5m"; may be empty
   std::function<void(T&, const node&, context&)> read;
 };
@@ -96,10 +97,8 @@ void describe(const table<T>& keys, const std::string& path, std::vector<key_doc
   for (const auto& row : keys.rows) {
     const auto full = path.empty() ? std::string{row.name} : fmt::format("{}.{}", path, row.name);
     if (!row.value.type.empty()) {
-      const auto& range = row.value.range;
       out.push_back(
-          {full, row.value.type, std::string{row.default_text},
-           fmt::format("{}{}{}", range, range.empty() || row.meaning.empty() ? "" : "; ", row.meaning)});
+          {full, row.value.type, std::string{row.default_text}, row.value.range, std::string{row.meaning}});
     }
     if (row.below) row.below(full, out);
   }

@@ -227,6 +227,74 @@ parsed<rate> parse_rate(std::string_view text) {
   return {rate{*number.value, *duration.value}, {}, {}};
 }
 
+namespace {
+
+/// Exactly `digits` digits at `at`, as a number in least ... most; -1 = anything else.
+int field_of(std::string_view text, std::size_t at, std::size_t digits, int least, int most) {
+  if (at + digits > text.size()) return -1;
+  int value = 0;
+  for (const char c : text.substr(at, digits)) {
+    if (c < '0' || c > '9') return -1;
+    value = value * 10 + (c - '0');
+  }
+  return value >= least && value <= most ? value : -1;
+}
+
+/// Minutes east of UTC of `Z` or `+02:00`; nothing for anything else.
+std::optional<int> zone_offset(std::string_view text) {
+  if (text == "Z") return 0;
+  const int hours = field_of(text, 1, 2, 0, 23), minutes = field_of(text, 4, 2, 0, 59);
+  if (text.size() != 6 || hours < 0 || minutes < 0 || text[3] != ':') return std::nullopt;
+  if (text.front() != '+' && text.front() != '-') return std::nullopt;
+  return (text.front() == '+' ? 1 : -1) * (hours * 60 + minutes);
+}
+
+/// Takes the fraction of a second, at most six digits, off the front; microseconds, -1 when there is no
+/// digit.
+std::int64_t take_fraction(std::string_view& text) {
+  if (!text.starts_with('.')) return 0;
+  std::int64_t us = 0;
+  std::size_t digits = 0;
+  for (text.remove_prefix(1); !text.empty() && text.front() >= '0' && text.front() <= '9';
+       text.remove_prefix(1)) {
+    if (++digits <= 6) us = us * 10 + (text.front() - '0');
+  }
+  if (digits == 0) return -1;
+  for (; digits < 6; ++digits) us *= 10;
+  return us;
+}
+
+}  // namespace
+
+parsed<std::int64_t> parse_instant(std::string_view text) {
+  const auto no = [] {
+    return refused<std::int64_t>("expected an instant", "such as `2027-01-31T00:00:00Z`");
+  };
+  constexpr std::string_view form = "    -  -  T  :  :  ";
+  if (text.size() < form.size() + 1) return no();
+  for (std::size_t i = 0; i < form.size(); ++i) {
+    if (form[i] != ' ' && text[i] != form[i]) return no();
+  }
+  const int year = field_of(text, 0, 4, 1970, 9999), month = field_of(text, 5, 2, 1, 12),
+            day = field_of(text, 8, 2, 1, 31);
+  const int hour = field_of(text, 11, 2, 0, 23), minute = field_of(text, 14, 2, 0, 59),
+            second = field_of(text, 17, 2, 0, 60);
+  std::string_view rest = text.substr(form.size());
+  const std::int64_t fraction = take_fraction(rest);
+  const auto offset = zone_offset(rest);
+  const bool has_fields = year >= 0 && month > 0 && day > 0 && hour >= 0 && minute >= 0 && second >= 0;
+  if (!has_fields || fraction < 0 || !offset) return no();
+  const std::chrono::year_month_day date{std::chrono::year{year},
+                                         std::chrono::month{static_cast<unsigned>(month)},
+                                         std::chrono::day{static_cast<unsigned>(day)}};
+  if (!date.ok()) return refused<std::int64_t>("there is no such day");
+  const auto whole = std::chrono::sys_days{date} + std::chrono::hours{hour} +
+                     std::chrono::minutes{minute - *offset} + std::chrono::seconds{second};
+  const std::int64_t us = std::chrono::microseconds{whole.time_since_epoch()}.count() + fraction;
+  if (us <= 0) return no();
+  return {us, {}, {}};
+}
+
 parsed<std::uint64_t> parse_byte_rate(std::string_view text) {
   constexpr std::string_view suffix = "/second";
   if (!text.ends_with(suffix))

@@ -38,6 +38,9 @@ struct rate {
 /// `N/second|minute|hour|day|month` or `N/DURATION`.
 [[nodiscard]] parsed<rate> parse_rate(std::string_view text);
 
+/// RFC 3339: `2027-01-31T00:00:00Z`, `...T02:00:00.5+02:00`; microseconds since the epoch, from 1970 on.
+[[nodiscard]] parsed<std::int64_t> parse_instant(std::string_view text);
+
 /// `SIZE/second`, in bytes per second.
 [[nodiscard]] parsed<std::uint64_t> parse_byte_rate(std::string_view text);
 

@@ -2,15 +2,11 @@
 #include "config/values.hpp"
 
 #include "config/did_you_mean.hpp"
-#include "limiter/sha256.hpp"
+#include "config/source_text.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <filesystem>
 #include <fmt/format.h>
-#include <fstream>
-#include <system_error>
 
 namespace weir::config {
 namespace {
@@ -197,25 +193,15 @@ std::optional<std::string> read_file(const node& n, context& ctx, std::size_t si
   const auto text = read_text(n, ctx);
   if (!text) return std::nullopt;
   const auto path = resolve_path(*text, ctx);
-  errno = 0;
-  std::ifstream file{path, std::ios::binary};
-  std::string content;
-  std::array<char, 64 * 1024> piece;
-  while (content.size() <= size_max && file.read(piece.data(), piece.size()).gcount() > 0)
-    content.append(piece.data(), static_cast<std::size_t>(file.gcount()));
-  if (!file.is_open() || file.bad() || errno == EISDIR) {
-    const auto why = errno != 0 ? std::system_category().message(errno) : std::string{"read error"};
-    ctx.report.error("E0501", n.at, fmt::format("cannot read {}: {}", in_ticks(path), why));
-    return std::nullopt;
-  }
-  if (content.size() > size_max) {
+  auto source = read_source(path, size_max, ctx.files);
+  if (!source.text) {
+    ctx.report.error("E0501", n.at, fmt::format("cannot read {}: {}", in_ticks(path), source.problem));
+  } else if (source.text->size() > size_max) {
     ctx.report.error("E0502", n.at,
                      fmt::format("{} is larger than {}", in_ticks(path), format_size(size_max)));
     return std::nullopt;
   }
-  const auto digest = limiter::sha256(content);
-  ctx.file_digests.append(digest.begin(), digest.end());
-  return content;
+  return std::move(source.text);
 }
 
 }  // namespace weir::config

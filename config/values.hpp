@@ -6,6 +6,7 @@
 #include "config/units.hpp"
 #include "config/yaml_reader.hpp"
 #include "limiter/rule.hpp"
+#include "proxy/source_file.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -22,8 +23,7 @@ namespace weir::config {
 struct context {
   reporter& report;
   std::string directory;  ///< files of the policy are relative to it; empty = working directory
-  std::vector<std::string> watched_files{};  ///< collected: a change of one asks for a reload
-  std::string file_digests{};  ///< of every file read so far: a change of one is a change of the policy
+  std::vector<proxy::source_file>& files;  ///< collected: every file that was read
 };
 
 /// The value for a message: what the file says, never what the environment put there.

@@ -192,7 +192,7 @@ show_what_to_try() {
 ${bold}Try it${plain}
   curl -i http://127.0.0.1:$proxy_port/hello
   curl -s http://127.0.0.1:$admin_port/metrics
-  change a limit in ${policy#"$PWD/"}, then: kill -HUP $weir_pid
+  change a limit in ${policy#"$PWD/"}: it counts at once
 
 Ctrl-C stops everything. What weir logs from here on:
 

@@ -14,6 +14,7 @@ using address_bytes = std::array<std::uint8_t, 16>;
 /// Both ends belong to it; first <= last.
 struct address_range {
   address_bytes first{}, last{};
+  friend bool operator==(const address_range&, const address_range&) = default;
 };
 
 /// Immutable. A look-up is a binary search: twenty steps among a million networks, no allocation.
@@ -25,6 +26,7 @@ class address_set {
 
   [[nodiscard]] bool empty() const noexcept { return ranges_.empty(); }
   [[nodiscard]] bool contains(const address_bytes& address) const noexcept;
+  friend bool operator==(const address_set&, const address_set&) = default;
 
  private:
   std::vector<address_range> ranges_;  // sorted, disjoint

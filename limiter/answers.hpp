@@ -21,10 +21,10 @@ struct immediate_answer final : store_waiter {
   return b != -1 && (a == -1 || a > b);
 }
 
-/// What a rule that lets a request pass without counting it looks like: never used.
-[[nodiscard]] inline rule_state untouched(const rule& r) noexcept {
+/// What a charge that lets a request pass without being counted looks like: never used.
+[[nodiscard]] inline rule_state untouched(const charge& c) noexcept {
   rule_state state;
-  state.remaining = r.quota.burst;
+  state.remaining = c.quota().burst;
   return state;
 }
 

@@ -9,6 +9,7 @@
 #include <boost/container/small_vector.hpp>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -26,12 +27,26 @@ struct charge {
   std::string_view holder{};
   /// With `key_form: readable`: names the subject in the store instead of its hash; null = the hash does.
   std::shared_ptr<const std::string> name{};
+  /// Of the tier or the override that applies; null = that of the rule. Lives as long as `matched`.
+  const limiter::quota* special = nullptr;
+  /// Only where `admits(operation)`: evaluated like any other, charged when it and all that are enforced
+  /// allow, and never a reason to deny.
+  bool shadow = false;
+
+  /// What the charge is measured by.
+  [[nodiscard]] const limiter::quota& quota() const noexcept {
+    return special != nullptr ? *special : matched->quota;
+  }
 
   /// The name in the store.
   [[nodiscard]] std::string_view subject_name() const noexcept {
     return name ? std::string_view(*name) : subject.view();
   }
 };
+
+/// The rule of a charge for whoever keeps it longer than its policy: as far as a store reads it, with the
+/// quota of this charge as its own.
+[[nodiscard]] rule as_charged(const charge& c);
 
 /// Requests rarely match more than four rules; more spill to the heap.
 using charge_list = boost::container::small_vector<charge, 4>;
@@ -43,7 +58,7 @@ enum class operation : std::uint8_t { take, peek, refund, take_upto, renew };
 
 /// State of one rule after the operation. Never -1 but where said.
 struct rule_state {
-  bool allowed = true;         ///< this rule alone would allow
+  bool allowed = true;         ///< this rule alone would allow; false of a shadow charge: it is not charged
   std::int64_t remaining = 0;  ///< largest m such that take(m) right after is allowed
   /// 0 when allowed; -1 = never (cost above capacity). 0 also when a slot to release or renew is not held.
   std::int64_t retry_after_us = 0;
@@ -51,6 +66,25 @@ struct rule_state {
   std::int64_t granted = 0;         ///< take_upto only
   std::int64_t used = 0;            ///< D: used credits (token_bucket), units or held slots
 };
+
+/// The operations in which a charge may be shadow and a penalty speaks: those that ask whether a request may
+/// pass.
+[[nodiscard]] constexpr bool admits(operation op) noexcept {
+  return op == operation::take || op == operation::peek;
+}
+
+/// True when the request may pass as far as this charge goes.
+[[nodiscard]] inline bool passes(const charge& c, const rule_state& state) noexcept {
+  return state.allowed || c.shadow;
+}
+
+/// Bit i: `op` regards charge i as shadow. At most 32 charges.
+[[nodiscard]] inline std::uint32_t shadow_bits(operation op, std::span<const charge> charges) noexcept {
+  std::uint32_t bits = 0;
+  if (!admits(op)) return bits;
+  for (std::size_t i = 0; i < charges.size(); ++i) bits |= std::uint32_t{charges[i].shadow} << i;
+  return bits;
+}
 
 /// Answer of a store: one state per charge, in the order of the charges. Of k equal requests asked about at
 /// once the first `admitted` pass, and the numbers are those after them; when some do not, the verdicts and
@@ -68,7 +102,8 @@ struct store_reply {
   boost::container::small_vector<errc, 4> failures;
 };
 
-enum class verdict : std::uint8_t { allow, deny };
+/// shadow_deny: admitted like allow, but a shadow rule would have denied.
+enum class verdict : std::uint8_t { allow, deny, shadow_deny };
 
 /// Why a decision is what it is. Written to the log as `reason`.
 enum class decision_reason : std::uint8_t {
@@ -88,10 +123,13 @@ struct decision {
   std::uint32_t failed = 0;                                   ///< bit i: charge i had no answer of the store
   int limiting = -1;  ///< index into charges of the denying rule with the longest wait; -1 = none
   std::int64_t retry_after_us = 0;  ///< largest of the denying rules; -1 = never
+  std::uint32_t shadow_denied = 0;  ///< bit i: charge i is shadow and would have denied
   std::int64_t now_us = 0;          ///< clock of the store that decided; 0 = none did
   /// The limit without a free slot, when that is the only reason of a denial; its states are not reported.
   const rule* no_slot = nullptr;
   boost::container::small_vector<rule_state, 4> states;
+
+  [[nodiscard]] bool admitted() const noexcept { return verdict != verdict::deny; }
 };
 
 }  // namespace weir::limiter

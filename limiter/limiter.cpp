@@ -12,12 +12,16 @@ namespace weir::limiter {
 namespace {
 
 /// Verdict, limiting rule, wait and reason from what each rule says. The first of equal waits is limiting.
-void judge(decision& result) noexcept {
+void judge(std::span<const charge> charges, decision& result) noexcept {
   result.verdict = verdict::allow;
   result.reason = decision_reason::within_limits;
   for (std::size_t i = 0; i < result.states.size(); ++i) {
     const rule_state& state = result.states[i];
     if (state.allowed) continue;
+    if (charges[i].shadow) {
+      result.shadow_denied |= std::uint32_t{1} << i;
+      continue;
+    }
     result.verdict = verdict::deny;
     if (result.limiting >= 0 && !longer_wait(state.retry_after_us, result.retry_after_us)) continue;
     result.limiting = static_cast<int>(i);
@@ -26,6 +30,8 @@ void judge(decision& result) noexcept {
   if (result.verdict == verdict::deny) {
     result.reason =
         result.retry_after_us == -1 ? decision_reason::cost_exceeds_capacity : decision_reason::over_limit;
+  } else if (result.shadow_denied != 0) {
+    result.verdict = verdict::shadow_deny;
   }
 }
 
@@ -56,7 +62,7 @@ void rate_limiter::decide(pending_decision& pending) {
   degraded_.report(pending.charges);
   pending.held_ = 0;
   if (!degraded_.hold(pending.charges, pending.held_, pending.result)) {
-    judge(pending.result);
+    judge(pending.charges, pending.result);
     release_here(pending);
     return pending.on_decision();
   }
@@ -75,7 +81,8 @@ void rate_limiter::put_back_held(pending_decision& pending) {
 
 /// Every rule must let the request pass: those that were answered and those decided by their failure_mode.
 void rate_limiter::apply_failure_modes(pending_decision& pending, std::uint32_t failed, errc failure) {
-  if (degraded_.decide(pending.charges, failed, failure, pending.result)) judge(pending.result);
+  if (degraded_.decide(pending.charges, failed, failure, pending.result))
+    judge(pending.charges, pending.result);
 }
 
 void pending_decision::on_store_reply(errc error, const store_reply& reply) {
@@ -92,7 +99,7 @@ void pending_decision::on_store_reply(errc error, const store_reply& reply) {
     owner_->apply_failure_modes(*this, failed, failure);
   } else {
     owner_->degraded_.answered();
-    judge(result);
+    judge(charges, result);
   }
   prefer_rules();
   if (result.verdict == verdict::deny) {

@@ -64,7 +64,7 @@ class pending_decision : private store_waiter {
   charge_list here;
   decision result;
 
-  /// The permit of an allowed decision; call exactly once for each, and only when result.verdict is allow:
+  /// The permit of an allowed decision; call exactly once for each, and only when result.admitted():
   /// until then nobody releases its slots.
   [[nodiscard]] permit take_permit();
 

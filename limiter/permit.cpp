@@ -127,7 +127,7 @@ std::int64_t permit::renew_every_us() const noexcept {
 
 /// Makes the permit of what this decision took.
 permit pending_decision::take_permit() {
-  assert(result.verdict == verdict::allow);
+  assert(result.admitted());
   const auto owes = [](const charge& c) { return c.matched->slots || c.matched->settles(); };
   const bool any = std::any_of(charges.begin(), charges.end(), owes);
   if (!any && here.empty()) return permit{nullptr};
@@ -144,7 +144,9 @@ permit pending_decision::take_permit() {
   };
   for (std::size_t i = 0; i < charges.size(); ++i) {
     const charge& c = charges[i];
-    if (!owes(c)) continue;
+    const bool taken =
+        i >= result.states.size() || result.states[i].allowed;  // not so of some shadow charges
+    if (!owes(c) || !taken) continue;
     const bool failed = (result.failed >> i & 1) != 0;
     if (!failed) add(c, false, owner_->primary_);
     if (failed && c.matched->failure_mode == failure_mode::local) add(c, true, owner_->local_);

@@ -71,8 +71,32 @@ std::int64_t client_cost(const cost_source& from, const selector& where, std::in
   return is_repeated(where, request) ? from.max : std::clamp(otherwise, from.min, from.max);
 }
 
+/// What the key may use by a tier or an override: `quota` null and not unlimited = what the rule says.
+struct special_quota {
+  const limiter::quota* quota = nullptr;
+  bool unlimited = false;
+};
+
+special_quota of(const allowance& allowed) noexcept {
+  return {allowed ? &*allowed : nullptr, !allowed};
+}
+
+/// An override before the tier, the tier before the rule.
+special_quota quota_for(const rule& r, const request_attributes& request, std::string& scratch) {
+  if (r.overrides) {
+    if (const auto* item = r.overrides->find(request, request.now_us, scratch)) return of(item->allowed);
+  }
+  if (request.tier) {
+    for (const tier_quota& t : r.tiers) {
+      if (t.tier == *request.tier) return of(t.allowed);
+    }
+  }
+  return {nullptr, r.unlimited};
+}
+
 void refuse(match_result& out, const rule*& reason, const rule& r) {
   out.charges.clear();
+  out.unlimited.clear();
   reason = &r;
 }
 
@@ -83,6 +107,7 @@ struct policy_set::compiled {
   struct entry {
     bool by_path = false;
     bool asks_who = false;
+    bool one_quota = true;         // for all keys
     std::uint32_t key_number = 0;  // equal for equal keys
     std::uint32_t fallback_number = 0;
     std::vector<bool> routes;            // by route number; empty = all routes
@@ -116,6 +141,7 @@ policy_set::compiled::compiled(std::span<const rule> rules) : entries(rules.size
     e.fallback_number = intern(keys, r.fallback);
     e.by_path = !r.match.paths.empty();
     e.asks_who = r.match.asks_who();
+    e.one_quota = !r.unlimited && r.tiers.empty() && !r.overrides;
     any_by_path = any_by_path || e.by_path;
     for (const std::string& path : r.match.paths) paths.insert(path, static_cast<std::uint32_t>(i));
     if (!r.match.routes.empty()) e.routes.assign(route_names.size() + 1, false);
@@ -129,6 +155,8 @@ policy_set::compiled::compiled(std::span<const rule> rules) : entries(rules.size
 policy_set::policy_set(std::vector<rule> rules, bool readable_names)
     : rules_(std::move(rules)),
       readable_names_(readable_names),
+      expires_(std::any_of(rules_.begin(), rules_.end(),
+                           [](const rule& r) { return r.overrides && r.overrides->expires(); })),
       compiled_(std::make_shared<const compiled>(rules_)) {}
 
 std::int64_t clamped_cost(const cost_source& from, std::string_view value) noexcept {
@@ -142,8 +170,19 @@ std::int64_t clamped_cost(const cost_source& from, std::string_view value) noexc
   return std::clamp(number, from.min, from.max);
 }
 
+std::string modes_in_words(const std::vector<rule>& rules) {
+  const auto count = [&](rule_mode mode) {
+    const auto is = [mode](const rule& r) { return r.mode == mode; };
+    return std::to_string(std::count_if(rules.begin(), rules.end(), is));
+  };
+  return std::to_string(rules.size()) + (rules.size() == 1 ? " rule: " : " rules: ") +
+         count(rule_mode::enforce) + " enforced, " + count(rule_mode::shadow) + " shadow, " +
+         count(rule_mode::disabled) + " disabled";
+}
+
 void policy_set::match(const request_attributes& request, std::string& scratch, match_result& out) const {
   out.charges.clear();
+  out.unlimited.clear();
   out.unauthenticated = nullptr;
   out.malformed = nullptr;
   if (rules_.empty()) return;
@@ -160,7 +199,7 @@ void policy_set::match(const request_attributes& request, std::string& scratch, 
     const compiled::entry& e = compiled_->entries[r.index];
     const bool path_matched = next_path_match != path_matches.end() && *next_path_match == r.index;
     if (path_matched) ++next_path_match;
-    if (e.by_path && !path_matched) continue;
+    if ((e.by_path && !path_matched) || r.mode == rule_mode::disabled) continue;
     if (!e.routes.empty() && !e.routes[route]) continue;
     if (!allows(r.match.methods, request.method) || !allows(r.match.hosts, request.host)) continue;
     if (e.asks_who && !matches_who(r.match, request, scratch)) continue;
@@ -174,11 +213,20 @@ void policy_set::match(const request_attributes& request, std::string& scratch, 
     }
     // a fallback without a value refuses too: a missing key must not open the gate
     if (!subject) return refuse(out, out.unauthenticated, r);
+    const special_quota special = e.one_quota ? special_quota{} : quota_for(r, request, scratch);
+    if (special.unlimited) {
+      out.unlimited.push_back(&r);
+      continue;
+    }
     std::int64_t cost = e.costs.empty() ? r.cost_default : e.costs[route];
     if (e.cost_value) cost = client_cost(*r.cost_from, *e.cost_value, cost, request, scratch);
     if (r.response_cost) cost = r.response_cost->reserve;
-    out.charges.push_back(
-        {.matched = &r, .subject = subject->subject, .cost = cost, .name = std::move(subject->name)});
+    out.charges.push_back({.matched = &r,
+                           .subject = subject->subject,
+                           .cost = cost,
+                           .name = std::move(subject->name),
+                           .special = special.quota,
+                           .shadow = r.shadows(subject->subject.view())});
   }
 }
 

@@ -17,6 +17,8 @@ namespace weir::limiter {
 /// Outcome of matching one request against all rules. A request that is refused has no charges.
 struct match_result {
   charge_list charges;  ///< in file order
+  /// Rules that matched and let this key pass uncounted: its limit is `unlimited`.
+  boost::container::small_vector<const rule*, 4> unlimited;
   const rule* unauthenticated =
       nullptr;                      ///< a rule with `missing: deny` whose key has no value: deny with 401
   const rule* malformed = nullptr;  ///< a rule whose key is given several times: refuse with 400
@@ -26,6 +28,9 @@ struct match_result {
 /// the store unchecked.
 [[nodiscard]] std::int64_t clamped_cost(const cost_source& from, std::string_view value) noexcept;
 
+/// "7 rules: 6 enforced, 1 shadow, 0 disabled". A rule that enforces some keys counts as enforced.
+[[nodiscard]] std::string modes_in_words(const std::vector<rule>& rules);
+
 class policy_set {
  public:
   policy_set() = default;
@@ -33,6 +38,9 @@ class policy_set {
   explicit policy_set(std::vector<rule> rules, bool readable_names = false);
 
   [[nodiscard]] const std::vector<rule>& rules() const noexcept { return rules_; }
+
+  /// True when match() reads request_attributes::now_us: an override ends.
+  [[nodiscard]] bool expires() const noexcept { return expires_; }
 
   /// Appends the charges of every rule that matches. Clears `out` first. No allocation for up to four
   /// charges.
@@ -42,6 +50,7 @@ class policy_set {
   struct compiled;
   std::vector<rule> rules_;
   bool readable_names_ = false;
+  bool expires_ = false;
   std::shared_ptr<const compiled> compiled_;  // no pointers into rules_: copies of this set share it
 };
 

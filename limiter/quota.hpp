@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 namespace weir::limiter {
 
@@ -33,6 +34,9 @@ struct quota {
 
   friend bool operator==(const quota&, const quota&) = default;
 };
+
+/// What a key may use: a quota, or nothing to keep to (`unlimited`).
+using allowance = std::optional<quota>;
 
 /// Credits: the exact integer form of a token bucket. g = gcd(L, P), r = L/g credits per microsecond,
 /// q = P/g credits per unit, cap = B*q. All < 2^53.

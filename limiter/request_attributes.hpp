@@ -51,6 +51,7 @@ struct request_attributes {
   std::optional<std::string_view> tier;
   const header_source* headers = nullptr;  ///< never null while a policy reads it
   const claim_source* claims = nullptr;    ///< null: no verified token
+  std::int64_t now_us = 0;  ///< wall clock, since the epoch; read by policies that expires() only
 };
 
 }  // namespace weir::limiter

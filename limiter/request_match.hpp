@@ -16,6 +16,7 @@ struct request_attributes;
 struct value_match {
   selector from;
   std::vector<std::string> values;  ///< compared byte for byte; empty: any value, as long as there is one
+  friend bool operator==(const value_match&, const value_match&) = default;
 };
 
 /// Empty list = everything; items of a list are ORed, members ANDed.
@@ -32,6 +33,7 @@ struct request_match {
   [[nodiscard]] bool asks_who() const noexcept {
     return !clients.empty() || !values.empty() || !excluded.empty();
   }
+  friend bool operator==(const request_match&, const request_match&) = default;
 };
 
 /// The part that asks_who() speaks of. `scratch` holds decoded values, reused between calls.

@@ -18,4 +18,16 @@ rule_id make_rule_id(std::string_view rule_name) noexcept {
   return rid;
 }
 
+int percentile_of(const rule_id& rid, std::string_view subject) noexcept {
+  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, then the finalizer of splitmix64
+  const auto mix = [&hash](std::string_view text) {
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  };
+  mix(rid.text());
+  mix(subject);
+  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9u;
+  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebu;
+  return static_cast<int>(((hash >> 32) * 100) >> 32);
+}
+
 }  // namespace weir::limiter

@@ -2,6 +2,7 @@
 // A rule: one quota on one partition key.
 #pragma once
 
+#include "limiter/override_list.hpp"
 #include "limiter/quota.hpp"
 #include "limiter/request_match.hpp"
 #include "limiter/selectors/selector.hpp"
@@ -9,12 +10,16 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace weir::limiter {
+
+/// Whether a rule denies what is over its limit, only says what it would deny, or is not applied at all.
+enum class rule_mode : std::uint8_t { enforce, shadow, disabled };
 
 /// What a rule answers while the store is unavailable.
 enum class failure_mode : std::uint8_t { allow, deny, local };
@@ -41,6 +46,10 @@ struct rule_id {
 
 /// id from a name: SHA-256 of the name, 24 bits base64url, digits = first 32 bits mod 1000.
 [[nodiscard]] rule_id make_rule_id(std::string_view rule_name) noexcept;
+
+/// Where a key of a rule stands among 100, 0 ... 99, by a hash that never changes: with `enforce_percent: P`
+/// the keys below P are enforced. All processes agree, and a larger P only adds keys.
+[[nodiscard]] int percentile_of(const rule_id& rid, std::string_view subject) noexcept;
 
 /// Cost named by the client: a header or query parameter, clamped to min ... max; garbage counts as max.
 struct cost_source {
@@ -91,12 +100,23 @@ struct slot_limit {
   friend bool operator==(const slot_limit&, const slot_limit&) = default;
 };
 
+/// What requests of one tier are allowed.
+struct tier_quota {
+  std::string tier;
+  allowance allowed;
+  friend bool operator==(const tier_quota&, const tier_quota&) = default;
+};
+
 /// Parameters of one rule. Immutable after load, shared by all workers.
 struct rule {
   std::string name;  ///< [a-z][a-z0-9-]{0,63}
   rule_id rid;
-  limiter::quota quota;
-  std::uint32_t index = 0;  ///< position in the policy file; the metric slot
+  limiter::quota quota;  ///< of keys without an override and a tier; the algorithm is that of all keys
+  bool unlimited =
+      false;  ///< such keys are not counted at all, and of `quota` only the algorithm means something
+  std::vector<tier_quota> tiers;
+  std::shared_ptr<const override_list> overrides;  ///< stand before the tiers; null = none
+  std::uint32_t index = 0;                         ///< position in the policy file; the metric slot
   request_match match;
   std::vector<selector> key;  ///< 1 ... 8
   on_missing missing = on_missing::skip;
@@ -105,6 +125,10 @@ struct rule {
   std::vector<std::pair<std::string, std::int64_t>> cost_by_route;
   limiter::failure_mode failure_mode = limiter::failure_mode::local;
   header_visibility headers = header_visibility::visible;
+  rule_mode mode = rule_mode::enforce;
+  int enforce_percent = 100;    ///< 0 ... 100 of 100 keys are enforced, the others are shadow
+  std::int64_t penalty_us = 0;  ///< > 0: the first denial of a key blocks it so long
+  int status = 0;               ///< of a denial by this rule; 0 = that of all denials
   sharing_mode sharing = sharing_mode::strict;
   std::optional<cost_source> cost_from;
   std::optional<limiter::response_cost> response_cost;  ///< not together with cost_from, cost or count
@@ -114,6 +138,15 @@ struct rule {
 
   /// True when units may come back after the decision.
   [[nodiscard]] bool settles() const noexcept { return response_cost.has_value() || !count.empty(); }
+  /// True when some keys may be denied.
+  [[nodiscard]] bool enforced() const noexcept { return mode == rule_mode::enforce && enforce_percent > 0; }
+  /// True when this key is only watched.
+  [[nodiscard]] bool shadows(std::string_view subject) const noexcept {
+    if (mode != rule_mode::enforce) return true;
+    return enforce_percent < 100 && percentile_of(rid, subject) >= enforce_percent;
+  }
+
+  friend bool operator==(const rule&, const rule&) = default;
 };
 
 }  // namespace weir::limiter

@@ -17,6 +17,7 @@ class value_table {
   struct entry {
     std::array<std::uint8_t, 16> digest{};
     std::uint32_t number = 0;
+    friend bool operator==(const entry&, const entry&) = default;
   };
   [[nodiscard]] static entry make_entry(std::string_view value, std::uint32_t number) noexcept;
 
@@ -27,6 +28,7 @@ class value_table {
   /// The number of `value`, byte for byte; nothing when it is not listed.
   [[nodiscard]] std::optional<std::uint32_t> find(std::string_view value) const noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+  friend bool operator==(const value_table&, const value_table&) = default;
 
  private:
   std::vector<entry> entries_;  // sorted by digest

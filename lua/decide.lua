@@ -164,6 +164,7 @@ if ARGV[position - 1] ~= '1' then
 end
 local bucket, built = false, false -- algorithms, made at their first use
 local rules, count = { nil, nil, nil, nil }, 0
+local blocks, ends = false, false -- penalties: records like those of rules; by rule, when its key is free again
 local common = op == 'refund' and 5 or 4 -- arguments of a rule before its parameters
 local renews = op == 'renew'
 local elsewhere = false -- the clock lies in another calendar window than the caller believes
@@ -171,8 +172,16 @@ local all_allowed = true
 
 -- Phase 1: reads and evaluates; nothing is written before the last evaluation.
 repeat
-  local letter, name = ARGV[position], ARGV[position + 2]
+  local letter, name, shadow, penalty = ARGV[position], ARGV[position + 2], false, false
   local algorithm
+  if letter ~= 't' and letter and (string.byte(letter) < 97 or #letter > 1) then -- marked: a capital, or `!` behind it
+    local bare, mark = string.match(letter, '^(%a)(!?)$')
+    letter = bare and string.lower(bare) or ''
+    shadow, penalty = bare and bare ~= letter, mark == '!'
+    if bare and (k > 1 or letter == 's' or (op ~= 'take' and op ~= 'peek')) then
+      return redis.error_reply('ERR weir: invalid mark at argument ' .. position)
+    end
+  end
   if letter == 't' then
     bucket = bucket or token_bucket()
     algorithm = bucket
@@ -183,7 +192,7 @@ repeat
   end
   if not algorithm then return redis.error_reply('ERR weir: unknown algorithm at argument ' .. position) end
   local key, n = KEYS[ARGV[position + 1] + 0], ARGV[position + 3] + 0
-  local first = position + common
+  local first = position + common + (penalty and 2 or 0)
   local p1, p2, p3, p4 = ARGV[first] + 0, ARGV[first + 1] + 0
   if letter == 't' then
     p3 = ARGV[first + 2] + 0
@@ -239,7 +248,31 @@ repeat
     state = { length = p1, at = function() return since end }
   end
   local allowed, retry, granted, used, after, beyond, carried = algorithm[EVALUATE](op, now, state, n, p1, p2, p3)
-  all_allowed = all_allowed and allowed
+  if penalty then
+    built = built or {}
+    penalty = built['!'] or rare_algorithm('!')
+    built['!'] = penalty
+    local at, length = KEYS[ARGV[first - 2] + 0], ARGV[first - 1] + 0
+    if not (at and penalty[VALID](length)) then
+      return redis.error_reply('ERR weir: invalid penalty at argument ' .. first - 2)
+    end
+    local whole = value
+    if at ~= key then
+      whole = redis.call('GET', at)
+      if whole and string.find(whole, '=', 1, true) then whole = ';' .. whole .. ';' end
+    end
+    local own, text, known = id .. '!', false, false
+    if whole and string.byte(whole) == 59 then text, known = find_entry(whole, own, '') end
+    local till, read, store
+    allowed, retry, after, till, read, store = penalty[EVALUATE](text, now, length, n, allowed, retry, used, after)
+    blocks, ends = blocks or {}, ends or {}
+    ends[count + 1] = op == 'take' and till or read
+    if store and op == 'take' then
+      blocks[#blocks + 1] = { penalty, at, name, n, length, nil, nil, nil, nil, nil, till, nil, nil, nil, text, known, own,
+        whole, true }
+    end
+  end
+  all_allowed = all_allowed and (allowed or shadow)
   count = count + 1
   rules[count] = { algorithm, key, name, n, p1, p2, p3, allowed, retry, granted, used, after, beyond, carried,
     state, stored_as, id, value, false }
@@ -293,20 +326,25 @@ for i = 1, count do
     if X then redis.call('PEXPIREAT', key, (X - X % 1000) / 1000 + 1) end
   end
 end
-for i = 1, count do
+local written = count -- rules, and behind them the blocks that begin or are repaired
+if blocks then
+  for i = 1, #blocks do rules[count + i] = blocks[i] end
+  written = count + #blocks
+end
+for i = 1, written do
   local rule = rules[i]
   if rule[CHANGED] == true then -- the first of its subject; the others go with it
     local key, value = rule[KEY], rule[VALUE]
     local packed = value and string.byte(value) == 59
     local stored, X, entries, whole = false, 0, 0, false -- whole: the last value as the only one, if it may be compact
     local known = packed and 1 or 0 -- characters of the value that belong to entries written here
-    for j = i, count do
+    for j = i, written do
       local other = rules[j]
       if other[CHANGED] == true and other[KEY] == key then
         other[CHANGED] = key
         local stored_as, id = other[STORED_AS], other[ID]
         if stored_as == id then
-          known = known + 6 + #other[STATE]
+          known = known + 2 + #id + #other[STATE]
         elseif stored_as and not packed then
           known = #value
         end
@@ -321,7 +359,7 @@ for i = 1, count do
     end
     if value and known ~= #value then
       local replaced = {}
-      for j = i, count do
+      for j = i, written do
         local other = rules[j]
         if other[CHANGED] == key then replaced[other[ID]], replaced[other[STORED_AS] or other[ID]] = true, true end
       end
@@ -351,5 +389,8 @@ for i = 1, count do
   reply[at + 2] = rule[RETRY]
   reply[at + 1], reply[at + 3], reply[at + 4] =
     rule[ALGORITHM][REPORT](rule[USED], now, rule[STATE], rule[P1], rule[P2], rule[P3], rule[CARRIED])
+  if ends and ends[i] and ends[i] > now then -- blocked
+    reply[at + 1], reply[at + 3] = 0, math.max(reply[at + 3], ends[i] - now)
+  end
 end
 return reply

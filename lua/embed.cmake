@@ -1,19 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 # cmake -DSOURCE_DIR=<lua/> -DOUTPUT=<scripts.cpp> -P embed.cmake
-# Joins clock prelude, algorithms and driver to one script and writes it as C++ text with its SHA-1.
-file(READ ${SOURCE_DIR}/clock_time.lua prelude)
-file(READ ${SOURCE_DIR}/clock_proxy.lua proxy_prelude)
-set(core "")
-foreach(name token_bucket rare_algorithms_begin fixed_window calendar_window sliding_window_counter sliding_window_log
-        concurrency rare_algorithms_end decide)   # the driver last; a new algorithm gets its name here
-  file(READ ${SOURCE_DIR}/${name}.lua text)
-  string(APPEND core "${text}")
-endforeach()
+# Joins clock prelude, algorithms and driver to one script, and to a second one for packs, and writes them as C++ text
+# with their SHA-1.
+function(join result)
+  set(joined "")
+  foreach(name ${ARGN})
+    file(READ ${SOURCE_DIR}/${name}.lua text)
+    string(APPEND joined "${text}")
+  endforeach()
+  set(${result} "${joined}" PARENT_SCOPE)
+endfunction()
+set(algorithms token_bucket rare_algorithms_begin fixed_window calendar_window sliding_window_counter
+               sliding_window_log concurrency penalty rare_algorithms_end) # a new algorithm gets its name here
+join(prelude clock_time)
+join(proxy_prelude clock_proxy)
+join(core ${algorithms} decide)
+join(pack_core ${algorithms} pack_begin decide pack)
 
 # Comments and indentation cost nothing in Redis, which keeps the compiled form, but they travel with every SCRIPT
 # LOAD; they stay, so that SCRIPT output and error line numbers match these files' text.
 set(script "${prelude}${core}")
 string(SHA1 SCRIPT_SHA1 "${script}")
+set(pack "${prelude}${pack_core}")
+string(SHA1 PACK_SHA1 "${pack}")
 string(LENGTH "${prelude}" PRELUDE_SIZE)
 string(SHA1 PROXY_CLOCK_SHA1 "${proxy_prelude}${core}")
 
@@ -27,6 +36,7 @@ function(to_literals result text)
 endfunction()
 to_literals(SCRIPT_LITERALS "${script}")
 to_literals(PROXY_PRELUDE_LITERALS "${proxy_prelude}")
+to_literals(PACK_LITERALS "${pack}")
 file(READ ${SOURCE_DIR}/members.lua members)
 to_literals(MEMBERS_LITERALS "${prelude}${members}")
 to_literals(PROXY_MEMBERS_LITERALS "${proxy_prelude}${members}")

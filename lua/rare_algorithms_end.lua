@@ -5,4 +5,5 @@
   if letter == 'c' then return sliding_window_counter() end
   if letter == 'l' then return sliding_window_log() end
   if letter == 's' then return concurrency() end
+  if letter == '!' then return penalty() end
 end

@@ -19,6 +19,11 @@ namespace weir::lua {
 /// Everything after the clock prelude. Tests join it to a prelude of their own.
 [[nodiscard]] std::string_view decide_core() noexcept;
 
+/// The same decisions for several requests in one call (pack.lua), with the same clock.
+[[nodiscard]] std::string_view pack_script() noexcept;
+[[nodiscard]] std::string_view pack_sha1() noexcept;
+[[nodiscard]] std::string_view pack_core() noexcept;
+
 /// The heartbeat (members.lua); sent as text, once a second.
 [[nodiscard]] std::string_view members_script() noexcept;
 /// The same with the time as last argument.

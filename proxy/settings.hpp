@@ -11,6 +11,7 @@
 #include "proxy/identity/address.hpp"
 #include "proxy/identity/jwt.hpp"
 #include "proxy/observe/access_record.hpp"
+#include "proxy/source_file.hpp"
 
 #include <array>
 #include <chrono>
@@ -65,6 +66,10 @@ struct listener_settings {
   std::optional<http::emitter_list> headers{};  ///< absent: deny.headers
   friend bool operator==(const listener_settings&, const listener_settings&) = default;
 };
+/// One listener keeps its socket while the rest of it changes.
+[[nodiscard]] inline bool same_socket(const listener_settings& a, const listener_settings& b) {
+  return a.name == b.name && a.address == b.address;
+}
 
 struct admin_settings {
   socket_address address{"127.0.0.1", 9901, {}};
@@ -354,11 +359,11 @@ struct settings {
   metrics_settings metrics;
   std::string via = "weir";                  ///< pseudonym of the Via field
   std::array<unsigned char, 32> hash_key{};  ///< keys user_hash; random per process without hash_key_file
-  std::string hash;  ///< first 12 hex digits of SHA-256 of the file, shown in logs and /readyz?verbose
-  std::string file_digests;  ///< of the files it names, to notice a change; never shown: some hold secrets
-  std::string source;        ///< path as given on the command line
-  /// Paths of the files of certificates and keys: a change of one asks for a reload.
-  std::vector<std::string> watched_files;
+  bool hash_key_is_kept = false;  ///< it comes from a file: hashes mean the same elsewhere and later
+  std::string hash;    ///< first 12 hex digits of SHA-256 of the file, shown in logs and /readyz?verbose
+  std::string source;  ///< path as given on the command line
+  /// Everything it was read from, the policy file first: a change of one asks for a reload.
+  std::vector<source_file> files;
 };
 
 }  // namespace weir::proxy

@@ -12,13 +12,14 @@ readonly logs=$root/build/logs
 suite_timeout_s=1800              # a suite that hangs is a failure, not a night without an answer
 readonly fuzz_seconds=${FUZZ_SECONDS:-10}
 readonly seed=1
-readonly all_parts=(release asan conformance integration wire chaos tsan fuzz tidy deploy)
+readonly all_parts=(release bench asan conformance integration wire chaos tsan fuzz tidy deploy)
 
 usage() {
   cat <<'TEXT'
 Usage: tests/run.sh [PART...]      without PART: all but `unit` and `nightly`, in this order
 
   release      builds the release preset
+  bench        what a request costs in instructions and system calls, against the committed baseline
   asan         unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
   conformance  every store against the decision vectors: memory, Redis, Valkey; the script against its twins and
                mutants; sharing, simulated and on a real Redis
@@ -116,6 +117,11 @@ part_unit() { build dev && run_unit_programs dev; }
 part_asan() {
   build asan weir limiter_conformance limiter_core_tests redis_tests proxy_core_tests proxy_tests config_tests \
     lua_script_tests && run_unit_programs asan
+}
+
+part_bench() {
+  build release weir || return
+  suite 'instructions and system calls per request' python3 tests/bench/gate.py --weir build/release/weir
 }
 
 part_tsan() {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Limits on requests at the same time.
+#include "config/sections/rule_quotas.hpp"
 #include "config/sections/sections.hpp"
 
 #include <array>
@@ -64,6 +65,18 @@ const table<d>& concurrency_table() {
                                                                      {"fallback", on_missing::fallback}}),
              "as in a rule; `fallback` counts by client_ip"),
          row("max", required, integer(&d::max, 1, 100000), "slots: requests at the same time"),
+         row("tiers", "",
+             value_type<d>{"map of tier: integer", "up to 64; 1–100000 or `unlimited`",
+                           [](d& out, const node& n, context& ctx) {
+                             read_tiers(n, ctx, [&](reference tier, const node& value) {
+                               std::optional<std::int64_t> max;
+                               const bool unlimited =
+                                   value.kind == node_kind::scalar && value.text == "unlimited";
+                               if (!unlimited) max = read_integer(value, ctx, 1, 100000);
+                               if (unlimited || max) out.tiers.emplace_back(std::move(tier), max);
+                             });
+                           }},
+             "instead of `max` for requests of the tier"),
          row("queue", "0",
              value_type<d>{"integer", "0–100000",
                            [](d& out, const node& n, context& ctx) {

@@ -27,6 +27,7 @@ table<file_draft> make_table() {
   append(t.rows, concurrency_rows());
   append(t.rows, response_rows());
   append(t.rows, log_rows());
+  append(t.rows, test_rows());
   return t;
 }
 

@@ -35,7 +35,7 @@ const table<proxy::client_ip_settings>& client_ip_table() {
   static const table<s> all{
       "`client_ip`",
       {
-          row("trusted_proxies", "[]", value_type<s>{"list of networks", "up to 1024", read_trusted_proxies},
+          row("trusted_proxies", "[]", value_type<s>{"network or list", "up to 1024", read_trusted_proxies},
               "only these may say who the client is; `[]` = nobody"),
           row("header", "X-Forwarded-For", value_type<s>{"field name or `none`", "", read_client_header},
               "its rightmost address that is not a trusted proxy is the client; `Forwarded` is RFC 7239"),

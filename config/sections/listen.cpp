@@ -89,7 +89,7 @@ const table<proxy::proxy_protocol_settings>& proxy_protocol_table() {
       "`proxy_protocol`",
       {
           row("from", required,
-              value_type<s>{"list of networks", "1–1024",
+              value_type<s>{"network or list", "1–1024",
                             [](s& out, const node& n, context& ctx) { read_networks(out.from, n, ctx); }},
               "peers that begin every connection with a PROXY header; any other peer is closed"),
           row("versions", "[v1, v2]",

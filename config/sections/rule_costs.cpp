@@ -49,7 +49,7 @@ const table<cost_from_draft>& cost_from_table() {
   using d = cost_from_draft;
   static const table<d> all{"`cost_from`",
                             {row("header", "",
-                                 value_type<d>{"name", "",
+                                 value_type<d>{"field name", "",
                                                [](d& out, const node& n, context& ctx) {
                                                  ++out.sources;
                                                  if (auto name = read_field_name(n, ctx))
@@ -57,7 +57,7 @@ const table<cost_from_draft>& cost_from_table() {
                                                }},
                                  "exactly one of `header` and `query`"),
                              row("query", "",
-                                 value_type<d>{"text", "",
+                                 value_type<d>{"parameter name", "",
                                                [](d& out, const node& n, context& ctx) {
                                                  ++out.sources;
                                                  if (auto name = read_parameter_name(n, ctx))
@@ -107,7 +107,7 @@ const table<response_cost_draft>& actual_table() {
   };
   static const table<d> all{"`actual`",
                             {row("header", "",
-                                 value_type<d>{"name", "",
+                                 value_type<d>{"field name", "",
                                                [](d& out, const node& n, context& ctx) {
                                                  ++out.sources;
                                                  out.value.actual = source::header;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/sections/rule_costs.hpp"
+#include "config/sections/rule_modes.hpp"
+#include "config/sections/rule_quotas.hpp"
 #include "config/sections/sections.hpp"
 #include "limiter/algorithms/algorithm.hpp"
 #include "limiter/time_zone.hpp"
@@ -34,21 +36,6 @@ using limiter::algorithm;
 using limiter::failure_mode;
 using limiter::header_visibility;
 using limiter::on_missing;
-
-void read_limit(rule_draft& out, const node& n, context& ctx) {
-  out.limit_at = n.at;
-  out.has_limit = true;
-  if (n.kind == node_kind::scalar && n.text == "unlimited") {
-    ctx.report.error("E0313", n.at, "unlimited rules are not built yet", {"leave the rule out", ""});
-    return;
-  }
-  out.limit = read_unit(n, ctx, "E0203", parse_rate);
-}
-
-void read_burst(rule_draft& out, const node& n, context& ctx) {
-  out.burst_at = n.at;
-  out.burst = read_integer(n, ctx, 1, std::int64_t{1} << 31);
-}
 
 void read_algorithm(rule_draft& out, const node& n, context& ctx) {
   constexpr std::array<std::string_view, 4> names{"token_bucket", "fixed_window", "sliding_window_counter",
@@ -156,10 +143,6 @@ table<rule_draft> make_rule_table() {
                               read_selectors(out.value.fallback, n, ctx);
                             }},
               "only with `missing: fallback`"),
-          row("limit", required, value_type<d>{"rate", "1–2147483648 units", read_limit},
-              "`N/second` `/minute` `/hour` `/day` `/month` or `N/DURATION`; a month only with fixed_window"),
-          row("burst", "the number of `limit`", value_type<d>{"integer", "1–2147483648", read_burst},
-              "most units at once; only token_bucket"),
           row("algorithm", "token_bucket",
               value_type<d>{"word",
                             "`token_bucket` `fixed_window` `sliding_window_counter` `sliding_window_log`",
@@ -182,6 +165,14 @@ table<rule_draft> make_rule_table() {
                   [read = visibility.read](d& out, const node& n, context& ctx) { read(out.value, n, ctx); }},
               "what clients see of the rule"),
       }};
+  const auto behind_fallback =
+      std::find_if(all.rows.begin(), all.rows.end(), [](const auto& r) { return r.name == "algorithm"; });
+  auto quotas = rule_quota_rows();
+  all.rows.insert(behind_fallback, std::make_move_iterator(quotas.begin()),
+                  std::make_move_iterator(quotas.end()));
+  auto modes = rule_mode_rows();
+  all.rows.insert(all.rows.end(), std::make_move_iterator(modes.begin()),
+                  std::make_move_iterator(modes.end()));
   const auto behind_cost =
       std::find_if(all.rows.begin(), all.rows.end(), [](const auto& r) { return r.name == "failure_mode"; });
   auto costs = rule_cost_rows();

@@ -22,6 +22,7 @@ server_rows();  // version listen admin workers drain via hash_key_file
 [[nodiscard]] std::vector<key_row<file_draft>> concurrency_rows();  // concurrency
 [[nodiscard]] std::vector<key_row<file_draft>> response_rows();     // deny
 [[nodiscard]] std::vector<key_row<file_draft>> log_rows();          // access_log log metrics
+[[nodiscard]] std::vector<key_row<file_draft>> test_rows();         // tests
 
 [[nodiscard]] key_row<file_draft> listen_row();
 [[nodiscard]] const table<proxy::limit_settings>& limits_table();

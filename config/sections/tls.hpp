@@ -18,7 +18,6 @@ value_type<T> pem_file(std::string T::*member, std::string_view what) {
   return {"file", "PEM, up to 256KiB", [=](T& out, const node& n, context& ctx) {
             auto content = read_file(n, ctx, longest_pem);
             if (!content) return;
-            ctx.watched_files.push_back(resolve_path(n.text, ctx));
             const auto begin = content->find("-----BEGIN ");
             if (begin == std::string::npos || content->find(what, begin) == std::string::npos) {
               ctx.report.error("E0502", n.at, fmt::format("the file holds no {} in PEM form", what));

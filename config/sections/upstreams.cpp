@@ -119,7 +119,7 @@ const table<retry_settings>& retry_table() {
           row("when", "[connect_error, reset_before_headers, 502, 503]",
               value_type<s>{"list", "`connect_error` `reset_before_headers` `timeout` 500–599", read_when}),
           row("methods", "[GET, HEAD, OPTIONS, PUT, DELETE]",
-              value_type<s>{"list of methods", "not POST, not PATCH", read_retry_methods},
+              value_type<s>{"method or list", "not POST, not PATCH", read_retry_methods},
               "others only while no byte was written"),
           group<s, s>(
               "backoff", [](s& out) -> s& { return out; }, backoff_table),

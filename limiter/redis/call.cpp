@@ -13,6 +13,7 @@ std::uint64_t hash_of(const call& c) noexcept {
   for (const charge& one : c.charges) {
     for (const char character : one.subject.view()) mix(static_cast<unsigned char>(character));
     mix(reinterpret_cast<std::uintptr_t>(one.matched));
+    mix(reinterpret_cast<std::uintptr_t>(one.special));
     mix(static_cast<std::uint64_t>(one.cost));
   }
   return hash ^ hash >> 32;
@@ -20,8 +21,9 @@ std::uint64_t hash_of(const call& c) noexcept {
 
 bool may_merge(const call& c) noexcept {
   return c.heartbeat == nullptr && c.op == operation::take && !c.asking && c.healed == 0 &&
-         std::all_of(c.charges.begin(), c.charges.end(),
-                     [](const charge& one) { return one.holder.empty(); });
+         std::all_of(c.charges.begin(), c.charges.end(), [](const charge& one) {
+           return one.holder.empty() && !one.shadow && one.matched->penalty_us == 0;
+         });
 }
 
 }  // namespace
@@ -30,8 +32,17 @@ bool mergeable(const call& a, const call& b) noexcept {
   return may_merge(a) && may_merge(b) &&
          std::equal(a.charges.begin(), a.charges.end(), b.charges.begin(), b.charges.end(),
                     [](const charge& x, const charge& y) {
-                      return x.matched == y.matched && x.cost == y.cost && x.subject == y.subject;
+                      return x.matched == y.matched && x.special == y.special && x.cost == y.cost &&
+                             x.subject == y.subject;
                     });
+}
+
+bool packable(const call_group& group) noexcept {
+  constexpr std::size_t most_charges = 8;  // bounds what a pack holds
+  if (group.members.size() != 1) return false;
+  const call& only = *group.members.front();
+  return only.heartbeat == nullptr && only.op == operation::take && !only.asking && only.healed == 0 &&
+         !only.alone && !only.charges.empty() && only.charges.size() <= most_charges;
 }
 
 call* call_group::first() const noexcept {

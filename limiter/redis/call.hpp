@@ -44,6 +44,7 @@ struct call {
   bool asking = false;             ///< the slot is moving here: ASKING goes first
   std::uint8_t healed = 0;         ///< how often NOSCRIPT sent it again; kept by the node
   std::uint8_t moved_windows = 0;  ///< how often its calendar windows were wrong; kept by the node
+  bool alone = false;              ///< failed inside a pack: asked by itself to hear why; kept by the node
 
   /// The last word about this call; it may be sent again, also from inside.
   virtual void on_done(const call_answer& answer) = 0;
@@ -53,7 +54,8 @@ struct call {
 };
 
 /// Equal calls may become one command that asks for k times the cost: both take the same units from the same
-/// rules for the same subjects. A slot has one holder, so calls that name one are never equal.
+/// rules, by the same quotas, for the same subjects. A slot has one holder, so calls that name one are never
+/// equal; nor are those with a shadow charge or a penalty, whose outcome the one before may change.
 [[nodiscard]] bool mergeable(const call& a, const call& b) noexcept;
 
 /// One command and who waits for it, in the order of arrival. A place keeps its meaning when its call is
@@ -70,6 +72,10 @@ struct call_group {
   /// Drops the places of those that left; only before sending.
   void compact() noexcept;
 };
+
+/// Whether this call may leave in one command with different ones, which decides each by itself: a pack.
+/// Equal calls have a command of their own.
+[[nodiscard]] bool packable(const call_group& group) noexcept;
 
 /// What the call at place `position` (from 0) of `size` merged ones is told, when `whole` answered for all of
 /// them and the first `admitted` were charged.

@@ -14,7 +14,8 @@ struct redis_counters {
   using counter = std::atomic<std::uint64_t>;
   using gauge = std::atomic<std::int64_t>;
 
-  counter commands{0};                       ///< decisions sent, merged ones once
+  counter commands{0};                       ///< decisions sent, merged or packed ones once
+  counter packed{0};                         ///< decisions that shared a command with different ones
   counter batches{0};                        ///< writes they left in
   counter merged{0};                         ///< decisions that left in another's command
   counter connects{0};                       ///< successful (re)connects

@@ -15,7 +15,7 @@ namespace weir::limiter::redis {
 /// Appends the complete RESP command (EVALSHA sha numkeys keys args) for these charges to `out`.
 /// `command` is "EVALSHA" with the script's SHA-1, or "EVAL" with its text.
 /// `key_prefix` e.g. "rl:"; keys become `<prefix>1:{<subject>}`, `...:l<rid>` for logs, `...:c<rid>` for
-/// slots. Charges of one subject share one key.
+/// slots. Charges of one subject share one key; a log with a penalty names the key of its subject as well.
 struct decide_options {
   std::int64_t k = 1;  ///< > 1, only with take: k equal requests, see store_reply
   /// What the caller believes the store's clock to show; only rules with calendar windows need it, and an
@@ -30,6 +30,26 @@ void append_decide(std::string& out, std::string_view command, std::string_view 
                    std::string_view key_prefix, operation op, std::span<const charge> charges,
                    const decide_options& options = {});
 
+/// The takes of several requests as one command, each decided by itself; `decisions` is not empty. `script`
+/// is the SHA-1 of the script for packs. All keys must be on one server, of a cluster in one slot.
+void append_pack(std::string& out, std::string_view script, std::string_view key_prefix,
+                 std::span<const std::span<const charge>> decisions, const decide_options& options = {});
+
+/// Number of integers in the reply to a pack of decisions with `charges` charges in all.
+[[nodiscard]] std::size_t pack_reply_size(std::size_t decisions, std::size_t charges) noexcept;
+
+/// What a pack says about one of its decisions.
+enum class pack_answer : std::uint8_t {
+  decided,
+  failed,    ///< the server refused this one, which changed nothing: ask again alone, to hear why
+  malformed  ///< an impossible value
+};
+
+/// Reads the decision that begins at `position`, which moves behind it; it has `charges` charges,
+/// `shadow` as of shadow_bits().
+[[nodiscard]] pack_answer parse_packed(std::span<const std::int64_t> integers, std::size_t& position,
+                                       std::size_t charges, store_reply& reply, std::uint32_t shadow = 0);
+
 /// Whether a store that has data since `since_us` (0 = unknown) may not know some of these subjects although
 /// they are in use: one that was used up then would not be as good as new at `now_us`.
 [[nodiscard]] bool may_be_cold(std::span<const charge> charges, std::int64_t since_us,
@@ -38,9 +58,9 @@ void append_decide(std::string& out, std::string_view command, std::string_view 
 /// Number of integers in the reply to a call with `charges` charges.
 [[nodiscard]] std::size_t decide_reply_size(std::size_t charges) noexcept;
 
-/// Flat integers -> reply to a call with this op, number of charges and k. False when the count or a value is
-/// impossible.
+/// Flat integers -> reply to a call with this op, number of charges and k; `shadow` as of shadow_bits().
+/// False when the count or a value is impossible.
 [[nodiscard]] bool parse_decide(std::span<const std::int64_t> integers, operation op, std::size_t charges,
-                                store_reply& reply, std::int64_t k = 1);
+                                store_reply& reply, std::int64_t k = 1, std::uint32_t shadow = 0);
 
 }  // namespace weir::limiter::redis

@@ -19,7 +19,23 @@ namespace {
 constexpr std::uint8_t most_healings = 2;
 constexpr std::uint8_t most_window_moves = 2;
 
+/// Decisions in one call: the more, the less each costs the server, which does nothing else meanwhile (0.1
+/// ms).
+constexpr std::size_t most_packed = 32;
+
 constexpr std::size_t heartbeat_reply_size = 4;  // now, members, configurations, resets
+
+/// `place` points at the group while its members are told.
+class telling {
+ public:
+  telling(call_group*& place, call_group& group) noexcept : place_(place) { place_ = &group; }
+  ~telling() { place_ = nullptr; }
+  telling(const telling&) = delete;
+  telling& operator=(const telling&) = delete;
+
+ private:
+  call_group*& place_;
+};
 
 std::int64_t own_clock_us() {
   const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
@@ -58,9 +74,22 @@ void node::link::write(std::vector<call_group>&& batch, clock::time_point now) {
   std::string& out = connection_->output();
   bool healing = false;
   std::size_t commands = 0;
+  call_group pack;
+  const auto send_pack = [&] {
+    if (pack.members.empty()) return;
+    ++commands;
+    if (pack.members.size() == 1) return append_decision(out, std::exchange(pack, {}), false);
+    append_pack(out, std::exchange(pack, {}));
+  };
+  const std::int64_t now_us = node_.store_now_us(now);
   for (call_group& group : batch) {
     call* const first = group.first();
     if (first == nullptr) continue;
+    if (may_pack(group, now_us)) {
+      pack.members.push_back(first);
+      if (pack.members.size() == most_packed) send_pack();
+      continue;
+    }
     ++commands;
     // One text per write is enough for all: later calls run after it. A call that failed even so brings its
     // own.
@@ -71,6 +100,7 @@ void node::link::write(std::vector<call_group>&& batch, clock::time_point now) {
     if (with_text && !std::exchange(healing, true))
       append_control(out, sent_command::kind::load, {"SCRIPT", "LOAD", script()});
   }
+  send_pack();
   if (commands == 0) return;
   add(node_.environment_->counters.commands, commands);
   add(node_.environment_->counters.batches);
@@ -81,6 +111,36 @@ void node::link::write(std::vector<call_group>&& batch, clock::time_point now) {
 
 std::string_view node::link::script() const {
   return node_.plan_->settings.proxy_clock ? lua::proxy_clock_script() : lua::decide_script();
+}
+
+/// The keys of a pack may lie in any slot.
+bool node::link::may_pack(const call_group& group, std::int64_t now_us) const noexcept {
+  return node_.plan_->settings.topology != redis_topology::cluster && packable(group) &&
+         !may_be_cold(group.members.front()->charges, node_.since_us_, now_us);
+}
+
+void node::link::append_pack(std::string& out, call_group&& calls) {
+  boost::container::small_vector<std::span<const charge>, most_packed> decisions;
+  sent_command command{.type = sent_command::kind::pack,
+                       .group = {},
+                       .places = calls.members.size(),
+                       .charges = 0,
+                       .op = operation::take,
+                       .deadline = *calls.deadline()};
+  for (const call* member : calls.members) {
+    decisions.push_back(member->charges);
+    command.packed.push_back({static_cast<std::uint8_t>(member->charges.size()),
+                              static_cast<std::uint8_t>(shadow_bits(member->op, member->charges))});
+    command.charges += member->charges.size();
+  }
+  if (!std::exchange(pack_loaded_, true))
+    append_control(out, sent_command::kind::load, {"SCRIPT", "LOAD", lua::pack_script()});
+  redis::append_pack(out, lua::pack_sha1(), node_.plan_->settings.key_prefix, decisions,
+                     {.estimate_us = node_.store_now_us(clock::now())});
+  node_.in_flight_ += command.places;
+  add(node_.environment_->counters.packed, command.places);
+  command.group = std::move(calls);
+  sent(std::move(command));
 }
 
 void node::link::append_decision(std::string& out, call_group&& group, bool with_text) {
@@ -106,6 +166,7 @@ void node::link::append_decision(std::string& out, call_group&& group, bool with
         .group = std::move(group),
         .places = places,
         .charges = first.charges.size(),
+        .shadow = shadow_bits(first.op, first.charges),
         .op = first.op,
         .deadline = *deadline});
 }
@@ -117,6 +178,7 @@ void node::link::append_control(std::string& out, sent_command::kind type,
         .group = {},
         .places = 0,
         .charges = 0,
+        .shadow = 0,
         .op = operation::take,
         .deadline = clock::now() + node_.plan_->settings.command_timeout});
 }
@@ -148,6 +210,7 @@ void node::link::write_probe(call& peek, clock::time_point now) {
 }
 
 bool node::link::withdraw(const call& what) noexcept {
+  if (answering_ != nullptr && answering_->withdraw(what)) return true;
   for (sent_command& command : sent_) {
     if (command.group.withdraw(what)) return true;
   }
@@ -160,6 +223,7 @@ std::optional<std::size_t> node::link::awaited_elements() const noexcept {
   if (sent_.empty()) return std::nullopt;
   const sent_command& oldest = sent_.front();
   if (oldest.type == sent_command::kind::heartbeat) return heartbeat_reply_size;
+  if (oldest.type == sent_command::kind::pack) return pack_reply_size(oldest.places, oldest.charges);
   return oldest.type == sent_command::kind::decision ? decide_reply_size(oldest.charges) : 0;
 }
 
@@ -172,10 +236,13 @@ node::link::sent_command node::link::take_oldest() {
 
 void node::link::on_reply(const reply& answer) {
   sent_command command = take_oldest();
+  const telling now(answering_, command.group);
   if (command.type == sent_command::kind::decision) {
-    on_decision(std::move(command), answer);
+    on_decision(command, answer);
+  } else if (command.type == sent_command::kind::pack) {
+    on_pack(command, answer);
   } else if (command.type == sent_command::kind::heartbeat) {
-    on_heartbeat(std::move(command), answer);
+    on_heartbeat(command, answer);
   } else if (command.type == sent_command::kind::ping) {
     pinging_ = false;  // whatever it says, it lives
   }
@@ -195,12 +262,13 @@ void node::link::after_replies() {
   node_.flush();
 }
 
-void node::link::on_decision(sent_command command, const reply& answer) {
-  if (answer.type == reply::kind::error) return on_error_reply(std::move(command), answer.text);
+void node::link::on_decision(sent_command& command, const reply& answer) {
+  if (answer.type == reply::kind::error) return on_error_reply(command, answer.text);
   store_reply& reply = node_.reply_;
   reply.states.clear();
-  if (answer.type != reply::kind::integers || !parse_decide(answer.integers, command.op, command.charges,
-                                                            reply, static_cast<std::int64_t>(command.places)))
+  if (answer.type != reply::kind::integers ||
+      !parse_decide(answer.integers, command.op, command.charges, reply,
+                    static_cast<std::int64_t>(command.places), command.shadow))
     return condemn(std::move(command), errc::protocol, "unexpected reply to a decision");
   const auto now = clock::now();
   reconnect_.answered();
@@ -218,8 +286,36 @@ void node::link::on_decision(sent_command command, const reply& answer) {
   }
 }
 
-void node::link::on_heartbeat(sent_command command, const reply& answer) {
-  if (answer.type == reply::kind::error) return on_error_reply(std::move(command), answer.text);
+void node::link::on_pack(sent_command& command, const reply& answer) {
+  if (answer.type == reply::kind::error) return on_error_reply(command, answer.text);
+  if (answer.type != reply::kind::integers)
+    return condemn(std::move(command), errc::protocol, "unexpected reply to a pack");
+  const auto now = clock::now();
+  store_reply& reply = node_.reply_;
+  std::size_t position = 1;
+  for (std::size_t i = 0; i < command.places && !node_.stopped_; ++i) {
+    const auto [charges, shadow] = command.packed[i];
+    const pack_answer said = parse_packed(answer.integers, position, charges, reply, shadow);
+    if (said == pack_answer::malformed)
+      return condemn(std::move(command), errc::protocol, "unexpected reply to a pack");
+    if (i == 0) {
+      reconnect_.answered();
+      node_.answered_well(now);
+      node_.set_store_clock(answer.integers.front(), now);
+    }
+    call* const member = std::exchange(command.group.members[i], nullptr);
+    if (member == nullptr) continue;
+    if (said == pack_answer::failed) {
+      member->alone = true;
+      send_alone(*member);
+    } else {
+      member->on_done({.error = errc::ok, .reply = &reply, .text = {}, .sent = true});
+    }
+  }
+}
+
+void node::link::on_heartbeat(sent_command& command, const reply& answer) {
+  if (answer.type == reply::kind::error) return on_error_reply(command, answer.text);
   if (answer.type != reply::kind::integers || answer.integers.size() != heartbeat_reply_size)
     return condemn(std::move(command), errc::protocol, "unexpected reply to a heartbeat");
   reconnect_.answered();
@@ -232,9 +328,11 @@ void node::link::on_heartbeat(sent_command command, const reply& answer) {
     asked->on_done({.error = errc::ok, .reply = nullptr, .text = {}, .sent = true, .heard = &heard});
 }
 
-void node::link::on_error_reply(sent_command command, std::string_view text) {
+void node::link::on_error_reply(sent_command& command, std::string_view text) {
   const errc error = classify_error(text);
-  if (error == errc::noscript && heal(command)) return;
+  if (error == errc::noscript &&
+      (command.type == sent_command::kind::pack ? heal_pack(command) : heal(command)))
+    return;
   if (error == errc::window && move_windows(command, text)) return;
   const std::string_view code = error_code(text);
   // A replica stays one, and a lost login stays lost, for as long as this connection lives.
@@ -265,6 +363,23 @@ bool node::link::heal(sent_command& command) {
   }
   node_.send_again(std::move(command.group));
   return true;
+}
+
+/// Its members go again one by one, the first with the text of the script they need then.
+bool node::link::heal_pack(sent_command& command) {
+  pack_loaded_ = false;
+  for (call* const member : command.group.members) {
+    if (member == nullptr) continue;
+    ++member->healed;
+    send_alone(*member);
+  }
+  return true;
+}
+
+void node::link::send_alone(call& member) {
+  call_group group;
+  group.members.push_back(&member);
+  node_.send_again(std::move(group));
 }
 
 /// The server's clock lies in no calendar window of the call, which was not executed: computes them anew from
@@ -299,6 +414,7 @@ void node::link::try_dial(clock::time_point now) {
 void node::link::on_ready(std::string_view memory_policy, std::int64_t since_us) {
   const auto now = clock::now();
   phase_ = phase::up;
+  pack_loaded_ = false;
   reconnect_.connected();
   age_ = link_age(now, node_.plan_->settings.recycle, node_.environment_->uniform());
   show(gauge_state::idle);
@@ -331,8 +447,10 @@ void node::link::on_lost(errc reason, std::string_view cause) {
 /// Written commands have an unknown outcome and carry the reason.
 void node::link::fail_sent(errc reason) {
   while (!sent_.empty() && !node_.stopped_) {
-    const sent_command command = take_oldest();
-    for (call* const member : command.group.members) {
+    sent_command command = take_oldest();
+    const auto done = [this](call_group*) { answering_ = nullptr; };
+    const std::unique_ptr<call_group, decltype(done)> answering(answering_ = &command.group, done);
+    for (call* const& member : command.group.members) {
       if (node_.stopped_) return;
       if (member != nullptr) member->on_done({.error = reason, .reply = nullptr, .text = {}, .sent = true});
     }

@@ -51,12 +51,19 @@ class node::link final : public connection::owner {
  private:
   enum class phase : std::uint8_t { down, dialling, up, gone };
   enum class gauge_state : std::uint8_t { none, idle, busy };
+  /// What the reply to one member of a pack is read by.
+  struct packed_call {
+    std::uint8_t charges = 0;
+    std::uint8_t shadow = 0;  // bit i: charge i is shadow
+  };
   struct sent_command {
-    enum class kind : std::uint8_t { decision, heartbeat, load, ping, asking };
+    enum class kind : std::uint8_t { decision, pack, heartbeat, load, ping, asking };
     kind type = kind::decision;
     call_group group;
-    std::size_t places = 0;   // members when it left
-    std::size_t charges = 0;  // of each
+    std::size_t places = 0;             // members when it left
+    std::size_t charges = 0;            // of each; pack: of all together
+    std::uint32_t shadow = 0;           // bit i: charge i is shadow; not of a pack
+    std::vector<packed_call> packed{};  // pack: by place
     operation op = operation::take;
     clock::time_point deadline;
   };
@@ -73,15 +80,20 @@ class node::link final : public connection::owner {
   void close_as(redis_counters::close_reason reason) noexcept;
   [[nodiscard]] std::string_view script() const;
   void append_decision(std::string& out, call_group&& group, bool with_text);
+  void append_pack(std::string& out, call_group&& calls);
+  [[nodiscard]] bool may_pack(const call_group& group, std::int64_t now_us) const noexcept;
   void append_control(std::string& out, sent_command::kind type,
                       std::initializer_list<std::string_view> words);
   void sent(sent_command&& command);
   [[nodiscard]] sent_command take_oldest();
-  void on_heartbeat(sent_command command, const reply& answer);
-  void on_decision(sent_command command, const reply& answer);
-  void on_error_reply(sent_command command, std::string_view text);
+  void on_heartbeat(sent_command& command, const reply& answer);
+  void on_decision(sent_command& command, const reply& answer);
+  void on_pack(sent_command& command, const reply& answer);
+  void on_error_reply(sent_command& command, std::string_view text);
   void condemn(sent_command command, errc reason, std::string_view cause);
   [[nodiscard]] bool heal(sent_command& command);
+  bool heal_pack(sent_command& command);
+  void send_alone(call& member);
   [[nodiscard]] bool move_windows(sent_command& command, std::string_view text);
   void fail_sent(errc reason);
   [[nodiscard]] std::optional<clock::time_point> earliest_sent() const noexcept;
@@ -94,10 +106,12 @@ class node::link final : public connection::owner {
   phase phase_ = phase::down;
   std::shared_ptr<connection> connection_;
   boost::circular_buffer<sent_command> sent_;
+  call_group* answering_ = nullptr;  // whose members are being told: one may withdraw another
   reconnect reconnect_;
   link_age age_;
   clock::time_point due_{};  // down: dial; dialling: give up
   bool pinging_ = false;
+  bool pack_loaded_ = false;  // the server was given the script for packs
   redis_counters::close_reason retire_as_ = redis_counters::close_reason_count;
   gauge_state shown_ = gauge_state::none;
 };

@@ -87,6 +87,7 @@ void node::send(call& what) {
   if (waiting_.size() + in_flight_ >= plan_->settings.max_in_flight)
     return what.on_done({.error = errc::overloaded, .reply = nullptr, .text = {}, .sent = false});
   what.healed = what.moved_windows = 0;
+  what.alone = false;
   waiting_.push(what);
   add(environment_->counters.waiting, 1);
   wake_by(what.deadline);

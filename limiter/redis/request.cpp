@@ -14,11 +14,8 @@ void keep(std::span<const charge> charges, kept_charges& out) {
   out.holders.reserve(charges.size());
   out.charges.assign(charges.begin(), charges.end());
   for (charge& one : out.charges) {
-    rule& copy = out.rules.emplace_back();
-    copy.name = one.matched->name;
-    copy.rid = one.matched->rid;
-    copy.quota = one.matched->quota;
-    one.matched = &copy;
+    one.matched = &out.rules.emplace_back(as_charged(one));
+    one.special = nullptr;
     one.holder = out.holders.emplace_back(one.holder);
   }
 }
@@ -41,8 +38,11 @@ void group_by_slot(std::span<const charge> charges, charge_groups& out) {
 }
 
 bool part_result::allowed() const noexcept {
-  return error == errc::ok &&
-         std::all_of(states.begin(), states.end(), [](const rule_state& s) { return s.allowed; });
+  if (error != errc::ok) return false;
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    if (!states[i].allowed && (shadow >> i & 1) == 0) return false;
+  }
+  return true;
 }
 
 bool must_give_back(operation op, std::span<const part_result* const> parts) noexcept {
@@ -53,6 +53,7 @@ bool must_give_back(operation op, std::span<const part_result* const> parts) noe
 charge_list refund_of(operation op, const part_result& part, std::span<const charge> charges) {
   charge_list refund;
   for (std::size_t i = 0; i < charges.size(); ++i) {
+    if (!part.states[i].allowed) continue;  // a shadow charge that was not taken
     charge back = charges[i];
     if (op == operation::take_upto) back.cost = part.states[i].granted;
     back.charged_at_us = part.now_us;
@@ -80,7 +81,7 @@ void join(std::span<const charge_group> groups, std::span<const part_result* con
         continue;
       }
       state = part.states[i];
-      if (!refunded) continue;
+      if (!refunded || !state.allowed) continue;
       state.remaining += op == operation::take_upto ? state.granted : charges[place].cost;
       state.granted = 0;
     }

@@ -36,10 +36,11 @@ struct part_result {
   errc error = errc::closed;
   std::int64_t now_us = 0;
   boost::container::small_vector<rule_state, 4> states;
+  std::uint32_t shadow = 0;  ///< bit i: state i is that of a shadow charge
 
-  /// Answered, and every rule allows.
+  /// Answered, and every enforced rule allows: what these rules and the shadow ones allow is charged.
   [[nodiscard]] bool allowed() const noexcept;
-  /// Answered, and a rule denies.
+  /// Answered, and an enforced rule denies.
   [[nodiscard]] bool denied() const noexcept { return error == errc::ok && !allowed(); }
 };
 

@@ -66,8 +66,8 @@ bool degraded_mode::decide(std::span<const charge> charges, std::uint32_t failed
   result.states.resize(charges.size());
   bool denied = false;
   for (std::size_t i = 0; i < charges.size(); ++i) {
-    if (is_set(failed, i)) result.states[i] = untouched(*charges[i].matched);
-    denied = denied || !result.states[i].allowed;
+    if (is_set(failed, i)) result.states[i] = untouched(charges[i]);
+    denied = denied || !passes(charges[i], result.states[i]);
   }
   if (denied) return true;  // by a rule that was answered; the others need not count the request
 
@@ -75,7 +75,7 @@ bool degraded_mode::decide(std::span<const charge> charges, std::uint32_t failed
   for (std::size_t i = 0; i < charges.size(); ++i) {
     if (!is_set(failed, i)) continue;
     const failure_mode mode = mode_of(*charges[i].matched);
-    if (mode == failure_mode::deny) {
+    if (mode == failure_mode::deny && !charges[i].shadow) {
       give_back(charges, failed, result);
       result.mode = failure_mode::deny;
       result.reason = decision_reason::store_failed;
@@ -106,11 +106,11 @@ bool degraded_mode::decide(std::span<const charge> charges, std::uint32_t failed
   const rule_state* next = answer.states.data();
   for (std::size_t i = 0; i < charges.size(); ++i) {
     if (!is_set(failed, i) || mode_of(*charges[i].matched) != failure_mode::local) continue;
-    denied = denied || !next->allowed;
+    denied = denied || !passes(charges[i], *next);
     result.states[i] = *next++;
   }
   if (denied) give_back(charges, failed, result);
-  for (const charge& c : local) note_usage(c, !denied);
+  for (std::size_t i = 0; i < local.size(); ++i) note_usage(local[i], !denied && answer.states[i].allowed);
   return true;
 }
 
@@ -119,7 +119,8 @@ void degraded_mode::give_back(std::span<const charge> charges, std::uint32_t fai
   charge_list taken;
   for (std::size_t i = 0; i < charges.size() && i < result.states.size(); ++i) {
     if (is_set(failed, i)) continue;
-    if (!result.states[i].allowed) return;  // nothing was taken
+    if (!passes(charges[i], result.states[i])) return;  // nothing was taken
+    if (!result.states[i].allowed) continue;
     taken.push_back(charges[i]);
     taken.back().charged_at_us = result.now_us;
     result.states[i].remaining += charges[i].cost;
@@ -128,7 +129,7 @@ void degraded_mode::give_back(std::span<const charge> charges, std::uint32_t fai
 }
 
 void degraded_mode::note_usage(const charge& c, bool allowed) {
-  if (c.cost == 0 || c.matched->quota.algorithm == algorithm::concurrency) return;
+  if (c.cost == 0 || c.quota().algorithm == algorithm::concurrency) return;
   const entry_key key = key_of(c);
   usage* known = usage_.find(key);
   if (known == nullptr) {
@@ -138,19 +139,19 @@ void degraded_mode::note_usage(const charge& c, bool allowed) {
   }
   known->last_us = options_.clock();
   if (known->first_us < 0) known->first_us = known->last_us;
-  if (!known->of || known->of->rid != c.matched->rid || known->of->quota != c.matched->quota) {
-    known->of = std::make_shared<const rule>(*c.matched);
+  if (!known->of || known->of->rid != c.matched->rid || known->of->quota != c.quota()) {
+    known->of = std::make_shared<const rule>(as_charged(c));
   }
   if (!allowed) return;
   known->used_us = known->last_us;  // units of before it are not forgotten with time
-  known->units = std::min(known->units + c.cost, c.matched->quota.burst);
+  known->units = std::min(known->units + c.cost, c.quota().burst);
 }
 
 void degraded_mode::correct_usage(const charge& c, std::int64_t units) {
   const entry_key key = key_of(c);
   usage* const known = usage_.find(key);
   if (known == nullptr) return;
-  known->units = std::clamp<std::int64_t>(known->units + units, 0, c.matched->quota.burst);
+  known->units = std::clamp<std::int64_t>(known->units + units, 0, c.quota().burst);
 }
 
 // ---- The store is back -----------------------------------------------------------------------------------
@@ -165,7 +166,8 @@ bool degraded_mode::hold_to_share(std::span<const charge> charges, std::uint32_t
   charge_list local;
   for (std::size_t i = 0; i < charges.size(); ++i) {
     const usage* const known = usage_.find(key_of(charges[i]));
-    if (known == nullptr || now_us >= held_until_us(*known) || charges[i].matched->settles()) continue;
+    if (known == nullptr || now_us >= held_until_us(*known)) continue;
+    if (charges[i].matched->settles() || charges[i].shadow) continue;
     held |= std::uint32_t{1} << i;
     local.push_back(charges[i]);
   }
@@ -182,7 +184,7 @@ bool degraded_mode::hold_to_share(std::span<const charge> charges, std::uint32_t
   result.mode = failure_mode::local;
   const rule_state* next = answer.states.data();
   for (std::size_t i = 0; i < charges.size(); ++i) {
-    result.states.push_back(is_set(result.failed, i) ? *next++ : untouched(*charges[i].matched));
+    result.states.push_back(is_set(result.failed, i) ? *next++ : untouched(charges[i]));
   }
   return false;
 }

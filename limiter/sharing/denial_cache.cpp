@@ -24,17 +24,17 @@ std::optional<rule_state> denial_cache::recall(const charge& c, std::int64_t now
 }
 
 const denial_cache::entry* denial_cache::known_about(const charge& c) noexcept {
-  if (c.cost == 0 || !cacheable(c.matched->quota.algorithm)) return nullptr;
+  if (c.cost == 0 || !cacheable(c.quota().algorithm)) return nullptr;
   const entry* const known = entries_.find(key_of(c));
-  return known != nullptr && known->quota == c.matched->quota ? known : nullptr;
+  return known != nullptr && known->quota == c.quota() ? known : nullptr;
 }
 
 std::optional<rule_state> denial_cache::state_of(const entry& known, const charge& c, std::int64_t now_us) {
   rule_state state;
-  if (known.quota.algorithm != algorithm::token_bucket) {
+  if (!known.by_level) {
     if (c.cost < known.cost || now_us >= known.denied_until_us) return std::nullopt;
     state.allowed = false;
-    state.remaining = known.cost - 1;
+    state.remaining = known.blocked ? 0 : known.cost - 1;
     state.retry_after_us = known.denied_until_us - now_us + known.delay_us;
     state.reset_after_us = state.retry_after_us;
     return state;
@@ -55,9 +55,11 @@ std::optional<rule_state> denial_cache::state_of(const entry& known, const charg
 
 void denial_cache::learn(const charge& c, operation op, const rule_state& answered, const exchange& when,
                          std::int64_t life_us) {
-  const quota& q = c.matched->quota;
+  const quota& q = c.quota();
   if (c.cost == 0 || !cacheable(q.algorithm)) return;
-  const bool bucket = q.algorithm == algorithm::token_bucket;
+  // Below its limit a rule with a penalty is asked: the denial that begins the block must reach the store.
+  const bool penalty = c.matched->penalty_us > 0;
+  const bool bucket = q.algorithm == algorithm::token_bucket && !penalty;
   const bool denied = !answered.allowed && answered.retry_after_us > 0;
   if (!bucket && !denied) {
     // the rule allowed what an older answer denied: units came back
@@ -73,6 +75,8 @@ void denial_cache::learn(const charge& c, operation op, const rule_state& answer
   known->delay_us = when.received_us - when.sent_us;
   known->store_now_us = when.store_now_us;
   known->expires_at_us = when.sent_us + std::min(life_us, longest_life_us);
+  known->by_level = bucket;
+  known->blocked = penalty;
   known->used = answered.used;
   known->cost = op == operation::take_upto ? 1 : c.cost;
   known->denied_until_us = bucket ? 0 : when.sent_us + answered.retry_after_us;

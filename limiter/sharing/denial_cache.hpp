@@ -53,8 +53,10 @@ class denial_cache {
     std::int64_t delay_us = 0;  // between sending and receiving
     std::int64_t store_now_us = 0;
     std::int64_t expires_at_us = 0;
-    std::int64_t used = 0;             // token_bucket: D, credits
-    std::int64_t cost = 0;             // other algorithms: the cost that was denied ...
+    bool by_level = false;             // token_bucket without a penalty: `used` tells everything
+    bool blocked = false;              // a penalty: nothing remains
+    std::int64_t used = 0;             // by_level: D, credits
+    std::int64_t cost = 0;             // else: the cost that was denied ...
     std::int64_t denied_until_us = 0;  // ... until then
     bool denies = false;               // a take of cost 1 was denied by this answer
   };

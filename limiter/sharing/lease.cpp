@@ -37,10 +37,11 @@ std::int64_t probe_pause_us(const quota& q, std::int64_t members, const lease_tu
   return std::max(tuning.time_us, static_cast<std::int64_t>(std::min(turn, longest_us)));
 }
 
-bool leasable(const rule& r, std::int64_t members, const lease_tuning& tuning) noexcept {
-  if (r.sharing != sharing_mode::balanced) return false;
-  if (r.quota.burst < members || r.quota.burst < tuning.part_of_burst) return false;
-  return r.quota.algorithm != algorithm::sliding_window_log && r.quota.algorithm != algorithm::concurrency;
+bool leasable(const charge& c, std::int64_t members, const lease_tuning& tuning) noexcept {
+  if (c.matched->sharing != sharing_mode::balanced || c.matched->penalty_us > 0) return false;
+  const quota& q = c.quota();
+  if (q.burst < members || q.burst < tuning.part_of_burst) return false;
+  return q.algorithm != algorithm::sliding_window_log && q.algorithm != algorithm::concurrency;
 }
 
 }  // namespace weir::limiter

@@ -44,8 +44,8 @@ class demand_meter {
 [[nodiscard]] std::int64_t probe_pause_us(const quota& q, std::int64_t members,
                                           const lease_tuning& tuning) noexcept;
 
-/// True for rules that may be leased at all, with `members` processes: a share of at least one unit each, and
-/// no algorithm that promises an exact window or counts slots.
-[[nodiscard]] bool leasable(const rule& r, std::int64_t members, const lease_tuning& tuning) noexcept;
+/// True for rules that may be leased at all, with `members` processes: a share of at least one unit each, no
+/// algorithm that promises an exact window or counts slots, and no penalty, which the store begins.
+[[nodiscard]] bool leasable(const charge& c, std::int64_t members, const lease_tuning& tuning) noexcept;
 
 }  // namespace weir::limiter

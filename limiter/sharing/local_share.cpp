@@ -70,30 +70,35 @@ quota_part part_of(const quota& whole, std::int64_t members) noexcept {
   return part;
 }
 
-const local_share::part& local_share::part_for(const rule& whole, std::int64_t members) {
+const local_share::part& local_share::part_for(const charge& c, std::int64_t members) {
+  const rule& whole = *c.matched;
+  const limiter::quota& quota = c.quota();
   const std::size_t place = 2 * std::size_t{whole.index} + (whole.slots ? 1 : 0);  // each counts from 0
   if (parts_.size() <= place) parts_.resize(place + 1);
   auto& entry = parts_[place];
   if (!entry) entry = std::make_unique<part>();
-  if (entry->share.rid == whole.rid && entry->whole == whole.quota && entry->members == members)
+  if (entry->share.rid == whole.rid && entry->whole == quota && entry->members == members &&
+      entry->share.penalty_us == whole.penalty_us)
     return *entry;
-  const quota_part share = part_of(whole.quota, members);
-  entry->whole = whole.quota;
+  const quota_part share = part_of(quota, members);
+  entry->whole = quota;
   entry->members = members;
   entry->units = share.units;
   entry->share.name = whole.name;
   entry->share.rid = whole.rid;
   entry->share.index = whole.index;
   entry->share.quota = share.quota;
+  entry->share.penalty_us = whole.penalty_us;
   return *entry;
 }
 
 local_share::share_of_charge local_share::scaled(const charge& c, std::int64_t members) {
-  const part& p = part_for(*c.matched, members);
+  const part& p = part_for(c, members);
   const charge what{.matched = &p.share,
                     .subject = c.subject,
                     .cost = std::min(c.cost * p.units, largest_cost),
-                    .holder = c.holder};
+                    .holder = c.holder,
+                    .shadow = c.shadow};
   return {what, p.units};
 }
 
@@ -113,7 +118,7 @@ errc local_share::take(std::span<const charge> charges, std::int64_t members, co
   table_.execute(operation::take, shares, answer);
   reply = std::move(answer.reply);
   for (std::size_t i = 0; i < reply.states.size(); ++i) {
-    reply.states[i].remaining /= part_for(*charges[i].matched, members).units;
+    reply.states[i].remaining /= part_for(charges[i], members).units;
   }
   return answer.failure;
 }
@@ -122,7 +127,7 @@ errc local_share::take(std::span<const charge> charges, std::int64_t members, co
 /// what the whole has used.
 void local_share::lower(const charge& whole, const charge& share, const rule_state& before,
                         std::int64_t members, const last_known& known) {
-  const std::int64_t burst = whole.matched->quota.burst;
+  const std::int64_t burst = whole.quota().burst;
   const quota& q = share.matched->quota;
   std::int64_t used = 0;  // units of the share
   if (burst < members) {
@@ -130,7 +135,7 @@ void local_share::lower(const charge& whole, const charge& share, const rule_sta
     std::uniform_int_distribution<std::int64_t> lot(1, members);
     if (lot(random_) > burst) used = q.burst;
   } else if (const auto state = known ? known(whole) : std::nullopt) {
-    const wide parts = static_cast<wide>(burst - state->remaining) * part_for(*whole.matched, members).units;
+    const wide parts = static_cast<wide>(burst - state->remaining) * part_for(whole, members).units;
     used = static_cast<std::int64_t>((parts + members - 1) / members);
   }
   const std::int64_t missing = used - used_units(before, q);

@@ -50,7 +50,7 @@ class local_share {
     rule share;
   };
 
-  [[nodiscard]] const part& part_for(const rule& whole, std::int64_t members);
+  [[nodiscard]] const part& part_for(const charge& c, std::int64_t members);
   void lower(const charge& whole, const charge& share, const rule_state& before, std::int64_t members,
              const last_known& known);
 

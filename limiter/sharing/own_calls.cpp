@@ -36,9 +36,10 @@ bool own_calls::send(operation op, std::span<const charge> charges) {
   call& c = *idle_.back();
   idle_.pop_back();
   for (const charge& original : charges) {
-    c.rules.push_back(copy_of(*original.matched));
+    c.rules.push_back(copy_of(original));
     c.charges.push_back(original);
     c.charges.back().matched = c.rules.back().get();
+    c.charges.back().special = nullptr;
     c.holders.emplace_back(original.holder);
   }
   for (std::size_t i = 0; i < c.charges.size(); ++i) c.charges[i].holder = c.holders[i];
@@ -46,10 +47,12 @@ bool own_calls::send(operation op, std::span<const charge> charges) {
   return true;
 }
 
-std::shared_ptr<const rule> own_calls::copy_of(const rule& r) {
+std::shared_ptr<const rule> own_calls::copy_of(const charge& c) {
+  const rule& r = *c.matched;
   if (rules_.size() <= r.index) rules_.resize(r.index + std::size_t{1});
   std::shared_ptr<const rule>& copy = rules_[r.index];
-  if (!copy || copy->rid != r.rid || copy->quota != r.quota) copy = std::make_shared<const rule>(r);
+  if (!copy || copy->rid != r.rid || copy->quota != c.quota())
+    copy = std::make_shared<const rule>(as_charged(c));
   return copy;
 }
 

@@ -28,7 +28,7 @@ class own_calls {
 
  private:
   struct call;
-  [[nodiscard]] std::shared_ptr<const rule> copy_of(const rule& r);
+  [[nodiscard]] std::shared_ptr<const rule> copy_of(const charge& c);
 
   store& to_;
   std::size_t most_;

@@ -21,6 +21,7 @@ struct sharing_store::flight final : store_waiter {
     way how = way::shared;
     lease* from = nullptr;
     bool decided = false;  // `state` is this rule's answer
+    bool debited = false;  // leased units of it are used
     rule_state state;
   };
   explicit flight(sharing_store& s) : owner(s) {}
@@ -169,7 +170,7 @@ void sharing_store::finish(flight& f, errc error, const store_reply& reply) {
 }
 
 bool sharing_store::is_local(const charge& c) const noexcept {
-  return c.matched->sharing == sharing_mode::local && c.matched->quota.burst >= members_;
+  return c.matched->sharing == sharing_mode::local && c.quota().burst >= members_;
 }
 
 /// What was decided here is settled here.
@@ -186,7 +187,7 @@ void sharing_store::choose_ways(flight& f, std::int64_t now_us) {
     flight::part part;
     if (is_local(c)) {
       part.how = way::local;
-    } else if (leasable(*c.matched, members_, options_.leases)) {
+    } else if (leasable(c, members_, options_.leases)) {
       part.from = watch(c, now_us);
       if (part.from != nullptr) part.how = way::leased, ++part.from->users;
     }
@@ -207,12 +208,15 @@ bool sharing_store::denied_already(flight& f, std::int64_t now_us) {
     if (part != nullptr && part->how == way::leased) {
       const lease& l = *part->from;
       if (c.cost <= l.held || l.asking) continue;
-      if (now_us < l.suppressed_until_us) {
+      const auto known = c.shadow ? denials_.ask(c, now_us) : std::nullopt;
+      if (now_us < l.suppressed_until_us || (known && !known->allowed)) {
         part->state = refusal(l, c, now_us);
-        denied = part->decided = true;
+        part->decided = true;
+        denied = denied || !c.shadow;
         continue;
       }
     }
+    if (c.shadow) continue;  // the store says whether it would be denied, and charges it if not
     const auto known = denials_.ask(c, now_us);
     if (!known || known->allowed) continue;
     denied = true;
@@ -233,8 +237,7 @@ void sharing_store::deny(flight& f, std::int64_t now_us) {
       const auto known = denials_.ask(c, now_us);
       const bool held =
           i < f.parts.size() && f.parts[i].how == way::leased && f.parts[i].from->held >= c.cost;
-      reply.states.push_back(held ? lease_state(*f.parts[i].from, now_us)
-                                  : known.value_or(untouched(*c.matched)));
+      reply.states.push_back(held ? lease_state(*f.parts[i].from, now_us) : known.value_or(untouched(c)));
     }
   }
   reply.admitted = 0;
@@ -248,7 +251,7 @@ void sharing_store::advance(flight& f) {
   if (f.taken == 0 && f.local.empty() && !take_locally(f)) return deny(f, now_us);
   for (; f.taken < f.parts.size(); ++f.taken) {
     flight::part& part = f.parts[f.taken];
-    if (part.how != way::leased) continue;
+    if (part.how != way::leased || part.decided) continue;
     const charge& c = f.charges[f.taken];
     lease& l = *part.from;
     if (l.held < c.cost) {
@@ -258,7 +261,7 @@ void sharing_store::advance(flight& f) {
     }
     hold(l, -c.cost);
     part.state = lease_state(l, now_us);
-    part.decided = true;
+    part.decided = part.debited = true;
     if (4 * l.held < l.size && !l.asking && !draining_ && now_us >= l.suppressed_until_us)
       ask_for_units(l, now_us);
   }
@@ -285,9 +288,9 @@ bool sharing_store::take_locally(flight& f) {
   std::size_t next = 0;
   for (flight::part& part : f.parts) {
     if (part.how != way::local || next == reply.states.size()) continue;
-    part.state = reply.states[next++];
+    part.state = reply.states[next];
     part.decided = true;
-    allowed = allowed && part.state.allowed;
+    allowed = allowed && passes(f.local[next++], part.state);
   }
   if (!allowed) f.local.clear();  // nothing was taken
   return allowed;
@@ -296,13 +299,18 @@ bool sharing_store::take_locally(flight& f) {
 /// Units debited here go back when another rule denies, or when nobody waits any more.
 void sharing_store::put_back(flight& f) {
   for (std::size_t i = 0; i < f.taken; ++i) {
-    if (f.parts[i].how != way::leased) continue;
+    if (!std::exchange(f.parts[i].debited, false)) continue;
     lease& l = *f.parts[i].from;
     hold(l, f.charges[i].cost);
     const std::int64_t now_us = clock_();
     if (l.expires_at_us <= now_us) expiries_.push_front({now_us, l.key});
   }
   f.taken = 0;
+  if (f.local.empty()) return;
+  f.local.clear();
+  for (std::size_t i = 0; i < f.parts.size(); ++i) {
+    if (f.parts[i].how == way::local && f.parts[i].state.allowed) f.local.push_back(f.charges[i]);
+  }
   if (!f.local.empty()) local_.put_back(f.local, f.members);
   f.local.clear();
 }
@@ -330,8 +338,8 @@ void sharing_store::on_shared_reply(flight& f, errc error, const store_reply& re
     const bool answered_here = part.how != way::shared;
     if (!reply.failures.empty()) whole.failures.push_back(answered_here ? errc::ok : reply.failures[next]);
     whole.states.push_back(answered_here ? part.state : reply.states[next++]);
-    allowed = allowed &&
-              (whole.states.back().allowed || (!whole.failures.empty() && whole.failures.back() != errc::ok));
+    const bool failed = !whole.failures.empty() && whole.failures.back() != errc::ok;
+    allowed = allowed && (failed || passes(f.charges[whole.states.size() - 1], whole.states.back()));
   }
   whole.admitted = allowed ? 1 : 0;
   if (!allowed) put_back(f);
@@ -346,7 +354,8 @@ void sharing_store::learn(std::span<const charge> charges, operation op, const s
     if (!reply.failures.empty() && reply.failures[i] != errc::ok) continue;
     denials_.learn(charges[i], op, reply.states[i], when, life_of(charges, charges[i]));
     if (charges[i].matched->sharing != sharing_mode::balanced) continue;
-    if (auto* const watched = leases_.find(key_of(charges[i]))) {
+    auto* const watched = leases_.find(key_of(charges[i]));
+    if (watched != nullptr && (*watched)->of && (*watched)->of->quota == charges[i].quota()) {
       (*watched)->last = reply.states[i];
       (*watched)->last_us = sent_us;
     }
@@ -377,9 +386,9 @@ sharing_store::lease* sharing_store::watch(const charge& c, std::int64_t now_us)
     (*found)->name = c.name;
   }
   lease& l = **found;
-  if (!l.of || l.of->rid != c.matched->rid || l.of->quota != c.matched->quota) {
+  if (!l.of || l.of->rid != c.matched->rid || l.of->quota != c.quota()) {
     if (l.busy()) return nullptr;  // still that of another configuration
-    l.of = copy_of(*c.matched);
+    l.of = copy_of(c);
     l.last_us = l.suppressed_until_us = 0;
   }
   l.demand.add(c.cost, now_us, options_.leases.time_us);
@@ -397,10 +406,12 @@ bool sharing_store::make_room() {
   return true;
 }
 
-const std::shared_ptr<const rule>& sharing_store::copy_of(const rule& r) {
+const std::shared_ptr<const rule>& sharing_store::copy_of(const charge& c) {
+  const rule& r = *c.matched;
   if (rules_.size() <= r.index) rules_.resize(r.index + std::size_t{1});
   std::shared_ptr<const rule>& copy = rules_[r.index];
-  if (!copy || copy->rid != r.rid || copy->quota != r.quota) copy = std::make_shared<const rule>(r);
+  if (!copy || copy->rid != r.rid || copy->quota != c.quota())
+    copy = std::make_shared<const rule>(as_charged(c));
   return copy;
 }
 
@@ -506,7 +517,11 @@ void sharing_store::serve_waiting(lease& l, errc error, bool store_is_empty) {
     } else if (store_is_empty) {
       part.state = refusal(l, c, now_us);
       part.decided = true;
-      deny(f, now_us);
+      if (c.shadow) {
+        advance(f);
+      } else {
+        deny(f, now_us);
+      }
     } else {
       f.waiting_on = &l;
       l.waiting.push_back(&f);

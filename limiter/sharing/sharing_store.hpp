@@ -109,7 +109,7 @@ class sharing_store final : public store {
   // leases
   [[nodiscard]] lease* watch(const charge& c, std::int64_t now_us);
   [[nodiscard]] bool make_room();
-  [[nodiscard]] const std::shared_ptr<const rule>& copy_of(const rule& r);
+  [[nodiscard]] const std::shared_ptr<const rule>& copy_of(const charge& c);
   [[nodiscard]] std::int64_t known_remaining(const lease& l, std::int64_t now_us) const noexcept;
   [[nodiscard]] rule_state lease_state(const lease& l, std::int64_t now_us) const noexcept;
   [[nodiscard]] rule_state refusal(const lease& l, const charge& c, std::int64_t now_us);

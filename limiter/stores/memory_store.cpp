@@ -2,6 +2,7 @@
 #include "limiter/stores/memory_store.hpp"
 
 #include "limiter/algorithms/algorithm.hpp"
+#include "limiter/penalty.hpp"
 
 #include <algorithm>
 #include <array>
@@ -22,11 +23,15 @@ namespace {
 struct entry {
   subject_key subject;
   std::array<char, 4> rid{};
-  char letter = 0;  // of the algorithm, which never reads another one's state; 0 = free slot
+  char letter =
+      0;  // of the algorithm, which never reads another one's state; `penalty_letter`; 0 = free slot
   std::uint32_t hash = 0;
   stored_state state;
 };
 static_assert(sizeof(entry) <= 64);
+
+/// Of the entry that blocks a key: its state is nothing but the instant at which that ends.
+constexpr char penalty_letter = 'p';
 
 __extension__ using unsigned_wide = unsigned __int128;
 
@@ -162,6 +167,10 @@ struct step {
   const subject_key* subject = nullptr;
   std::uint32_t hash = 0;
   std::size_t position = entry_table::npos;
+  shard* block_home = nullptr;  // null: no penalty, or the operation knows none
+  std::uint32_t block_hash = 0;
+  std::int64_t stored_block_us = 0;  // end of the block, 0 = none
+  block penalty;
   stored_state fresh;  // state of a key the table does not hold yet
   evaluation outcome;
 
@@ -227,6 +236,9 @@ struct memory_table::impl {
   bool make_place(operation op, shard& home, const steps& work, std::int64_t now_us,
                   std::int64_t& soonest_us);
   void redirect_to_overflow(step& s, locks& held);
+  void read_blocks(operation op, steps& work);
+  static void judge_block(step& s, std::int64_t now_us);
+  void keep_block(step& s, std::int64_t now_us);
   static void read_quotas(operation op, steps& work, std::int64_t now_us) noexcept;
   static void conclude(operation op, steps& work, std::int64_t now_us, std::int64_t k, store_reply& reply);
   static std::int64_t admit_equals(steps& work, std::int64_t now_us, std::int64_t k);
@@ -247,7 +259,7 @@ void memory_table::impl::prepare(std::span<const charge> charges, steps& work) {
     step& s = work[i];
     s.matched = charges[i].matched;
     s.asked = &charges[i];
-    s.algorithm = &functions_of(s.matched->quota);
+    s.algorithm = &functions_of(charges[i].quota());
     s.subject = &charges[i].subject;
     const std::uint64_t subject_hash = hash(*s.subject);
     s.home = &shards[(subject_hash >> 40) & (shards.size() - 1)];
@@ -333,13 +345,49 @@ void memory_table::impl::redirect_to_overflow(step& s, locks& held) {
 // A refund gives nothing back to a window that has closed since the charge.
 void memory_table::impl::read_quotas(operation op, steps& work, std::int64_t now_us) noexcept {
   for (step& s : work) {
-    s.quota = s.algorithm->to_parameters(s.matched->quota, now_us);
+    s.quota = s.algorithm->to_parameters(s.asked->quota(), now_us);
     s.quota.holder = s.asked->holder;
     const std::int64_t charged_at_us = s.asked->charged_at_us;
     const bool closed = op == operation::refund && charged_at_us > 0 && s.algorithm->began != nullptr &&
                         charged_at_us < s.algorithm->began(s.quota, now_us);
     s.cost = closed ? 0 : s.asked->cost;
   }
+}
+
+void memory_table::impl::read_blocks(operation op, steps& work) {
+  if (!admits(op)) return;
+  for (step& s : work) {
+    if (s.matched->penalty_us == 0) continue;
+    s.block_home = s.home;
+    s.block_hash = static_cast<std::uint32_t>(hash(hash(*s.subject), s.matched->rid.id, penalty_letter));
+    const std::size_t found = s.home->table.find(s.block_hash, *s.subject, s.matched->rid.id, penalty_letter);
+    if (found != entry_table::npos) s.stored_block_us = s.home->table[found].state.expires_at_us;
+  }
+}
+
+// Who found no place, or only the bucket of all who found none, has not been over the limit itself.
+void memory_table::impl::judge_block(step& s, std::int64_t now_us) {
+  s.penalty = apply_penalty(s.stored_block_us, s.matched->penalty_us, s.cost, now_us, s.outcome);
+  if (s.refused_for_us > 0 || s.home != s.block_home) s.penalty.ends_us = s.penalty.read_us;
+}
+
+// A block is kept even where a new key would find no place, up to twice the bound, and pinned like any key
+// that denies. Beyond that a key is denied by its limit alone.
+void memory_table::impl::keep_block(step& s, std::int64_t now_us) {
+  const std::int64_t ends_us = s.penalty.ends_us;
+  if (ends_us == s.stored_block_us || ends_us <= now_us) return;
+  entry_table& table = s.block_home->table;
+  stored_state state;
+  state.expires_at_us = state.pinned_until_us = ends_us;
+  const subject_key& subject = s.asked->subject;
+  const std::size_t found = table.find(s.block_hash, subject, s.matched->rid.id, penalty_letter);
+  if (found != entry_table::npos) {
+    table[found].state = std::move(state);
+    return;
+  }
+  if (table.size() >= 2 * shard_capacity) return;
+  table.insert({subject, s.matched->rid.id, penalty_letter, s.block_hash, std::move(state)}, now_us);
+  s.block_home->count_keys();
 }
 
 // How many of k equal requests every rule allows, one after the other: at least one, which `outcome` is of.
@@ -368,7 +416,8 @@ void memory_table::impl::conclude(operation op, steps& work, std::int64_t now_us
       s.outcome.allowed = false;
       if (s.outcome.retry_after_us >= 0) s.outcome.retry_after_us = s.refused_for_us;
     }
-    all_allowed &= s.outcome.allowed;
+    if (s.block_home != nullptr) judge_block(s, now_us);
+    all_allowed &= s.outcome.allowed || (s.asked->shadow && admits(op));
   }
   reply.now_us = now_us;
   reply.admitted = all_allowed ? 1 : 0;
@@ -377,8 +426,11 @@ void memory_table::impl::conclude(operation op, steps& work, std::int64_t now_us
   const bool commit = op != operation::peek && (all_allowed || by_itself);
   reply.states.clear();
   for (step& s : work) {
-    reply.states.push_back(s.algorithm->conclude(s.state(), s.quota, s.outcome, commit, now_us));
+    const bool commits = commit && (by_itself || s.outcome.allowed);  // a shadow charge may not
+    reply.states.push_back(s.algorithm->conclude(s.state(), s.quota, s.outcome, commits, now_us));
     if (s.refused_for_us > 0) reply.states.back().remaining = 0;
+    const bool stored = op == operation::take;
+    show_block(stored ? s.penalty.ends_us : s.penalty.read_us, now_us, reply.states.back());
   }
   if (!all_allowed || reply.admitted == k) return;
   for (std::size_t i = 0; i < work.size(); ++i) {  // what denies the first request that does not pass
@@ -409,9 +461,14 @@ void memory_table::execute(operation op, std::span<const charge> charges, store_
   for (const step& s : work) s.home->table.prefetch(s.hash);  // arrives while the clock is read
   const std::int64_t now_us = impl_->clock();  // under the locks: a key never sees its own past
   impl::read_quotas(op, work, now_us);
+  impl_->read_blocks(op, work);
   impl_->locate(op, work, held, now_us);
   impl::conclude(op, work, now_us, k, reply);
   for (step& s : work) impl_->settle(s, now_us);
+  if (op != operation::take) return;
+  for (step& s : work) {
+    if (s.block_home != nullptr) impl_->keep_block(s, now_us);
+  }
 }
 
 std::int64_t memory_table::keys() const noexcept {

@@ -325,6 +325,7 @@ void redis_store::impl::finish(part& what, errc error, const store_reply* reply)
   if (reply != nullptr) {
     what.result.now_us = reply->now_us;
     what.result.states = reply->states;
+    what.result.shadow = shadow_bits(what.op, what.charges);
   }
   if (--r->missing == 0) conclude(*r);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/admin/admin_server.hpp"
 
+#include "proxy/admin/gate.hpp"
 #include "proxy/observe/json_writer.hpp"
 #include "proxy/observe/own_log.hpp"
 
@@ -20,6 +21,7 @@
 #include <exception>
 #include <list>
 #include <new>
+#include <optional>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -35,12 +37,14 @@ using tcp = asio::ip::tcp;
 
 constexpr std::size_t max_connections = 64;
 constexpr std::size_t max_head = 8 * 1024;
+constexpr std::size_t max_body = 64 * 1024;
 constexpr std::chrono::seconds request_deadline{5};
+constexpr std::chrono::seconds reload_patience{60};
 constexpr std::chrono::milliseconds accept_pause{100};  // after a failed accept: descriptors may have run out
 constexpr auto with_error = asio::as_tuple(asio::use_awaitable);
 
-using head_parser = http::request_parser<http::empty_body>;
-using request = http::request<http::empty_body>;
+using request_parser = http::request_parser<http::string_body>;
+using request = http::request<http::string_body>;
 using response = http::response<http::string_body>;
 
 std::string_view view(beast::string_view text) noexcept {
@@ -62,19 +66,39 @@ response plain(http::status status, std::string body) {
 }
 
 /// The same envelope as on the data path.
-response error(http::status status, std::string_view type, std::string_view message) {
+response error(http::status status, std::string_view type, std::string_view message,
+               std::string_view detail = {}, std::string_view value = {}) {
   std::string body = R"({"error":{"message":)";
   append_json_string(body, message);
   body += R"(,"type":)";
   append_json_string(body, type);
-  body += R"(,"details":{}}})";
-  return answer(status, "application/json", std::move(body));
+  body += R"(,"details":{)";
+  if (!detail.empty()) {
+    append_json_string(body, detail);
+    body += ':';
+    append_json_string(body, value);
+  }
+  return answer(status, "application/json", body + "}}}");
 }
 
-response method_not_allowed() {
-  response r = error(http::status::method_not_allowed, "method_not_allowed", "only GET and HEAD are allowed");
-  r.set(http::field::allow, "GET, HEAD");
+response method_not_allowed(std::string_view allowed) {
+  response r = error(http::status::method_not_allowed, "method_not_allowed", "the method is not allowed");
+  r.set(http::field::allow, beast::string_view{allowed.data(), allowed.size()});
   return r;
+}
+
+response reloaded(const reload_report& report) {
+  if (report.result == reload_result::rejected) {
+    return error(http::status::unprocessable_entity, "invalid_config",
+                 "the new configuration is refused, the running one stays", "problems", report.problems);
+  }
+  std::string body = R"({"result":)";
+  append_json_string(body, to_string(report.result));
+  body += R"(,"hash_before":)";
+  append_json_string(body, report.hash_before);
+  body += R"(,"hash_after":)";
+  append_json_string(body, report.hash_after);
+  return answer(http::status::ok, "application/json", body + "}\n");
 }
 
 response readiness(const readiness_report& report, bool verbose) {
@@ -93,17 +117,7 @@ response readiness(const readiness_report& report, bool verbose) {
 
 // ---- Requests ----
 
-/// `host[:port]` of this machine's own loopback names: a page of another site that has its name resolved to
-/// 127.0.0.1 sends that other name.
-bool is_loopback_host(std::string_view host) noexcept {
-  const std::size_t colon = host.rfind(':');
-  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos)
-    host = host.substr(0, colon);
-  return beast::iequals(beast::string_view{host.data(), host.size()}, "localhost") || host == "127.0.0.1" ||
-         host == "[::1]";
-}
-
-bool has_body(const head_parser& parser) {
+bool has_body(const request_parser& parser) {
   return parser.chunked() || parser.content_length().value_or(0) != 0;
 }
 
@@ -131,14 +145,33 @@ response route(const request& head, const admin_sources& sources) {
   return error(http::status::not_found, "not_found", "there is no such page");
 }
 
-response respond(const head_parser& parser, const admin_sources& sources, bool any_host) {
+bool is_reload(const request& head) {
+  const std::string_view target = view(head.target());
+  return target.substr(0, target.find('?')) == "/api/reload";
+}
+
+/// Why this request is not listened to; nothing when it is.
+std::optional<response> turned_away(const request_parser& parser, bool any_host) {
   const request& head = parser.get();
-  if (!any_host && !is_loopback_host(view(head[http::field::host]))) {
+  const std::string_view host = view(head[http::field::host]);
+  if (!any_host && !admin::is_loopback_host(host))
     return error(http::status::forbidden, "forbidden", "the Host is not allowed");
+  if (!any_host && admin::is_foreign_origin(view(head[http::field::origin]), host))
+    return error(http::status::forbidden, "forbidden", "the Origin is not allowed");
+  if (is_reload(head) && !any_host) {
+    if (head.method() != http::verb::post) return method_not_allowed("POST");
+    if (admin::is_json(view(head[http::field::content_type]))) return std::nullopt;
+    return error(http::status::unsupported_media_type, "unsupported_media_type",
+                 "the Content-Type must be application/json");
   }
-  if (head.method() != http::verb::get && head.method() != http::verb::head) return method_not_allowed();
+  if (head.method() != http::verb::get && head.method() != http::verb::head)
+    return method_not_allowed("GET, HEAD");
   if (has_body(parser))
     return error(http::status::payload_too_large, "body_too_large", "a request has no body here");
+  return std::nullopt;
+}
+
+response respond(const request& head, const admin_sources& sources) {
   try {
     return route(head, sources);
   } catch (const std::exception& e) {
@@ -152,6 +185,8 @@ response refuse(error_code cause) {
     return error(http::status::request_header_fields_too_large, "headers_too_large",
                  "the request header section is too large");
   }
+  if (cause == http::error::body_limit)
+    return error(http::status::payload_too_large, "body_too_large", "the body is too large");
   return error(http::status::bad_request, "bad_request", "the request is malformed");
 }
 
@@ -264,20 +299,60 @@ class admin_server::impl {
 
   /// True: another request may follow.
   asio::awaitable<bool> serve_one(beast::tcp_stream& stream, beast::flat_buffer& buffer, bool any_host) {
-    head_parser parser;
+    request_parser parser;
     parser.header_limit(max_head);
+    parser.body_limit(boost::none);  // what may have a body gets its limit when it is read
     stream.expires_after(request_deadline);
     const auto [failed, size] = co_await http::async_read_header(stream, buffer, parser, with_error);
     if (failed && !is_malformed(failed)) co_return false;
 
-    response answer = failed ? refuse(failed) : respond(parser, sources_, any_host);
-    const bool keep = !failed && !has_body(parser) && parser.get().keep_alive();
+    std::optional<response> answer = failed ? refuse(failed) : turned_away(parser, any_host);
+    if (!answer && is_reload(parser.get())) {
+      answer = co_await reload(stream, buffer, parser);
+    } else if (!answer) {
+      answer = respond(parser.get(), sources_);
+    }
+    if (!answer) co_return false;  // the client left
     const bool head_only = !failed && parser.get().method() == http::verb::head;
-    answer.keep_alive(keep);
-    answer.prepare_payload();
-    count(answer.result());
-    const error_code sent = co_await send(stream, answer, head_only);
-    co_return keep && !sent;
+    answer->keep_alive(!failed && parser.is_done() && parser.get().keep_alive());
+    answer->prepare_payload();
+    count(answer->result());
+    stream.expires_after(request_deadline);
+    const error_code sent = co_await send(stream, *answer, head_only);
+    co_return answer->keep_alive() && !sent;
+  }
+
+  /// What a reload, which other parts of the process make, is waited for with.
+  struct awaited_reload {
+    explicit awaited_reload(asio::io_context& io) : patience(io, reload_patience) {}
+    asio::steady_timer patience;
+    std::optional<reload_report> report;
+  };
+
+  /// Nothing: the client left before it had asked.
+  asio::awaitable<std::optional<response>> reload(beast::tcp_stream& stream, beast::flat_buffer& buffer,
+                                                  request_parser& parser) {
+    if (parser.content_length().value_or(0) > max_body) co_return refuse(http::error::body_limit);
+    parser.body_limit(max_body);  // of a chunked one
+    const auto [failed, size] = co_await http::async_read(stream, buffer, parser, with_error);
+    if (failed && !is_malformed(failed)) co_return std::nullopt;
+    if (failed) co_return refuse(failed);
+    if (!admin::asks_nothing_more(parser.get().body()))
+      co_return error(http::status::bad_request, "bad_request", "a reload takes no parameters");
+    const auto waiting = std::make_shared<awaited_reload>(io_);
+    sources_.reload(peer_of(stream), [waiting](const reload_report& report) {
+      waiting->report = report;
+      waiting->patience.cancel();
+    });
+    co_await waiting->patience.async_wait(with_error);
+    if (waiting->report) co_return reloaded(*waiting->report);
+    co_return error(http::status::service_unavailable, "busy", "the reload is still going on");
+  }
+
+  static std::string peer_of(beast::tcp_stream& stream) {
+    error_code failed;
+    const tcp::endpoint peer = stream.socket().remote_endpoint(failed);
+    return failed ? std::string() : peer.address().to_string() + ":" + std::to_string(peer.port());
   }
 
   static asio::awaitable<error_code> send(beast::tcp_stream& stream, response& answer, bool head_only) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The admin port: /livez /healthz /readyz[?verbose] /metrics. Runs on its own thread's io_context, never on a
-// worker.
+// The admin port: /livez /healthz /readyz[?verbose] /metrics, POST /api/reload. Runs on its own thread's
+// io_context, never on a worker.
 #pragma once
 
+#include "proxy/runtime/reload_report.hpp"
 #include "proxy/settings.hpp"
 
 #include <array>
@@ -31,12 +32,15 @@ struct readiness_report {
 struct admin_sources {
   std::function<readiness_report()> readiness;
   std::function<std::string()> metrics;
+  /// Asked for by `peer`; calls back once, from the io_context, or never when the process ends.
+  std::function<void(std::string peer, reload_answer)> reload;
 };
 
-/// Bounded: 64 connections (more are closed at once), 5 s per request including the wait for it, request
-/// bodies refused, heads <= 8 KiB. GET and HEAD only (else 405); on the main address `Host` must be
-/// localhost, 127.0.0.1 or
-/// [::1] (else 403, against DNS rebinding); the scrape address takes any Host.
+/// Bounded: 64 connections (more are closed at once), 5 s per request including the wait for it, 60 s for a
+/// reload, heads <= 8 KiB, bodies <= 64 KiB, and none where nothing is changed. What changes something is
+/// POST with `Content-Type: application/json` (else 405, 415), the rest GET and HEAD (else 405). On the main
+/// address `Host` must be localhost, 127.0.0.1 or [::1] and `Origin`, if any, this address (else 403, against
+/// pages of other sites); the scrape address takes any Host and changes nothing.
 class admin_server {
  public:
   /// Binds at once; throws std::system_error naming the address when it is taken. Port 0 takes a free one.

@@ -2,6 +2,7 @@
 // The tree of verbs and options.
 #include "config/did_you_mean.hpp"
 #include "proxy/cli/cli.hpp"
+#include "proxy/cli/completion.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -18,11 +19,16 @@ constexpr const char* default_config = "./weir.yaml";
 struct options {
   std::string config;
   check_options check;
+  test_options test;
   std::string color = "auto";
   std::string format = "text";
   std::string help_topic;
+  std::string shell;
+  fmt_options fmt;
+  convert_options convert;
   proxy_options proxy;
-  health_options health;
+  replay_options replay;
+  admin_options admin;
   bool json = false;
   echo_options echo;
 };
@@ -35,8 +41,8 @@ CLI::App* add_verb(CLI::App& app, const std::string& name, const std::string& te
 }
 
 void add_run(CLI::App& app, options& o) {
-  auto* verb =
-      add_verb(app, "run", "serve until SIGTERM; SIGHUP reads the file again", "weir run -c weir.yaml");
+  auto* verb = add_verb(app, "run", "serve until SIGTERM; changed files are read again, SIGHUP asks for it",
+                        "weir run -c weir.yaml");
   verb->add_option("-c,--config", o.config, "policy file (default ./weir.yaml)")->type_name("FILE");
 }
 
@@ -58,19 +64,54 @@ void add_proxy(CLI::App& app, options& o) {
       ->capture_default_str();
 }
 
+void add_color(CLI::App& verb, options& o) {
+  verb.add_option("--color", o.color, "auto, always or never; NO_COLOR is honoured")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->type_name("WHEN");
+}
+
 void add_check(CLI::App& app, options& o) {
   auto* verb = add_verb(app, "check", "show every problem of policy files, and each rule in words",
                         "weir check weir.yaml");
   verb->add_option("files", o.check.files, "policy files, - for standard input")
       ->required()
       ->type_name("FILE");
+  verb->add_option("--against", o.check.against,
+                   "the file that runs: tell what a reload would keep, change, reset or refuse")
+      ->type_name("OLD");
   verb->add_flag("--strict", o.check.strict, "warnings count as errors");
   verb->add_option("--format", o.format, "text, json or sarif")
       ->check(CLI::IsMember({"text", "json", "sarif"}))
       ->type_name("FORMAT");
-  verb->add_option("--color", o.color, "auto, always or never; NO_COLOR is honoured")
-      ->check(CLI::IsMember({"auto", "always", "never"}))
-      ->type_name("WHEN");
+  add_color(*verb, o);
+}
+
+void add_test(CLI::App& app, options& o) {
+  auto* verb =
+      add_verb(app, "test", "run the `tests:` of policy files; exit 3 when one fails", "weir test weir.yaml");
+  verb->add_option("files", o.test.files, "policy files, - for standard input")
+      ->required()
+      ->type_name("FILE");
+  add_color(*verb, o);
+}
+
+void add_replay(CLI::App& app, options& o) {
+  auto* verb = add_verb(app, "replay", "show what a policy would have done to the requests of an access log",
+                        "weir replay weir.yaml access.log --against running.yaml");
+  verb->add_option("policy", o.replay.policy, "policy file")->required()->type_name("POLICY");
+  verb->add_option("log", o.replay.log, "access log, - for standard input")->required()->type_name("LOG");
+  verb->add_option("--against", o.replay.against, "an older policy: show which requests it judges otherwise")
+      ->type_name("FILE");
+  verb->add_flag("--suggest", o.replay.suggest, "print limits that 99 % of the keys never meet");
+  verb->add_option("--log-format", o.replay.log_format,
+                   "weir, ecs, envoy, caddy, clf, combined, or a format string as of nginx; without: by the "
+                   "first lines")
+      ->type_name("FORMAT");
+  verb->add_flag("--each", o.replay.each,
+                 "print what becomes of each request, a JSON object a line, instead");
+  verb->add_option("--format", o.format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->type_name("FORMAT");
 }
 
 void add_help(CLI::App& app, options& o) {
@@ -79,11 +120,62 @@ void add_help(CLI::App& app, options& o) {
   verb->add_option("topic", o.help_topic, "a verb or a code")->type_name("VERB|CODE");
 }
 
+void add_admin(CLI::App& verb, options& o) {
+  verb.add_option("--admin", o.admin.admin, "its admin port")->type_name("URL")->capture_default_str();
+}
+
 void add_health(CLI::App& app, options& o) {
   auto* verb =
       add_verb(app, "health", "exit 0 when a running weir is ready, 1 when not, 69 when it does not answer",
                "weir health --admin http://127.0.0.1:9901");
-  verb->add_option("--admin", o.health.admin, "its admin port")->type_name("URL")->capture_default_str();
+  add_admin(*verb, o);
+}
+
+void add_reload(CLI::App& app, options& o) {
+  auto* verb = add_verb(app, "reload",
+                        "have a running weir read its files again; exit 78 when it refuses them, 69 when it "
+                        "does not answer",
+                        "weir reload --admin http://127.0.0.1:9901");
+  add_admin(*verb, o);
+}
+
+void add_fmt(CLI::App& app, options& o) {
+  auto* verb = add_verb(app, "fmt", "lay policy files out canonically; comments are kept",
+                        "weir fmt --write weir.yaml");
+  verb->add_option("files", o.fmt.files, "policy files, - for standard input")->required()->type_name("FILE");
+  verb->add_flag("--check", o.fmt.check, "only name the files that would change, exit 1 when there are any");
+  verb->add_flag("--write", o.fmt.write, "replace the files instead of printing the result");
+}
+
+void add_convert(CLI::App& app, options& o) {
+  auto* verb =
+      add_verb(app, "convert", "make a policy of another limiter's configuration, and list what differs",
+               "weir convert nginx nginx.conf > weir.yaml");
+  verb->add_option("from", o.convert.from, "whose: nginx, traefik, kong or envoy-rls")
+      ->required()
+      ->check(CLI::IsMember({"nginx", "traefik", "kong", "envoy-rls"}))
+      ->type_name("FROM");
+  verb->add_option("file", o.convert.file, "its configuration, - for standard input")
+      ->required()
+      ->type_name("FILE");
+}
+
+void add_schema(CLI::App& app) {
+  add_verb(app, "schema", "print the JSON Schema of policy files, for editors",
+           "weir schema > weir.v1.schema.json");
+}
+
+void add_completion(CLI::App& app, options& o) {
+  auto* verb = add_verb(app, "completion", "print the completion script of a shell",
+                        "weir completion bash > /etc/bash_completion.d/weir");
+  verb->add_option("shell", o.shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->type_name("SHELL");
+}
+
+void add_man(CLI::App& app) {
+  add_verb(app, "man", "print the manual page", "weir man > weir.1");
 }
 
 void add_version(CLI::App& app, options& o) {
@@ -132,6 +224,23 @@ int usage_error(const std::string& message, const std::string& hint, const std::
   return exit_usage;
 }
 
+/// For a word that is none of the choices of its option or argument.
+std::string value_suggestion(const CLI::App& scope, int argc, char** argv) {
+  const auto verb = verb_of(scope);
+  std::vector<std::string> choices;
+  for (const auto* options : {&verb.options, &verb.arguments}) {
+    for (const auto& option : *options)
+      choices.insert(choices.end(), option.choices.begin(), option.choices.end());
+  }
+  for (int i = 2; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const auto word = argument.substr(argument.starts_with("--") ? argument.find('=') + 1 : 0);
+    if (std::find(choices.begin(), choices.end(), word) != choices.end()) continue;
+    if (auto hint = suggestion(word, choices); !hint.empty()) return hint;
+  }
+  return {};
+}
+
 /// CLI11 says only that an argument was not expected; this names it and what was probably meant.
 int explain(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   if (argc < 2) {
@@ -157,7 +266,7 @@ int explain(const CLI::App& app, const CLI::ParseError& error, int argc, char** 
       continue;
     return usage_error(fmt::format("unknown option `{}`", name), suggestion(name, known), help);
   }
-  return usage_error(error.what(), "", help);
+  return usage_error(error.what(), value_suggestion(scope, argc, argv), help);
 }
 
 /// The file of `weir run`; empty when there is none to run.
@@ -189,6 +298,17 @@ int help_about(CLI::App& app, const std::string& topic) {
   return std::fflush(stdout) == 0 ? exit_ok : exit_failure;
 }
 
+int print(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  return std::fflush(stdout) == 0 ? exit_ok : exit_failure;
+}
+
+std::string completion_of(const CLI::App& app, const std::string& shell) {
+  const auto tree = tree_of(app);
+  if (shell == "zsh") return zsh_completion(tree);
+  return shell == "fish" ? fish_completion(tree) : bash_completion(tree);
+}
+
 int dispatch(CLI::App& app, options& o) {
   if (app.got_subcommand("check")) {
     o.check.color = wants_color(o.color);
@@ -197,9 +317,23 @@ int dispatch(CLI::App& app, options& o) {
                                            : check_format::text;
     return check_command(o.check);
   }
+  if (app.got_subcommand("test")) {
+    o.test.color = wants_color(o.color);
+    return test_command(o.test);
+  }
+  if (app.got_subcommand("replay")) {
+    o.replay.json = o.format == "json";
+    return replay_command(o.replay);
+  }
   if (app.got_subcommand("proxy")) return proxy_command(o.proxy);
   if (app.got_subcommand("help")) return help_about(app, o.help_topic);
-  if (app.got_subcommand("health")) return health_command(o.health);
+  if (app.got_subcommand("convert")) return convert_command(o.convert);
+  if (app.got_subcommand("fmt")) return fmt_command(o.fmt);
+  if (app.got_subcommand("schema")) return schema_command();
+  if (app.got_subcommand("completion")) return print(completion_of(app, o.shell));
+  if (app.got_subcommand("man")) return print(man_page(tree_of(app), WEIR_VERSION));
+  if (app.got_subcommand("health")) return health_command(o.admin);
+  if (app.got_subcommand("reload")) return reload_command(o.admin);
   if (app.got_subcommand("version")) return version_command(o.json);
   if (app.got_subcommand("echo")) return echo_command(o.echo);
   const auto file = config_to_run(o.config);
@@ -214,8 +348,16 @@ int run_cli(int argc, char** argv) {
   add_run(app, o);
   add_proxy(app, o);
   add_check(app, o);
+  add_test(app, o);
+  add_replay(app, o);
   add_help(app, o);
   add_health(app, o);
+  add_reload(app, o);
+  add_fmt(app, o);
+  add_convert(app, o);
+  add_schema(app);
+  add_completion(app, o);
+  add_man(app);
   add_version(app, o);
   add_echo(app, o);
   app.set_version_flag("--version", "weir " WEIR_VERSION);

@@ -21,9 +21,19 @@ checked_file check_file(const std::string& file) {
   return checked;
 }
 
+/// The problems of the way there stand beside those of the file; errors stay in front.
+void compare_with(checked_file& checked, const config::load_result& old) {
+  if (!checked.loaded.settings) return;
+  checked.against = config::compare(old, checked.loaded);
+  auto& problems = checked.loaded.problems;
+  problems.insert(problems.end(), checked.against->problems.begin(), checked.against->problems.end());
+  std::stable_sort(problems.begin(), problems.end(),
+                   [](const auto& a, const auto& b) { return a.severity < b.severity; });
+}
+
 bool is_refused(const checked_file& checked, bool strict) {
   const auto& problems = checked.loaded.problems;
-  return !checked.loaded.settings ||
+  return config::has_errors(problems) ||
          (strict && std::any_of(problems.begin(), problems.end(),
                                 [](const auto& p) { return p.severity == config::severity::warning; }));
 }
@@ -47,7 +57,13 @@ std::string render(const std::vector<checked_file>& files, const check_options& 
 int check_command(const check_options& options) {
   std::vector<checked_file> files;
   files.reserve(options.files.size());
-  for (const auto& file : options.files) files.push_back(check_file(file));
+  std::optional<checked_file> old;
+  if (!options.against.empty()) old = check_file(options.against);
+  for (const auto& file : options.files) {
+    files.push_back(check_file(file));
+    if (old && old->loaded.settings) compare_with(files.back(), old->loaded);
+  }
+  if (old && !old->loaded.settings) files.push_back(*std::move(old));  // nothing can be compared with it
   const auto text = render(files, options);
   std::fwrite(text.data(), 1, text.size(), stdout);
   if (std::fflush(stdout) != 0) return exit_failure;

@@ -36,15 +36,34 @@ json::object problem_object(const config::problem& p) {
           {"help", p.help}};
 }
 
+json::object rule_object(const config::rule_outlook& rule) {
+  json::array remarks;
+  for (const auto& remark : rule.remarks) remarks.emplace_back(remark);
+  return {{"name", rule.name},   {"fate", config::fate_name(rule.fate)},
+          {"why", rule.why},     {"before", rule.before},
+          {"after", rule.after}, {"remarks", std::move(remarks)}};
+}
+
+json::object outlook_object(const config::outlook& what) {
+  json::array rules;
+  for (const auto& rule : what.rules) rules.push_back(rule_object(rule));
+  return {{"file", what.old_name},
+          {"hash_before", what.hash_before},
+          {"hash_after", what.hash_after},
+          {"rules", std::move(rules)}};
+}
+
 json::object file_object(const checked_file& file) {
   json::array problems, rules;
   for (const auto& p : file.loaded.problems) problems.push_back(problem_object(p));
   for (const auto& rule : file.loaded.rule_summaries) rules.emplace_back(rule);
-  return {{"file", file.name},
-          {"ok", file.loaded.settings != nullptr},
-          {"problems", std::move(problems)},
-          {"rules", std::move(rules)},
-          {"redis_user", file.redis_user}};
+  json::object all{{"file", file.name},
+                   {"ok", !config::has_errors(file.loaded.problems)},
+                   {"problems", std::move(problems)},
+                   {"rules", std::move(rules)},
+                   {"redis_user", file.redis_user}};
+  if (file.against) all["against"] = outlook_object(*file.against);
+  return all;
 }
 
 std::string sarif_message(const config::problem& p) {
@@ -85,7 +104,9 @@ std::string text_report(const checked_file& file, bool color) {
   };
   append(loaded.problems.begin(), first_advice);  // errors come first
   for (const auto& rule : loaded.rule_summaries) text += rule + "\n";
+  if (loaded.settings) text += limiter::modes_in_words(loaded.settings->policy.rules()) + "\n";
   if (!file.redis_user.empty()) text += "store: a Redis user needs " + file.redis_user + "\n";
+  if (file.against) text += config::outlook_in_words(*file.against);
   append(first_advice, loaded.problems.end());
   return text + config::summary(loaded.problems, file.name) + "\n";
 }

@@ -44,7 +44,7 @@ constexpr std::size_t read_size = 16 * 1024;
 constexpr std::uint64_t largest_answer = 64ULL * 1024 * 1024;
 constexpr std::chrono::seconds idle_timeout{
     65};  // above weir's pool.idle_timeout, as an upstream's should be
-constexpr int connections_max = 4096;
+constexpr int connections_max = 16384;
 
 struct echo_settings {
   proxy::socket_address listen;

@@ -1,96 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // `weir health`: is the weir behind this admin port ready?
-#include "config/addresses.hpp"
+#include "proxy/cli/admin_client.hpp"
 #include "proxy/cli/cli.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/basic_stream.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
 #include <cstdio>
-#include <exception>
-#include <fmt/format.h>
 
 namespace weir::cli {
-namespace {
 
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
-using asio::use_awaitable;
-using any_stream = beast::basic_stream<asio::generic::stream_protocol>;
-
-constexpr std::chrono::seconds longest_wait{5};
-constexpr std::size_t longest_answer = 64 * 1024;
-
-struct readiness_answer {
-  int status = 0;
-  std::string body;
-};
-
-asio::awaitable<asio::generic::stream_protocol::endpoint> resolve(const proxy::socket_address& address) {
-  if (!address.unix_path.empty()) co_return asio::local::stream_protocol::endpoint{address.unix_path};
-  asio::ip::tcp::resolver resolver{co_await asio::this_coro::executor};
-  const auto port = std::to_string(address.port);
-  const auto found = co_await resolver.async_resolve(address.host, port, use_awaitable);
-  co_return found.begin()->endpoint();
-}
-
-/// One request. `expires_after` bounds everything behind the look-up.
-asio::awaitable<void> ask(proxy::socket_address address, readiness_answer& answer) {
-  any_stream stream{co_await asio::this_coro::executor};
-  const auto endpoint = co_await resolve(address);
-  stream.expires_after(longest_wait);
-  co_await stream.async_connect(endpoint, use_awaitable);
-  http::request<http::empty_body> request{http::verb::get, "/readyz", 11};
-  request.set(http::field::host, "localhost");
-  request.set(http::field::connection, "close");
-  co_await http::async_write(stream, request, use_awaitable);
-  beast::flat_buffer buffer{longest_answer};
-  http::response_parser<http::string_body> parser;
-  parser.body_limit(longest_answer);
-  co_await http::async_read(stream, buffer, parser, use_awaitable);
-  answer.status = static_cast<int>(parser.get().result_int());
-  answer.body = std::move(parser.get().body());
-}
-
-int unreachable(const std::string& admin, std::string_view why) {
-  std::fputs(fmt::format("weir health: {} does not answer: {}\n", admin, why).c_str(), stderr);
-  return exit_unreachable;
-}
-
-}  // namespace
-
-int health_command(const health_options& options) {
-  const auto url = config::parse_endpoint_url(options.admin);
-  if (!url.value) {
-    std::fputs(
-        fmt::format("weir health: --admin: {}; write `http://127.0.0.1:9901` or `unix:PATH`\n", url.message)
-            .c_str(),
-        stderr);
-    return exit_usage;
-  }
-  readiness_answer answer;
-  std::exception_ptr failure;
-  asio::io_context io{1};  // last: what waits in it refers to the two above
-  auto task = ask(url.value->address, answer);
-  asio::co_spawn(io, std::move(task), [&failure](std::exception_ptr e) { failure = std::move(e); });
-  io.run_for(2 * longest_wait);  // the look-up of a name has no deadline of its own
-  try {
-    if (failure) std::rethrow_exception(failure);
-  } catch (const boost::system::system_error& e) {
-    return unreachable(options.admin, e.code().message());
-  } catch (const std::exception& e) {
-    return unreachable(options.admin, e.what());
-  }
-  if (answer.status == 0) return unreachable(options.admin, "no answer in time");
-  std::fputs(fmt::format("{}\n", answer.status == 200 ? "ready" : "not ready").c_str(), stdout);
-  return answer.status == 200 ? exit_ok : exit_failure;
+int health_command(const admin_options& options) {
+  const admin_answer answer = ask_admin({"health", options.admin, "/readyz"});
+  if (answer.exit_code != 0) return answer.exit_code;
+  const bool ready = answer.status == 200;
+  std::fputs(ready ? "ready\n" : "not ready\n", stdout);
+  return ready ? exit_ok : exit_failure;
 }
 
 }  // namespace weir::cli

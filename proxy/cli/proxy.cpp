@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <fmt/format.h>
 #include <string_view>
+#include <utility>
 
 namespace weir::cli {
 namespace {
@@ -48,13 +49,13 @@ std::string policy_of(const proxy_options& options) {
 }  // namespace
 
 int proxy_command(const proxy_options& options) {
-  const auto loaded = config::load_text(policy_of(options), source_name, "", config::process_environment());
+  auto loaded = config::load_text(policy_of(options), source_name, "", config::process_environment());
   report_problems(loaded);
   if (!loaded.settings) return exit_usage;
   std::fputs(fmt::format("# weir.yaml of these options:\n{}", loaded.source_text).c_str(), stderr);
-  return serve_policy(loaded, [](const proxy::settings&) {
-    return proxy::reload_outcome{nullptr,
-                                 "there is no file to read again: weir proxy has only its options\n"};
+  return serve_policy(std::move(loaded), [](const proxy::settings&) {
+    return proxy::reload_outcome{
+        nullptr, "there is no file to read again: weir proxy has only its options\n", {}};
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <unistd.h>
+#include <utility>
 
 namespace weir::cli {
 
@@ -37,7 +38,7 @@ proxy::reload_outcome load_again(const std::string& path, const proxy::settings&
       loaded.problems = conflicts;
     }
   }
-  return {loaded.settings, loaded.settings ? std::string() : render_all(loaded, false)};
+  return {loaded.settings, loaded.settings ? std::string() : render_all(loaded, false), loaded.files};
 }
 
 }  // namespace
@@ -50,18 +51,18 @@ void report_problems(const config::load_result& loaded) {
   }
 }
 
-int serve_policy(const config::load_result& loaded, const proxy::reload_function& load_again) {
-  return proxy::serve(loaded.settings, load_again, WEIR_VERSION, WEIR_COMPILER);
+int serve_policy(config::load_result loaded, const proxy::reload_function& load_again) {
+  return proxy::serve(std::move(loaded.settings), load_again, WEIR_VERSION, WEIR_COMPILER);
 }
 
 int run_command(const std::string& config_path) {
-  const config::load_result loaded = config::load_file(config_path, config::process_environment());
+  config::load_result loaded = config::load_file(config_path, config::process_environment());
   report_problems(loaded);
   if (!loaded.settings) {
     std::fputs((config::summary(loaded.problems, config_path) + "\n").c_str(), stderr);
     return exit_bad_config;
   }
-  return serve_policy(loaded,
+  return serve_policy(std::move(loaded),
                       [&](const proxy::settings& current) { return load_again(config_path, current); });
 }
 

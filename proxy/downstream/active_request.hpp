@@ -3,12 +3,9 @@
 // active, so that an idle connection holds none of it and a busy one allocates nothing.
 #pragma once
 
-#include "limiter/limiter.hpp"
-#include "limiter/policy.hpp"
+#include "proxy/decide/limited_request.hpp"
 #include "proxy/downstream/body_reader.hpp"
 #include "proxy/downstream/outgoing.hpp"
-#include "proxy/http/head.hpp"
-#include "proxy/http/path.hpp"
 #include "proxy/observe/access_record.hpp"
 #include "proxy/runtime/compiled_config.hpp"
 #include "proxy/settle/cost_meter.hpp"
@@ -22,10 +19,6 @@
 #include <string_view>
 #include <vector>
 
-namespace weir::proxy::tls {
-struct peer_names;
-}
-
 namespace weir::proxy {
 
 /// Told when the limiter has decided.
@@ -37,9 +30,7 @@ class decision_listener {
   ~decision_listener() = default;
 };
 
-class active_request final : public limiter::pending_decision,
-                             public limiter::header_source,
-                             public limiter::claim_source {
+class active_request final : public limited_request {
  public:
   /// Ready for the next request of `listener`; keeps every buffer's capacity.
   void begin(decision_listener& listener, std::shared_ptr<const compiled_config> config, std::int64_t now_us);
@@ -68,41 +59,19 @@ class active_request final : public limiter::pending_decision,
   bool slot_may_be_free = false;
   bool in_flight = false;  ///< counted among the requests of its limits
 
-  http::request_head head;
   http::response_head response;
   std::shared_ptr<const compiled_config> config;
-  limiter::request_attributes attributes;
-  limiter::match_result match;
-  limiter::match_result slot_match;  ///< limits on requests at the same time
-  http::normalised_target target;
 
   body_reader body;      ///< from the client
   outgoing to_client;    ///< response head and body slices
   outgoing to_upstream;  ///< request head and body slices
 
-  std::string path_storage;  ///< when normalisation changed the path
-  std::string path_folded;   ///< lower case, for matching, with `paths.case: insensitive`
-  std::string user_storage;  ///< when the user was percent-encoded
-  std::string tier_storage;
   std::string query_shown;  ///< of a query with values that the log must not show
   std::string referer_shown;
   std::vector<logged_field> fields_shown;
-  std::string host;          ///< lower case, for matching
-  std::string client_ip;     ///< the client, ungrouped
-  std::string client_group;  ///< the client's partition
-  std::string user_hash;
   std::string request_id;
-  std::string rate_fields;  ///< rendered RateLimit lines for the response
-  std::string scratch;
-  std::vector<std::uint32_t> route_scratch;
-  std::vector<std::string_view> identity_values;  ///< by config->identity_headers; empty = absent
-  std::optional<std::uint32_t> route;             ///< none: "_none"
-  std::string_view upgrade;                       ///< the protocol it may switch to; empty: none
-  bool peer_trusted = false;
-  const tls::peer_names* certificate = nullptr;  ///< of the client, verified; null: none
-  std::shared_ptr<const identity::verified_token> token;
-  identity::jwt_problem token_problem = identity::jwt_problem::none;
-  const listed_requests* listed = nullptr;  ///< of `block` or `exempt`, by the verdict
+  std::string rate_fields;   ///< rendered RateLimit lines for the response
+  std::string_view upgrade;  ///< the protocol it may switch to; empty: none
 
   // for the record
   record_decision verdict = record_decision::rejected;
@@ -117,12 +86,9 @@ class active_request final : public limiter::pending_decision,
   std::int64_t upstream_us = -1;
   std::int64_t queue_us = -1;  ///< all waits for slots
 
+  /// The limit behind `no_slot`, which must be set.
+  [[nodiscard]] std::int64_t slots_at_most() const noexcept;
   [[nodiscard]] std::uint64_t bytes_in() const noexcept { return body.received() + raw_bytes_in; }
-
-  [[nodiscard]] std::optional<std::string_view> header(std::string_view lower_case_name) const override;
-  [[nodiscard]] std::optional<std::string_view> claim(std::string_view name) const override {
-    return token ? token->claim(name) : std::nullopt;
-  }
 
  private:
   [[nodiscard]] std::shared_ptr<const void> rules_owner() const override { return config; }

@@ -85,24 +85,30 @@ listener::listener(services& worker, session_set& sessions, const listener_setti
                    std::shared_ptr<const tls::server_context> tls)
     : worker_(worker),
       sessions_(sessions),
+      context_(std::make_shared<listener_context>()),
       fd_(fd),
-      places_(places),
-      is_unix_(!settings.address.unix_path.empty()) {
-  context_.name = settings.name;
-  context_.counters = &counters;
-  if (!is_unix_) context_.port = std::to_string(settings.address.port);
+      places_(places) {
+  context_->name = settings.name;
+  context_->counters = &counters;
   update(settings, std::move(tls));
+  if (!is_unix()) context_->port = std::to_string(settings.address.port);
 }
 
 void listener::update(const listener_settings& settings, std::shared_ptr<const tls::server_context> tls) {
-  context_.tls = std::move(tls);
-  context_.proxy_protocol = settings.proxy_protocol;
-  context_.emitters = settings.headers;
+  settings_ = settings;
+  context_->tls = std::move(tls);
+  context_->proxy_protocol = settings.proxy_protocol;
+  context_->emitters = settings.headers;
+}
+
+void listener::retire() {
+  close();
+  context_->closed = true;
 }
 
 /// Who may not announce clients by a PROXY header is not listened to at all.
 bool listener::may_connect(const identity::address& peer) const noexcept {
-  const std::vector<identity::cidr>& from = context_.proxy_protocol.from;
+  const std::vector<identity::cidr>& from = context_->proxy_protocol.from;
   return from.empty() || std::any_of(from.begin(), from.end(),
                                      [&](const identity::cidr& range) { return range.contains(peer); });
 }
@@ -160,12 +166,13 @@ void listener::wait_for_descriptors(int error) {
   worker_.timers.arm(*this, worker_.now_us + retry_us);
   if (short_of_descriptors_) return;
   short_of_descriptors_ = true;
-  log_event(log_level::warn, "cannot accept", {{"listener", context_.name}, {"cause", std::strerror(error)}});
+  log_event(log_level::warn, "cannot accept",
+            {{"listener", context_->name}, {"cause", std::strerror(error)}});
 }
 
 void listener::turn_away(int fd, listener_counters::reject_reason why) noexcept {
   ::close(fd);
-  context_.counters->rejected[why].add();
+  context_->counters->rejected[why].add();
 }
 
 /// Memory that runs out ends this connection and nothing else.
@@ -185,7 +192,7 @@ connection_places::answer listener::place_for(const identity::address& peer) con
   const settings& s = *worker_.config->settings;
   const auto& trusted = s.client_ip.trusted_proxies;
   std::string group;
-  if (!is_unix_ && context_.proxy_protocol.from.empty() &&
+  if (!is_unix() && context_->proxy_protocol.from.empty() &&
       std::none_of(trusted.begin(), trusted.end(), [&](const auto& c) { return c.contains(peer); })) {
     identity::append_group(group, peer, s.client_ip.group_ipv4, s.client_ip.group_ipv6);
   }
@@ -201,13 +208,13 @@ void listener::open_session(int fd, const sockaddr_storage& peer) {
     const bool total = place.why == connection_places::refusal::total;
     return turn_away(fd, total ? listener_counters::connection_limit : listener_counters::address_limit);
   }
-  if (!is_unix_) {
+  if (!is_unix()) {
     const int on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ::setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &max_unsent, sizeof max_unsent);
   }
   std::string text;
-  if (is_unix_) {
+  if (is_unix()) {
     text = "unix";
   } else {
     identity::append_address(text, address);

@@ -30,6 +30,10 @@ class listener final : public ready_handler, private timer, private yielding {
   void update(const listener_settings& settings, std::shared_ptr<const tls::server_context> tls);
   /// Accepts what the kernel has queued already, then closes.
   void close();
+  /// close(), for good: its connections end as in a drain.
+  void retire();
+  [[nodiscard]] const listener_settings& configured() const noexcept { return settings_; }
+  [[nodiscard]] const listener_context& context() const noexcept { return *context_; }
 
   void on_ready(std::uint32_t events) override;
 
@@ -37,6 +41,7 @@ class listener final : public ready_handler, private timer, private yielding {
   void on_timer() override { accept_some(); }
   void on_turn() override;
   void accept_some();
+  [[nodiscard]] bool is_unix() const noexcept { return !settings_.address.unix_path.empty(); }
   [[nodiscard]] bool may_connect(const identity::address& peer) const noexcept;
   void welcome(int fd, const sockaddr_storage& peer) noexcept;
   void open_session(int fd, const sockaddr_storage& peer);
@@ -52,10 +57,10 @@ class listener final : public ready_handler, private timer, private yielding {
 
   services& worker_;
   session_set& sessions_;
-  listener_context context_;
+  listener_settings settings_;
+  std::shared_ptr<listener_context> context_;
   int fd_;
   connection_places& places_;
-  bool is_unix_;
   bool short_of_descriptors_ = false;  // said so in the log
   bool yielded_ = false;
 };

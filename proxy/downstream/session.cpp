@@ -2,7 +2,7 @@
 #include "proxy/downstream/session.hpp"
 
 #include "limiter/limiter.hpp"
-#include "proxy/downstream/identify.hpp"
+#include "proxy/downstream/request_id.hpp"
 #include "proxy/observe/own_log.hpp"
 
 #include <algorithm>
@@ -53,9 +53,9 @@ void session_set::for_each(const std::function<void(session&)>& f) {
 
 // ---- life ----
 
-session::session(services& worker, session_set& owner, const listener_context& listener,
+session::session(services& worker, session_set& owner, std::shared_ptr<const listener_context> listener,
                  connection_places::place place)
-    : worker_(worker), owner_(owner), listener_(listener), place_(std::move(place)) {}
+    : worker_(worker), owner_(owner), listener_(std::move(listener)), place_(std::move(place)) {}
 
 session::~session() {
   end_request();
@@ -73,7 +73,7 @@ void session::close() noexcept {
   channel_.in.release();
   if (armed()) worker_.timers.disarm(*this);
   if (yielded_) worker_.turns.remove(*this);
-  listener_.counters->connections.add(-1);
+  listener_->counters->connections.add(-1);
   owner_.remove(*this, worker_.dead);
 }
 
@@ -214,12 +214,12 @@ void session::schedule() {
 bool session::wait_for_request() {
   if (channel_.in.unread_size() == 0) {
     if (!channel_.socket.readable()) {
-      if (worker_.now_us >= deadline_us() || worker_.draining) close();
+      if (worker_.now_us >= deadline_us() || draining()) close();
       return false;
     }
     if (worker_.buffers.exhausted()) {
       // There is no memory to read the head with; an idle connection may be closed at any time.
-      listener_.counters->rejected[listener_counters::memory_limit].add();
+      listener_->counters->rejected[listener_counters::memory_limit].add();
       close();
       return false;
     }

@@ -3,6 +3,7 @@
 // again.
 #pragma once
 
+#include "proxy/decide/own_answer.hpp"
 #include "proxy/downstream/active_request.hpp"
 #include "proxy/downstream/client_channel.hpp"
 #include "proxy/downstream/connection_places.hpp"
@@ -22,7 +23,7 @@ namespace weir::proxy {
 
 class session;
 
-/// What sessions of one listener share; owned by the worker.
+/// What sessions of one listener share; outlives the listener while it has sessions.
 struct listener_context {
   std::string name;
   std::string port;  ///< text, for X-Forwarded-Port; empty for unix sockets
@@ -31,6 +32,7 @@ struct listener_context {
   proxy_protocol_settings proxy_protocol;
   std::optional<http::emitter_list> emitters;  ///< of rate-limit fields; absent: deny.headers
   listener_counters* counters = nullptr;
+  bool closed = false;  ///< a reload took the listener away: its connections end as in a drain
 };
 
 /// The worker's sessions. Owns them; a session leaves by destroying itself through the graveyard.
@@ -59,7 +61,7 @@ class session final : public ready_handler,
                       private forward_owner,
                       private yielding {
  public:
-  session(services& worker, session_set& owner, const listener_context& listener,
+  session(services& worker, session_set& owner, std::shared_ptr<const listener_context> listener,
           connection_places::place place);
   ~session() override;
 
@@ -67,8 +69,11 @@ class session final : public ready_handler,
   /// discarded.
   [[nodiscard]] bool open(int fd, const identity::address& peer, std::string peer_text) noexcept;
 
-  /// The process drains: an idle connection leaves now, a busy one after its response.
+  /// The process or the listener drains: an idle connection leaves now, a busy one after its response.
   void drain();
+  [[nodiscard]] bool came_by(const listener_context& listener) const noexcept {
+    return listener_.get() == &listener;
+  }
   /// The drain deadline: whatever is in flight is cut. True: a request was that should have ended by itself,
   /// as a tunnel need not.
   bool cut();
@@ -114,9 +119,8 @@ class session final : public ready_handler,
   [[nodiscard]] bool wait_for_request();
   [[nodiscard]] bool read_head();
   [[nodiscard]] bool on_head();
-  [[nodiscard]] bool admit();
-  [[nodiscard]] bool apply_lists();
-  [[nodiscard]] bool match_rules();
+  [[nodiscard]] bool on_identified();
+  [[nodiscard]] bool ask_for_slots();
   [[nodiscard]] bool ask_limiter();
   [[nodiscard]] bool after_decision();
   [[nodiscard]] bool wait_for_slot();
@@ -139,7 +143,7 @@ class session final : public ready_handler,
   [[nodiscard]] bool answer_options();
   [[nodiscard]] bool answer(http::local_error error, std::string_view reason, bool close);
   [[nodiscard]] bool answer_denied();
-  [[nodiscard]] bool answer_unauthenticated();
+  [[nodiscard]] bool answer(const own_answer& what);
   [[nodiscard]] bool finish_request();
   [[nodiscard]] bool client_left() noexcept;
   void abandon(int status, std::string_view reason);
@@ -155,7 +159,6 @@ class session final : public ready_handler,
   [[nodiscard]] std::int64_t tunnel_deadline_us() const noexcept;
 
   // limits on requests at the same time (session_slots.cpp)
-  void add_slot_charges();
   [[nodiscard]] const limiter::charge* line_in_front() const;
   [[nodiscard]] bool queue_up(const limiter::charge& wanted);
   [[nodiscard]] bool slot_refused();
@@ -171,6 +174,8 @@ class session final : public ready_handler,
   void close() noexcept;
   [[nodiscard]] std::string_view buffer() const noexcept { return channel_.in.all(); }
   [[nodiscard]] const settings& config() const noexcept { return *request_->config->settings; }
+  [[nodiscard]] bool leaving() const noexcept { return worker_.leaving || listener_->closed; }
+  [[nodiscard]] bool draining() const noexcept { return worker_.draining || listener_->closed; }
 
   static constexpr std::size_t drain_limit = 64 * 1024;  ///< body bytes dropped to keep a connection
   static constexpr std::int64_t drain_patience_us = 1'000'000;
@@ -179,12 +184,12 @@ class session final : public ready_handler,
 
   services& worker_;
   session_set& owner_;
-  const listener_context& listener_;
+  const std::shared_ptr<const listener_context> listener_;
   connection_places::place place_;
   client_channel channel_;
   identity::address peer_;
   std::string peer_text_;
-  std::unique_ptr<const tls::peer_names> certificate_;  ///< of the client, verified; null: none
+  std::unique_ptr<const identity::peer_names> certificate_;  ///< of the client, verified; null: none
   std::unique_ptr<active_request> request_;
   std::unique_ptr<forward> forward_;  // made for the first forwarded request, then reused
   std::unique_ptr<tunnel> tunnel_;    // after a 101

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a validated head to a decision: identify, match, decide.
 #include "limiter/limiter.hpp"
-#include "proxy/downstream/identify.hpp"
+#include "proxy/decide/admission.hpp"
+#include "proxy/decide/identify.hpp"
+#include "proxy/decide/own_answer.hpp"
+#include "proxy/downstream/request_id.hpp"
 #include "proxy/downstream/session.hpp"
 #include "proxy/http/rate_limit_fields.hpp"
 #include "proxy/http/rewrite.hpp"
 #include "proxy/http/upgrade.hpp"
-#include "proxy/identity/listed.hpp"
 #include "proxy/observe/metrics.hpp"
 #include "proxy/runtime/clock.hpp"
 
@@ -37,6 +39,10 @@ std::string_view store_reason(limiter::errc failure) noexcept {
   return reasons[static_cast<std::size_t>(failure)];
 }
 
+std::size_t position_of(const listed_requests* item, const std::vector<listed_requests>& list) noexcept {
+  return static_cast<std::size_t>(item - list.data());
+}
+
 }  // namespace
 
 bool session::on_head() {
@@ -54,7 +60,9 @@ bool session::on_head() {
     channel_.in.ensure(worker_.buffers, std::max(head.size() + window, large ? buffer_pool::large_block : 0));
   }
   request_->body.begin(head.framing, head.content_length, config().limits.body_size);
-  const auto refused = identify(*request_, buffer(), peer_, peer_text_, worker_.random);
+  find_request_id(*request_, buffer(), worker_.random);
+  const std::int64_t wall_us = request_->config->tokens ? wall_now_us() : 0;  // nothing else asks for it
+  const auto refused = identify(*request_, buffer(), peer_, peer_text_, wall_us);
   if (head.underscore_names > 0) worker_.metrics.ignored[metric_shard::underscore].add(head.underscore_names);
   if (refused) return answer(refused->error, refused->reason, false);
 #ifdef WEIR_TEST_HOOKS
@@ -64,67 +72,39 @@ bool session::on_head() {
     throw std::runtime_error("thrown by a test");
   }
 #endif
-  return admit();
+  return on_identified();
 }
 
-bool session::admit() {
-  const settings& s = config();
-  std::uint64_t body_limit = s.limits.body_size;
-  if (request_->route && s.routes[*request_->route].body_size > 0)
-    body_limit = s.routes[*request_->route].body_size;
-  const http::request_head& head = request_->head;
-  if (head.framing == http::framing::content_length && head.content_length > body_limit) {
-    return answer(http::local_error::body_too_large, "body_too_large", true);
-  }
-  request_->body.begin(head.framing, head.content_length, body_limit);
-
-  return apply_lists();
-}
-
-/// `block`, a user the route demands, `exempt`: in this order, before anything is counted.
-bool session::apply_lists() {
-  const settings& s = config();
+bool session::on_identified() {
   active_request& r = *request_;
-  if (const listed_requests* hit = identity::find_listed(s.block, r.attributes, r.scratch)) {
-    r.listed = hit;
-    r.verdict = record_decision::blocked;
-    worker_.metrics.list(r.config->block_slots[static_cast<std::size_t>(hit - s.block.data())]).blocked.add();
-    return answer(http::local_error::forbidden, hit->reason, false);
+  r.body.begin(r.head.framing, r.head.content_length, body_limit(r));
+  if (config().policy.expires()) r.attributes.now_us = wall_now_us();
+  switch (admit(r)) {
+    case admission::ask:
+      return ask_for_slots();
+    case admission::exempt:
+      worker_.metrics.list(r.config->exempt_slots[position_of(r.listed, config().exempt)]).exempt.add();
+      return ask_limiter();  // without a charge it allows
+    case admission::blocked:
+      worker_.metrics.list(r.config->block_slots[position_of(r.listed, config().block)]).blocked.add();
+      r.verdict = record_decision::blocked;
+      return answer(http::local_error::forbidden, r.listed->reason, false);
+    case admission::body_too_large:
+      return answer(http::local_error::body_too_large, "body_too_large", true);
+    case admission::unauthenticated:
+      r.verdict = record_decision::deny;
+      return answer(answer_to_unknown(r));
+    case admission::malformed:
+      break;
   }
-  if (r.route && s.routes[*r.route].require_user && !r.attributes.user) {
-    r.verdict = record_decision::deny;
-    return answer_unauthenticated();
-  }
-  if (const listed_requests* hit = identity::find_listed(s.exempt, r.attributes, r.scratch)) {
-    r.listed = hit;
-    worker_.metrics.list(r.config->exempt_slots[static_cast<std::size_t>(hit - s.exempt.data())])
-        .exempt.add();
-    return ask_limiter();  // without a charge it allows
-  }
-  return match_rules();
+  return answer(http::local_error::bad_request, "repeated_key", true);
 }
 
-/// Says in the log why a token that came did not count.
-bool session::answer_unauthenticated() {
-  const std::string_view why = identity::to_reason(request_->token_problem);
-  return answer(http::local_error::unauthenticated, why.empty() ? "unauthenticated" : why, false);
-}
-
-bool session::match_rules() {
-  const settings& s = config();
-  s.policy.match(request_->attributes, request_->scratch, request_->match);
-  s.concurrency.match(request_->attributes, request_->scratch, request_->slot_match);
-  for (const limiter::match_result* match : {&request_->match, &request_->slot_match}) {
-    if (match->malformed != nullptr) return answer(http::local_error::bad_request, "repeated_key", true);
-    if (match->unauthenticated != nullptr) {
-      request_->match.unauthenticated = match->unauthenticated;
-      request_->verdict = record_decision::deny;
-      return answer_unauthenticated();
-    }
-  }
-  request_->charges = request_->match.charges;
+/// Slots travel with the rules, unless somebody waits for one of them already.
+bool session::ask_for_slots() {
   if (!request_->slot_match.charges.empty()) {
-    add_slot_charges();
+    worker_.slots->append_holder(request_->holder);
+    add_slot_charges(*request_, request_->holder);
     if (const limiter::charge* line = line_in_front()) return queue_up(*line);
   }
   return ask_limiter();
@@ -152,7 +132,7 @@ bool session::after_decision() {
   if (denied) spread_waits();
   if (denied || config().deny.headers_on_all) add_rate_limit_fields();
   if (denied) return answer_denied();
-  request_->verdict = request_->listed != nullptr ? record_decision::exempt : record_decision::allow;
+  request_->verdict = admitted_as(*request_);
   request_->permit.emplace(request_->take_permit());
   got_slots();
   if (request_->head.hops == 0) return answer_options();
@@ -188,12 +168,12 @@ void session::add_rate_limit_fields() {
   if (options.epoch) options.wall_now_us = wall_now_us();
   if (deny.tell_partitions) options.partition_key = &config().hash_key;
   http::append_rate_limit_fields(request_->rate_fields, request_->charges, request_->result,
-                                 listener_.emitters ? *listener_.emitters : deny.headers, options);
+                                 listener_->emitters ? *listener_->emitters : deny.headers, options);
 }
 
 void session::count_decision() {
   const limiter::decision& decision = request_->result;
-  const bool allowed = decision.verdict == limiter::verdict::allow;
+  const bool allowed = decision.admitted();
   if (!request_->charges.empty() && decision.failure == limiter::errc::ok) {
     worker_.metrics.store_requests[metric_shard::take].observe(request_->limiter_us, buckets_b_us);
   }
@@ -201,16 +181,21 @@ void session::count_decision() {
     const limiter::charge& charge = request_->charges[i];
     if (charge.matched->slots) continue;
     rule_counters& counters = worker_.metrics.rule(request_->config->rule_slots[charge.matched->index]);
-    if (allowed) counters.allow.add();
+    const bool shadow_denied = (decision.shadow_denied >> i & 1) != 0;
+    if (shadow_denied) counters.shadow_deny.add();
+    if (allowed && !shadow_denied) counters.allow.add();
     if (decision.limiting == static_cast<int>(i)) counters.deny.add();
     if (decision.failure != limiter::errc::ok && (decision.failed >> i & 1) != 0) {
       counters.failure_mode[static_cast<std::size_t>(charge.matched->failure_mode)].add();
       if (allowed) counters.degraded_admitted.add();
     }
-    if (allowed && i < decision.states.size() &&
-        decision.states[i].remaining * 5 <= charge.matched->quota.burst) {
+    if (allowed && !shadow_denied && i < decision.states.size() &&
+        decision.states[i].remaining * 5 <= charge.quota().burst) {
       counters.near_limit.add();
     }
+  }
+  for (const limiter::rule* rule : request_->match.unlimited) {
+    worker_.metrics.rule(request_->config->rule_slots[rule->index]).exempt.add();
   }
   if (decision.failure != limiter::errc::ok) {
     worker_.metrics.store_errors[static_cast<std::size_t>(decision.failure)].add();

@@ -66,7 +66,7 @@ void session::write_request_head(const endpoint_settings& target) {
   context.scheme = channel_.socket.is_tls() ? "https" : "http";
   context.x_forwarded = config().forwarded != forwarded_mode::rfc7239;
   context.forwarded = config().forwarded != forwarded_mode::x;
-  context.listener_port = listener_.port;
+  context.listener_port = listener_->port;
   context.request_id = request_->request_id;
   context.via = config().via;
   context.upgrade = request_->upgrade;
@@ -82,7 +82,7 @@ http::framing session::write_response_head() {
     towards_client = minor > 0 ? http::framing::chunked : http::framing::until_close;
   }
   close_after_ =
-      close_after_ || worker_.leaving || long_body_left() || towards_client == http::framing::until_close;
+      close_after_ || leaving() || long_body_left() || towards_client == http::framing::until_close;
   request_->status = response.status;
   http::response_context context;
   context.client_version_minor = minor;

@@ -14,24 +14,24 @@ bool session::open(int fd, const identity::address& peer, std::string peer_text)
   peer_ = peer;
   peer_text_ = std::move(peer_text);
   if (!channel_.socket.open(worker_.sockets, fd, *this)) return false;
-  listener_.counters->connections.add(1);
+  listener_->counters->connections.add(1);
   since_us_ = worker_.now_us;
-  stage_ = listener_.proxy_protocol.from.empty() ? stage::handshake : stage::proxy_header;
-  if (!listener_.tls && stage_ == stage::handshake) stage_ = stage::idle;
+  stage_ = listener_->proxy_protocol.from.empty() ? stage::handshake : stage::proxy_header;
+  if (!listener_->tls && stage_ == stage::handshake) stage_ = stage::idle;
   schedule();
   return true;
 }
 
 /// The header is looked at where it lies, so that what follows it is still there for TLS.
 bool session::read_proxy_header() {
-  const bool late = worker_.now_us >= deadline_us() || worker_.draining;
+  const bool late = worker_.now_us >= deadline_us() || draining();
   if (late) return no_proxy_header();
   if (!channel_.socket.readable()) return false;
   std::array<char, identity::proxy_header_size_max> bytes;
   const io_result got = channel_.socket.peek(bytes.data(), bytes.size());
   if (got.status == io_status::would_block) return false;
   if (got.status != io_status::ok) return no_proxy_header();
-  const proxy_protocol_settings& expected = listener_.proxy_protocol;
+  const proxy_protocol_settings& expected = listener_->proxy_protocol;
   const identity::proxy_header header =
       identity::parse_proxy_header({bytes.data(), got.bytes}, expected.v1, expected.v2);
   switch (header.status) {
@@ -49,18 +49,18 @@ bool session::read_proxy_header() {
     identity::append_address(peer_text_, peer_);
   }
   since_us_ = worker_.now_us;
-  stage_ = listener_.tls ? stage::handshake : stage::idle;
+  stage_ = listener_->tls ? stage::handshake : stage::idle;
   return true;
 }
 
 bool session::no_proxy_header() {
-  if (!worker_.draining) listener_.counters->rejected[listener_counters::proxy_protocol].add();
+  if (!draining()) listener_->counters->rejected[listener_counters::proxy_protocol].add();
   close();
   return false;
 }
 
 void session::start_tls() {
-  std::shared_ptr<const tls::server_context> context = listener_.tls;
+  std::shared_ptr<const tls::server_context> context = listener_->tls;
   tls::ssl_ptr ssl = context ? context->accept() : nullptr;
   if (!ssl) throw std::runtime_error("no TLS for a new connection");
   channel_.socket.start_tls(
@@ -68,7 +68,7 @@ void session::start_tls() {
 }
 
 bool session::shake_hands() {
-  if (worker_.draining) {
+  if (draining()) {
     close();
     return false;
   }
@@ -88,7 +88,7 @@ bool session::shake_hands() {
     default:
       return no_handshake(listener_counters::handshake_failed);
   }
-  listener_.counters->handshakes[listener_counters::handshake_ok].add();
+  listener_->counters->handshakes[listener_counters::handshake_ok].add();
   certificate_ = channel_.socket.peer();
   stage_ = stage::idle;
   since_us_ = worker_.now_us;
@@ -96,10 +96,10 @@ bool session::shake_hands() {
 }
 
 bool session::no_handshake(listener_counters::handshake_result why) {
-  listener_.counters->handshakes[why].add();
+  listener_->counters->handshakes[why].add();
   const bool failed = why == listener_counters::handshake_failed;
   log_event(log_level::debug, "TLS handshake failed",
-            {{"listener", listener_.name},
+            {{"listener", listener_->name},
              {"peer_ip", peer_text_},
              {"cause", failed ? channel_.socket.handshake_problem() : "timeout"}});
   close();

@@ -114,7 +114,7 @@ void session::write_log_line(std::int64_t duration) {
   line.client_ip = r.client_ip.empty() ? std::string_view(peer_text_) : std::string_view(r.client_ip);
   line.peer_ip = peer_text_;
   line.user_hash = r.user_hash;
-  line.listener = listener_.name;
+  line.listener = listener_->name;
   if (!refused_head) {
     line.method = r.attributes.method;
     line.path = r.target.path;
@@ -136,13 +136,13 @@ void session::write_log_line(std::int64_t duration) {
   std::array<char, 16> key_hash;
   if (r.no_slot != nullptr && r.verdict == record_decision::deny) {
     line.rule = r.no_slot->name;
-    line.limit = r.no_slot->quota.limit;
+    line.limit = r.slots_at_most();
     line.remaining = 0;
     line.retry_after_us = decision.retry_after_us;
   } else if (r.verdict != record_decision::rejected && closest >= 0) {
     const auto index = static_cast<std::size_t>(closest);
     line.rule = r.charges[index].matched->name;
-    line.limit = r.charges[index].matched->quota.limit;
+    line.limit = r.charges[index].quota().limit;
     line.remaining = decision.states[index].remaining;
     key_hash = http::to_hex(http::hash_partition(config().hash_key, r.charges[index].subject));
     line.key_hash = {key_hash.data(), key_hash.size()};
@@ -150,6 +150,11 @@ void session::write_log_line(std::int64_t duration) {
   } else if (r.match.unauthenticated != nullptr) {
     line.rule = r.match.unauthenticated->name;
   }
+  boost::container::small_vector<std::string_view, 4> shadow;
+  for (std::size_t i = 0; i < r.charges.size(); ++i) {
+    if ((decision.shadow_denied >> i & 1) != 0) shadow.push_back(r.charges[i].matched->name);
+  }
+  line.shadow = shadow;
   line.duration_us = duration;
   line.upstream_us = r.upstream_us;
   if (r.verdict != record_decision::rejected && !r.charges.empty()) line.limiter_us = r.limiter_us;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers of weir's own, and the end of every response.
-#include "proxy/downstream/identify.hpp"
+#include "proxy/decide/own_answer.hpp"
+#include "proxy/downstream/request_id.hpp"
 #include "proxy/downstream/session.hpp"
 #include "proxy/http/accept.hpp"
 #include "proxy/http/error_response.hpp"
@@ -16,16 +17,12 @@ bool session::answer_denied() {
   request_->verdict = record_decision::deny;
   if (decision.reason == limiter::decision_reason::store_failed) {
     request_->rate_fields.assign("Retry-After: 1\r\n");
-    return answer(http::local_error::store_unavailable, request_->reason, false);
   }
-  if (decision.reason == limiter::decision_reason::unauthenticated) {
-    return answer_unauthenticated();
-  }
-  if (decision.reason == limiter::decision_reason::cost_exceeds_capacity) {
-    return answer(http::local_error::cost_exceeds_limit, "cost_exceeds_limit", false);
-  }
-  return answer(http::local_error::rate_limited, request_->reason.empty() ? "over_limit" : request_->reason,
-                false);
+  return answer(answer_to_denied(*request_, request_->reason));
+}
+
+bool session::answer(const own_answer& what) {
+  return answer(what.error, what.reason, false);
 }
 
 /// The rest of the request's body is known to be longer than what is dropped to keep a connection.
@@ -40,8 +37,8 @@ http::error_context session::begin_answer(std::string_view reason, bool close) {
   // certain.
   const bool uncertain_body =
       head.expect_continue && !request_->body.complete() && request_->body.received() == 0;
-  close_after_ = close_after_ || close || uncertain_body || long_body_left() || worker_.leaving ||
-                 head.version_minor == 0;
+  close_after_ =
+      close_after_ || close || uncertain_body || long_body_left() || leaving() || head.version_minor == 0;
   if (request_->request_id.empty()) append_random_id(request_->request_id, worker_.random);
   request_->reason = reason;
   leave_line();
@@ -97,22 +94,20 @@ bool session::answer(http::local_error error, std::string_view reason, bool clos
     context.denial = &details;
     details.rule = violated[0] = request_->no_slot->name;
     context.violated = {violated.data(), 1};
-    details.limit = request_->no_slot->quota.limit;
+    details.limit = request_->slots_at_most();
     details.retry_after_s = std::max<std::int64_t>(1, http::whole_seconds(decision.retry_after_us));
   } else if (denied) {
-    context.status = config().deny.status;
     context.denial = &details;
     context.violated = {violated.data(), http::violated_policies(request_->charges, decision, violated)};
     const auto limiting = static_cast<std::size_t>(decision.limiting);
     const limiter::charge& charge = request_->charges[limiting];
+    context.status = charge.matched->status != 0 ? charge.matched->status : config().deny.status;
     details.retry_after_s = http::retry_after_seconds(request_->charges, decision);
     if (charge.matched->headers == limiter::header_visibility::visible) {
       details.rule = charge.matched->name;
-      details.limit = charge.matched->quota.limit;
+      details.limit = charge.quota().limit;
       details.remaining = decision.states[limiting].remaining;
     }
-  } else if (error == http::local_error::forbidden) {
-    context.status = request_->listed->status;
   } else if (error == http::local_error::unauthenticated) {
     // RFC 9110 15.5.2 demands a challenge
     request_->rate_fields.assign(config().jwt ? "WWW-Authenticate: Bearer\r\n" : "WWW-Authenticate: Key\r\n");
@@ -125,7 +120,7 @@ bool session::answer(http::local_error error, std::string_view reason, bool clos
     request_->rate_fields.append("Retry-After: 1\r\n");
     context.extra_fields = request_->rate_fields;
   }
-  request_->status = context.status != 0 ? context.status : text.status;
+  request_->status = context.status = answer_status(*request_, error);
   std::string& out = request_->to_client.text;
   const std::size_t before = out.size();
   http::append_error_response(out, error, context);

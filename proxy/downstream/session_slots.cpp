@@ -5,44 +5,24 @@
 #include "proxy/downstream/session.hpp"
 #include "proxy/http/rate_limit_fields.hpp"
 #include "proxy/observe/metrics.hpp"
+#include "proxy/slots/slot_charges.hpp"
 
 #include <algorithm>
 #include <limits>
 
 namespace weir::proxy {
 
+using slots::find_slot_charge;
+using slots::slot_key_of;
+
 namespace {
 
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
-
-slots::slot_key slot_key_of(const limiter::charge& c) noexcept {
-  return {c.matched->rid, c.subject};
-}
-
-/// All charges for slots, wherever they are counted; ends when `use` returns true.
-template <class Use>
-const limiter::charge* find_slot_charge(const active_request& request, Use use) {
-  for (const limiter::charge_list* list : {&request.here, &request.charges}) {
-    for (const limiter::charge& c : *list) {
-      if (c.matched->slots && use(c)) return &c;
-    }
-  }
-  return nullptr;
-}
 
 }  // namespace
 
 concurrency_counters& session::counters_of(const limiter::rule& limit) {
   return worker_.metrics.concurrency(request_->config->limit_slots[limit.index]);
-}
-
-/// They travel in the rules' call; those of `scope: local` are taken in this process before it.
-void session::add_slot_charges() {
-  worker_.slots->append_holder(request_->holder);
-  for (limiter::charge c : request_->slot_match.charges) {
-    c.holder = request_->holder;
-    (c.matched->slots->this_process ? request_->here : request_->charges).push_back(c);
-  }
 }
 
 /// A slot for which somebody waits already: whoever comes now must not be served first.
@@ -106,9 +86,7 @@ bool session::answer_no_slot(concurrency_counters::reject_reason why, std::int64
   spread_waits();
   r.rate_fields.assign("Retry-After: ");
   r.rate_fields.append(std::to_string(http::whole_seconds(r.result.retry_after_us))).append("\r\n");
-  const bool own = r.no_slot->slots->status == 429;
-  return answer(own ? http::local_error::concurrency_limited : http::local_error::overloaded,
-                why == concurrency_counters::timeout ? "concurrency_timeout" : "concurrency_full", false);
+  return answer(answer_without_slot(*r.no_slot, why == concurrency_counters::timeout));
 }
 
 void session::leave_line() {

@@ -8,8 +8,9 @@ namespace weir::http {
 
 /// Appends complete field lines for the decision. Closest rule first, at most 8 items, hidden rules never.
 /// Nothing is appended for an empty decision. Retry-After only on a denial whose wait is finite: seconds
-/// rounded up, >= 1. Rules with `headers: retry_after` show nothing else; rules with `headers: hidden`
-/// nothing at all, not even their wait.
+/// rounded up, >= 1. Shadow charges show nothing: clients must not learn of limits that are not enforced.
+/// Rules with `headers: retry_after` show nothing else; rules with `headers: hidden` nothing at all, not even
+/// their wait.
 void append_rate_limit_fields(std::string& out, std::span<const limiter::charge> charges,
                               const limiter::decision& decision, const emitter_list& emitters,
                               const item_options& options = {});

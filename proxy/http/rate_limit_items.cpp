@@ -22,7 +22,7 @@ std::size_t decided(std::span<const charge> charges, const decision& d) noexcept
 bool closer(std::span<const charge> charges, const decision& d, std::size_t a, std::size_t b) noexcept {
   const auto share = [&](std::size_t left, std::size_t right) {
     return static_cast<double>(d.states[left].remaining) *
-           static_cast<double>(charges[right].matched->quota.burst);
+           static_cast<double>(charges[right].quota().burst);
   };
   return share(a, b) < share(b, a);
 }
@@ -56,9 +56,9 @@ item make_item(const charge& c, const limiter::rule_state& state, const item_opt
   item it;
   it.name = std::string_view(rule.name).substr(0, max_item_name);
   if (rule.slots) {
-    it.q = rule.quota.limit;
+    it.q = c.quota().limit;
   } else {
-    set_quota(it, rule.quota);
+    set_quota(it, c.quota());
   }
   it.unit = bytes_of_a_unit(rule);
   it.r = std::clamp<std::int64_t>(state.remaining, 0, it.q);
@@ -105,7 +105,7 @@ item_list collect_items(std::span<const charge> charges, const decision& d,
     return static_cast<int>(a) == d.limiting || closer(charges, d, a, b);
   };
   for (std::size_t i = 0; i < decided(charges, d); ++i) {
-    if (charges[i].matched->headers != header_visibility::visible) continue;
+    if (charges[i].matched->headers != header_visibility::visible || charges[i].shadow) continue;
     std::size_t at = size;
     while (at > 0 && before(i, order[at - 1])) --at;
     if (at == max_items) continue;
@@ -134,12 +134,12 @@ int closest_charge(std::span<const charge> charges, const decision& d) noexcept 
   while (size > 0 && charges[size - 1].matched->slots)
     --size;  // slots are no rate; they stand behind the rules
   if (d.limiting >= 0 && static_cast<std::size_t>(d.limiting) < size) return d.limiting;
-  if (size == 0) return -1;
-  std::size_t best = 0;
-  for (std::size_t i = 1; i < size; ++i) {
-    if (closer(charges, d, i, best)) best = i;
+  int best = -1;
+  for (std::size_t i = 0; i < size; ++i) {
+    if (charges[i].shadow) continue;
+    if (best < 0 || closer(charges, d, i, static_cast<std::size_t>(best))) best = static_cast<int>(i);
   }
-  return static_cast<int>(best);
+  return best;
 }
 
 std::size_t violated_policies(std::span<const charge> charges, const decision& d,
@@ -147,7 +147,7 @@ std::size_t violated_policies(std::span<const charge> charges, const decision& d
   std::size_t size = 0;
   for (std::size_t i = 0; i < decided(charges, d) && size < max_items; ++i) {
     const bool visible = charges[i].matched->headers == header_visibility::visible;
-    if (visible && !d.states[i].allowed) names[size++] = charges[i].matched->name;
+    if (visible && !passes(charges[i], d.states[i])) names[size++] = charges[i].matched->name;
   }
   return size;
 }
@@ -156,7 +156,7 @@ std::int64_t retry_after_seconds(std::span<const charge> charges, const decision
   if (d.verdict != limiter::verdict::deny) return -1;
   std::int64_t longest = 0;
   for (std::size_t i = 0; i < decided(charges, d); ++i) {
-    if (d.states[i].allowed || charges[i].matched->headers == header_visibility::hidden) continue;
+    if (passes(charges[i], d.states[i]) || charges[i].matched->headers == header_visibility::hidden) continue;
     if (d.states[i].retry_after_us < 0) return -1;
     longest = std::max<std::int64_t>({longest, 1, whole_seconds(d.states[i].retry_after_us)});
   }

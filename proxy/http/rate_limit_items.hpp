@@ -65,7 +65,7 @@ struct item_options {
 
 /// Index of the charge whose rule is closest to its limit: the limiting one of a denial, else the one with
 /// the smallest remaining share of its capacity (ties: file order). -1 for an empty decision. Hidden rules
-/// take part.
+/// take part, shadow ones do not.
 [[nodiscard]] int closest_charge(std::span<const limiter::charge> charges,
                                  const limiter::decision& decision) noexcept;
 

@@ -171,6 +171,11 @@ std::string_view algorithm_name(limiter::algorithm a) noexcept {
   return "concurrency";
 }
 
+std::string_view mode_name(limiter::rule_mode mode) noexcept {
+  static constexpr std::array<std::string_view, 3> names{"enforce", "shadow", "disabled"};
+  return names[static_cast<std::size_t>(mode)];
+}
+
 /// As in a policy file: "100/minute", "10/1500ms".
 std::string limit_text(const limiter::quota& quota) {
   constexpr std::int64_t second = 1'000'000;
@@ -321,10 +326,15 @@ void render_requests(exposition& to, const shard_list& shards, const names_list&
 void render_rules(exposition& to, const rule_totals& sums, const names_list& rules) {
   to.family("weir_decisions_total", "counter", "Decisions of each rule.");
   for (const auto& [slot, name] : rules) {
-    to.sample({{"rule", name}, {"decision", "allow"}}, sums.sum(
-                                                           slot, [](auto& c) -> auto& { return c.allow; }));
-    to.sample({{"rule", name}, {"decision", "deny"}}, sums.sum(
-                                                          slot, [](auto& c) -> auto& { return c.deny; }));
+    const auto decided = [&, rule_slot = slot](std::string_view decision, counter rule_counters::*which) {
+      to.sample({{"rule", name}, {"decision", decision}},
+                sums.sum(
+                    rule_slot, [which](auto& c) -> auto& { return c.*which; }));
+    };
+    decided("allow", &rule_counters::allow);
+    decided("deny", &rule_counters::deny);
+    decided("shadow_deny", &rule_counters::shadow_deny);
+    decided("exempt", &rule_counters::exempt);
   }
   to.family("weir_near_limit_total", "counter", "Allowed requests that left a rule with at least 80 % used.");
   for (const auto& [slot, name] : rules) {
@@ -380,8 +390,8 @@ void render_rule_info(exposition& to, const limiter::policy_set& policy) {
   for (const limiter::rule& rule : policy.rules()) {
     to.sample({{"rule", rule.name},
                {"algorithm", algorithm_name(rule.quota.algorithm)},
-               {"limit", limit_text(rule.quota)},
-               {"mode", "enforce"}},
+               {"limit", rule.unlimited ? "unlimited" : limit_text(rule.quota)},
+               {"mode", mode_name(rule.mode)}},
               true);
   }
 }
@@ -481,7 +491,8 @@ void render_store_pool(exposition& to, const std::vector<const limiter::redis_co
       "weir_store_pool_leaked_total", "counter", "Calls held for a second or more beyond their deadline.",
       [](const counters& c) -> auto& { return c.leaked; });
   single(
-      "weir_store_commands_total", "counter", "Commands sent to the store; equal decisions share one.",
+      "weir_store_commands_total", "counter",
+      "Commands sent to the store; decisions of one moment share one.",
       [](const counters& c) -> auto& { return c.commands; });
   single(
       "weir_store_batches_total", "counter", "Writes that the commands left in.",
@@ -489,6 +500,9 @@ void render_store_pool(exposition& to, const std::vector<const limiter::redis_co
   single(
       "weir_store_merged_total", "counter", "Decisions that left in the command of an equal one.",
       [](const counters& c) -> auto& { return c.merged; });
+  single(
+      "weir_store_packed_total", "counter", "Decisions that left in one command with different ones.",
+      [](const counters& c) -> auto& { return c.packed; });
   single(
       "weir_store_redirects_total", "counter", "Redirections of a cluster that were followed.",
       [](const counters& c) -> auto& { return c.redirects; });

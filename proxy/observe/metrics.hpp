@@ -73,7 +73,8 @@ inline constexpr std::size_t status_codes = 600;  ///< arrays indexed by status
 
 /// Decisions of one rule.
 struct rule_counters {
-  counter allow, deny;
+  counter allow, deny, shadow_deny;
+  counter exempt;                       ///< the key's limit is `unlimited`
   std::array<counter, 3> failure_mode;  ///< by limiter::failure_mode
   counter degraded_admitted;
   counter near_limit;  ///< allowed with >= 80 % used

@@ -1,94 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/runtime/compiled_config.hpp"
 
-#include <algorithm>
-
 namespace weir::proxy {
 
 namespace {
-
-bool contains(const std::vector<std::string>& list, std::string_view value) {
-  return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
-}
-
-/// Every selector that the settings read, rule keys included.
-class selector_visitor {
- public:
-  explicit selector_visitor(compiled_config& out) : out_(out) {}
-
-  void visit(const settings& s) {
-    for (const user_source& source : s.users) {
-      if (!source.certificate) own(source.from);
-    }
-    for (const tier_source& source : s.tiers) own(source.from);
-    for (const route_settings& route : s.routes) own(route.match);
-    for (const auto* list : {&s.block, &s.exempt}) {
-      for (const listed_requests& item : *list) {
-        own(item.match);
-        if (item.by) own(*item.by);
-      }
-    }
-    for (const limiter::policy_set* policy : {&s.policy, &s.concurrency}) {
-      for (const limiter::rule& rule : policy->rules()) visit(rule);
-    }
-    if (s.jwt) add(out_.identity_headers, s.jwt->header);
-  }
-
-  std::vector<std::string> claim_names;
-
- private:
-  template <typename T>
-  static void add(std::vector<T>& list, const T& item) {
-    if (std::find(list.begin(), list.end(), item) == list.end()) list.push_back(item);
-  }
-
-  void visit(const limiter::rule& rule) {
-    for (const limiter::selector& s : rule.key) visit(s);
-    for (const limiter::selector& s : rule.fallback) visit(s);
-    if (rule.cost_from && !rule.cost_from->header.empty()) add(out_.identity_headers, rule.cost_from->header);
-    own(rule.match);
-  }
-
-  void visit(const limiter::selector& s) {
-    if (s.text.starts_with("header:")) add(out_.identity_headers, s.argument);
-    if (s.text.starts_with("cookie:")) add(out_.identity_headers, std::string("cookie"));
-    if (s.text.starts_with("claim:")) add(claim_names, s.argument);
-  }
-
-  /// Rules refuse a key that is given twice themselves; these are judged before any rule is.
-  void own(const limiter::selector& s) {
-    visit(s);
-    if (s.text.starts_with("cookie:") || s.text.starts_with("query:")) add(out_.single_values, s);
-  }
-
-  void own(const limiter::request_match& match) {
-    for (const limiter::value_match& wanted : match.values) own(wanted.from);
-    for (const limiter::request_match& other : match.excluded) own(other);
-  }
-
-  compiled_config& out_;
-};
-
-/// What the access log shows, and what it never does: names of users, and what was asked to be left out.
-void note_secrets(const settings& s, compiled_config& out) {
-  std::vector<std::string> secret(always_redacted.begin(), always_redacted.end());
-  secret.insert(secret.end(), s.access_log.redact.begin(), s.access_log.redact.end());
-  out.hidden_parameters = secret;
-  for (const user_source& source : s.users) {
-    if (!source.hash || source.certificate) continue;
-    if (source.from.text.starts_with("query:")) out.hidden_parameters.push_back(source.from.argument);
-    if (source.from.text.starts_with("header:")) secret.push_back(source.from.argument);
-  }
-  if (s.jwt) secret.push_back(s.jwt->header);
-  const auto add = [&](std::string_view name) {
-    const auto same = [name](const logged_header& h) { return h.name == name; };
-    if (std::any_of(out.logged_headers.begin(), out.logged_headers.end(), same)) return;
-    const bool redacted = std::find(secret.begin(), secret.end(), name) != secret.end();
-    out.logged_headers.push_back({std::string(name), redacted});
-  };
-  for (const std::string& name : s.access_log.headers) add(name);
-  for (const std::string_view name : s.access_log.format->headers) add(name);
-}
 
 std::shared_ptr<upstream> inherit(const compiled_config* previous, const upstream_settings& wanted) {
   if (previous == nullptr) return nullptr;
@@ -100,30 +15,12 @@ std::shared_ptr<upstream> inherit(const compiled_config* previous, const upstrea
 
 }  // namespace
 
-std::optional<std::uint32_t> compiled_config::find_route(const limiter::request_attributes& request,
-                                                         std::string_view path, std::string& scratch,
-                                                         std::vector<std::uint32_t>& candidates) const {
-  candidates.clear();
-  route_paths.match(path, candidates);
-  for (const std::uint32_t index : candidates) {
-    const limiter::request_match& match = settings->routes[index].match;
-    if (!contains(match.methods, request.method) || !contains(match.hosts, request.host)) continue;
-    if (!match.asks_who() || limiter::matches_who(match, request, scratch)) return index;
-  }
-  return std::nullopt;
-}
-
 std::shared_ptr<const compiled_config> compile(std::shared_ptr<const settings> s,
                                                const compiled_config* previous, services& worker,
                                                metric_names& names, const resolved_endpoints& addresses,
                                                const tls::context_set& tls) {
   auto result = std::make_shared<compiled_config>();
-  for (std::uint32_t i = 0; i < s->routes.size(); ++i) {
-    const route_settings& route = s->routes[i];
-    if (route.match.paths.empty()) result->route_paths.insert("/**", i);
-    for (const std::string& path : route.match.paths) result->route_paths.insert(path, i);
-    result->route_slots.push_back(names.route_slot(route.name));
-  }
+  for (const route_settings& route : s->routes) result->route_slots.push_back(names.route_slot(route.name));
   result->route_slots.push_back(names.route_slot("_none"));
   for (const limiter::rule& rule : s->policy.rules())
     result->rule_slots.push_back(names.rule_slot(rule.name));
@@ -139,19 +36,7 @@ std::shared_ptr<const compiled_config> compile(std::shared_ptr<const settings> s
   }
   for (const listed_requests& item : s->block) result->block_slots.push_back(names.list_slot(item.reason));
   for (const listed_requests& item : s->exempt) result->exempt_slots.push_back(names.list_slot(item.reason));
-  selector_visitor selectors(*result);
-  selectors.visit(*s);
-  result->discarded_headers = s->http.discard;
-  if (!s->client_ip.header.empty()) result->discarded_headers.push_back(s->client_ip.header);
-  result->reserved_headers = result->identity_headers;
-  result->reserved_headers.insert(result->reserved_headers.end(), result->discarded_headers.begin(),
-                                  result->discarded_headers.end());
-  note_secrets(*s, *result);
-  if (s->jwt) {
-    result->tokens = std::make_unique<identity::token_cache>(*s->jwt, std::move(selectors.claim_names),
-                                                             worker.random.next());
-  }
-  result->settings = std::move(s);
+  compile_policy(std::move(s), worker.random.next(), *result);
   return result;
 }
 

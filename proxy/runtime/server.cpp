@@ -6,12 +6,13 @@
 #include "proxy/observe/log_writer.hpp"
 #include "proxy/observe/metrics.hpp"
 #include "proxy/observe/own_log.hpp"
+#include "proxy/runtime/bound_listeners.hpp"
 #include "proxy/runtime/cpu_quota.hpp"
 #include "proxy/runtime/descriptors.hpp"
 #include "proxy/runtime/endpoint_resolver.hpp"
 #include "proxy/runtime/fatal_signals.hpp"
-#include "proxy/runtime/file_watch.hpp"
 #include "proxy/runtime/memory_limit.hpp"
+#include "proxy/runtime/reloader.hpp"
 #include "proxy/runtime/storm_watch.hpp"
 #include "proxy/runtime/worker.hpp"
 #include "proxy/upstream/health_check.hpp"
@@ -36,34 +37,9 @@ namespace {
 
 constexpr std::chrono::milliseconds log_flush_patience{1000};
 constexpr std::chrono::seconds storm_interval{2};
-
-/// Closes what it still holds; the workers take the descriptors over one by one.
-class bound_listeners {
- public:
-  bound_listeners() = default;
-  bound_listeners(const bound_listeners&) = delete;
-  bound_listeners& operator=(const bound_listeners&) = delete;
-  ~bound_listeners() {
-    for (const std::vector<int>& set : by_worker_) {
-      for (const int fd : set) ::close(fd);
-    }
-  }
-  /// Throws std::system_error naming the address that cannot be had.
-  void bind(const settings& config, int workers) {
-    by_worker_.resize(static_cast<std::size_t>(workers));
-    for (const listener_settings& listener : config.listeners) {
-      for (std::size_t w = 0; w < by_worker_.size(); ++w) {
-        // A unix socket has one queue for all workers.
-        const bool shared = !listener.address.unix_path.empty() && w > 0;
-        by_worker_[w].push_back(shared ? ::dup(by_worker_[0].back()) : bind_listener(listener.address));
-      }
-    }
-  }
-  [[nodiscard]] std::vector<int> take(std::size_t worker) { return std::exchange(by_worker_[worker], {}); }
-
- private:
-  std::vector<std::vector<int>> by_worker_;
-};
+/// What is larger is a table of a configuration: when the next one takes its place, its pages go back at
+/// once. Left to itself the allocator would learn from the first one to keep them.
+constexpr int largest_kept_block = 1024 * 1024;
 
 /// `auto`: the descriptor limit less 64 for everything that is not a client connection.
 std::uint32_t connection_limit(const limit_settings& limits) {
@@ -75,11 +51,9 @@ class server {
  public:
   server(std::shared_ptr<const settings> initial, const reload_function& reload, std::string version,
          std::string compiler)
-      : reload_(reload),
-        version_(std::move(version)),
+      : version_(std::move(version)),
         compiler_(std::move(compiler)),
-        current_(std::move(initial)),
-        places_(connection_limit(current_->limits)),
+        places_(connection_limit(initial->limits)),
         resolver_(io_,
                   [this](const std::string& upstream, std::size_t endpoint,
                          const std::vector<resolved_address>& addresses) {
@@ -94,7 +68,11 @@ class server {
         drain_timer_(io_),
         cut_timer_(io_),
         storm_timer_(io_),
-        watch_(io_, [this] { this->reload("a file changed"); }) {
+        reloader_(io_, reload, resolver_,
+                  [this](const prepared_config& next, const resolved_endpoints& addresses) {
+                    take_over(next, addresses);
+                  }),
+        initial_(std::move(initial)) {
     signals_.add(SIGHUP);
     signals_.add(SIGUSR1);
   }
@@ -103,7 +81,7 @@ class server {
 
  private:
   void run_loop();
-  void make_workers(bound_listeners& bound, int count);
+  void make_workers(const prepared_config& first, bound_listeners& bound, std::size_t count);
   void announce(int workers) const;
   void wait_for_signal();
   void on_signal(int signal);
@@ -111,19 +89,16 @@ class server {
   void cut();
   void on_worker_stopped();
   void watch_storms();
-  void reload(std::string_view why);
-  void take_over(std::shared_ptr<const settings> next, std::shared_ptr<const tls::context_set> contexts,
-                 const resolved_endpoints& addresses, std::string_view why);
-  [[nodiscard]] resolved_endpoints first_addresses();
-  void watch_endpoints(resolved_endpoints addresses);
+  void admin_reload(const std::string& peer, const reload_answer& done);
+  void take_over(const prepared_config& next, const resolved_endpoints& addresses);
+  [[nodiscard]] resolved_endpoints first_addresses(const std::shared_ptr<const settings>& config);
+  void watch_endpoints(const prepared_config& config, resolved_endpoints addresses);
+  [[nodiscard]] const settings& config() const noexcept { return *reloader_.config(); }
   [[nodiscard]] readiness_report readiness() const;
   [[nodiscard]] std::string render_metrics();
   [[nodiscard]] bool store_up() const;
 
-  const reload_function& reload_;
   const std::string version_, compiler_;
-  std::shared_ptr<const settings> current_;
-  std::shared_ptr<const tls::context_set> tls_;
   boost::asio::io_context io_{1};
   metrics_registry metrics_;
   std::vector<std::unique_ptr<log_ring>> rings_;
@@ -141,26 +116,27 @@ class server {
   boost::asio::signal_set signals_;
   boost::asio::steady_timer drain_timer_, cut_timer_, storm_timer_;
   storm_watch storm_;
-  file_watch watch_;
+  reloader reloader_;
+  std::shared_ptr<const settings> initial_;  // until it runs
   bool draining_ = false;
   bool cutting_ = false;
   bool trim_ = false;  // at the next look: a storm is over
   std::size_t stopped_ = 0;
-  std::uint64_t reloads_ok_ = 0, reloads_rejected_ = 0, reloads_unchanged_ = 0;
-  std::int64_t last_reload_success_s_ = wall_now_us() / 1'000'000;
-  std::string reload_error_;  // first line of the last refusal; empty after a good reload
 };
 
 int server::run() {
-  bound_listeners bound;
-  const int count = current_->workers > 0 ? current_->workers : automatic_workers();
+  prepared_config first{std::move(initial_), nullptr};
+  const int count = first.config->workers > 0 ? first.config->workers : automatic_workers();
+  bound_listeners bound{static_cast<std::size_t>(count)};
   try {
-    tls_ = tls::make_contexts(*current_, nullptr, nullptr);
-    bound.bind(*current_, count);
-    make_workers(bound, count);
+    first.tls = tls::make_contexts(*first.config, nullptr, nullptr);
+    bound.bind(first.config->listeners, {});
+    make_workers(first, bound, static_cast<std::size_t>(count));
     admin_ = std::make_unique<admin_server>(
-        io_, current_->admin,
-        admin_sources{[this] { return readiness(); }, [this] { return render_metrics(); }});
+        io_, first.config->admin,
+        admin_sources{
+            [this] { return readiness(); }, [this] { return render_metrics(); },
+            [this](const std::string& peer, const reload_answer& done) { admin_reload(peer, done); }});
   } catch (const std::runtime_error& error) {
     log_event(log_level::error, "cannot start", {{"cause", error.what()}});
     return 1;
@@ -172,6 +148,7 @@ int server::run() {
   for (const auto& w : workers_) threads_.emplace_back([&w] { w->run(); });
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 
+  reloader_.start(std::move(first));
   announce(count);
   wait_for_signal();
   watch_storms();
@@ -199,30 +176,31 @@ void server::run_loop() {
   }
 }
 
-void server::make_workers(bound_listeners& bound, int count) {
+void server::make_workers(const prepared_config& first, bound_listeners& bound, std::size_t count) {
+  const settings& config = *first.config;
   std::vector<log_ring*> rings;
-  if (current_->access_log.to != "none") {
-    for (int i = 0; i < count; ++i) {
-      rings_.push_back(std::make_unique<log_ring>(current_->access_log.buffer));
+  if (config.access_log.to != "none") {
+    for (std::size_t i = 0; i < count; ++i) {
+      rings_.push_back(std::make_unique<log_ring>(config.access_log.buffer));
       rings.push_back(rings_.back().get());
     }
-    log_writer_ = std::make_unique<log_writer>(current_->access_log.to, rings);
+    log_writer_ = std::make_unique<log_writer>(config.access_log.to, rings);
   }
   limiter::memory_table::options table;
-  table.max_keys = current_->store.max_keys;
-  table.when_full = current_->store.when_full;
+  table.max_keys = config.store.max_keys;
+  table.when_full = config.store.when_full;
   local_table_ = std::make_shared<limiter::memory_table>(table);
-  shared_table_ = current_->store.kind == store_kind::memory ? local_table_ : nullptr;
+  shared_table_ = config.store.kind == store_kind::memory ? local_table_ : nullptr;
   members_ = std::make_shared<limiter::members_board>();
-  const std::size_t budget = buffer_budget(memory_limit(), static_cast<std::size_t>(count));
+  const std::size_t budget = buffer_budget(memory_limit(), count);
   random_source random;
   const std::string member = fmt::format("{:016x}", random.next());
-  const resolved_endpoints addresses = first_addresses();
-  for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+  const resolved_endpoints addresses = first_addresses(first.config);
+  for (std::size_t i = 0; i < count; ++i) {
     worker_setup setup;
-    setup.config = current_;
+    setup.config = first.config;
     setup.addresses = addresses;
-    setup.tls = tls_;
+    setup.tls = first.tls;
     setup.listening = bound.take(i);
     setup.shared_table = shared_table_;
     setup.local_table = local_table_;
@@ -240,38 +218,36 @@ void server::make_workers(bound_listeners& bound, int count) {
     setup.on_stopped = [this] { boost::asio::post(io_, [this] { on_worker_stopped(); }); };
     workers_.push_back(std::make_unique<worker>(std::move(setup), metrics_));
   }
-  watch_endpoints(addresses);
+  watch_endpoints(first, addresses);
 }
 
 /// Waits at most the longest resolve.timeout; nothing else happens in the process yet.
-resolved_endpoints server::first_addresses() {
+resolved_endpoints server::first_addresses(const std::shared_ptr<const settings>& config) {
   std::optional<resolved_endpoints> found;
-  resolver_.resolve_all(current_, [&found](resolved_endpoints addresses) { found = std::move(addresses); });
+  resolver_.resolve_all(config, [&found](resolved_endpoints addresses) { found = std::move(addresses); });
   while (!found) io_.run_one();
   io_.restart();  // it stopped when nothing was left to do
   return *std::move(found);
 }
 
-void server::watch_endpoints(resolved_endpoints addresses) {
-  checker_.watch(*current_, addresses, *tls_);
-  resolver_.watch(current_, std::move(addresses));
-  watch_.set(current_->watched_files);
+void server::watch_endpoints(const prepared_config& config, resolved_endpoints addresses) {
+  checker_.watch(*config.config, addresses, *config.tls);
+  resolver_.watch(config.config, std::move(addresses));
 }
 
 void server::announce(int workers) const {
   std::string listeners;
-  for (const listener_settings& l : current_->listeners)
+  for (const listener_settings& l : config().listeners)
     listeners += (listeners.empty() ? "" : ",") + l.address.text();
-  const std::size_t rules = current_->policy.rules().size();
   log_event(log_level::info, "serving",
             {{"version", version_},
              {"listen", listeners},
-             {"admin", current_->admin.address.text()},
+             {"admin", config().admin.address.text()},
              {"workers", std::to_string(workers)},
-             {"store", current_->store.kind == store_kind::memory ? "memory" : "redis"},
-             {"rules", std::to_string(rules) + " enforced"},
-             {"config", current_->source},
-             {"config_hash", current_->hash}});
+             {"store", config().store.kind == store_kind::memory ? "memory" : "redis"},
+             {"rules", limiter::modes_in_words(config().policy.rules())},
+             {"config", config().source},
+             {"config_hash", config().hash}});
 }
 
 // ---- signals ----
@@ -287,7 +263,7 @@ void server::wait_for_signal() {
 void server::on_signal(int signal) {
   switch (signal) {
     case SIGHUP:
-      reload("SIGHUP");
+      reloader_.request("SIGHUP");
       break;
     case SIGUSR1:
       if (log_writer_) log_writer_->reopen();
@@ -297,7 +273,7 @@ void server::on_signal(int signal) {
       draining_ ? cut() : begin_drain(milliseconds{0});
       break;
     default:
-      draining_ ? cut() : begin_drain(current_->drain.delay);
+      draining_ ? cut() : begin_drain(config().drain.delay);
   }
 }
 
@@ -310,7 +286,7 @@ void server::begin_drain(milliseconds delay) {
     if (error) return;
     for (const auto& w : workers_) w->drain();
   });
-  cut_timer_.expires_after(current_->drain.timeout);
+  cut_timer_.expires_after(config().drain.timeout);
   cut_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) cut();
   });
@@ -329,8 +305,8 @@ void server::on_worker_stopped() {
   drain_timer_.cancel();
   storm_timer_.cancel();
   signals_.cancel();
+  reloader_.stop();
   resolver_.stop();
-  watch_.stop();
   checker_.stop();
   admin_->stop();
 }
@@ -350,58 +326,30 @@ void server::watch_storms() {
 
 // ---- reload ----
 
-void server::reload(std::string_view why) {
-  watch_.about_to_read();
-  reload_outcome outcome = reload_(*current_);
-  std::shared_ptr<const tls::context_set> contexts;
-  if (outcome.settings) {
-    try {
-      contexts = tls::make_contexts(*outcome.settings, current_.get(), tls_.get());
-    } catch (const std::runtime_error& error) {
-      outcome = {nullptr, error.what()};
-    }
-  }
-  if (!outcome.settings) {
-    ++reloads_rejected_;
-    reload_error_ = outcome.problems.substr(0, outcome.problems.find('\n'));
-    log_event(log_level::error, "reload refused, the running configuration stays",
-              {{"why", std::string(why)}, {"config_hash", current_->hash}, {"problems", outcome.problems}});
-    return;
-  }
-  reload_error_.clear();
-  last_reload_success_s_ = wall_now_us() / 1'000'000;
-  // the hash is that of the policy file: the files it names may have changed without it
-  const settings& next = *outcome.settings;
-  if (next.hash == current_->hash && next.file_digests == current_->file_digests &&
-      next.store == current_->store && next.listeners == current_->listeners &&
-      next.upstreams == current_->upstreams) {
-    ++reloads_unchanged_;
-    resolver_.forget_pending();  // an earlier reload that still waits for names is overtaken
-    log_event(log_level::info, "reload: unchanged",
-              {{"why", std::string(why)}, {"config_hash", current_->hash}});
-    return;
-  }
-  // New names are looked up first; a later reload takes the place of one that still waits for that.
-  resolver_.resolve_all(outcome.settings, [this, wanted = outcome.settings, contexts,
-                                           cause = std::string(why)](const resolved_endpoints& addresses) {
-    take_over(wanted, contexts, addresses, cause);
+/// Whoever changes something by the admin port leaves a line.
+void server::admin_reload(const std::string& peer, const reload_answer& done) {
+  reloader_.request("admin", [peer, done](const reload_report& report) {
+    log_event(log_level::info, "audit",
+              {{"action", "reload"},
+               {"peer", peer},
+               {"result", to_string(report.result)},
+               {"before", report.hash_before},
+               {"after", report.hash_after}});
+    done(report);
   });
 }
 
-void server::take_over(std::shared_ptr<const settings> next, std::shared_ptr<const tls::context_set> contexts,
-                       const resolved_endpoints& addresses, std::string_view why) {
-  ++reloads_ok_;
-  log_event(log_level::info, "reloaded",
-            {{"why", std::string(why)}, {"config_hash", current_->hash + " -> " + next->hash}});
-  current_ = std::move(next);
-  tls_ = std::move(contexts);
+void server::take_over(const prepared_config& next, const resolved_endpoints& addresses) {
+  bound_listeners bound{workers_.size()};
+  bound.bind(next.config->listeners, config().listeners);
   try {
-    configure_own_log(current_->log);
+    configure_own_log(next.config->log);
   } catch (const std::system_error& error) {
     log_event(log_level::error, "the own log stays where it was", {{"cause", error.what()}});
   }
-  for (const auto& w : workers_) w->reload(current_, addresses, tls_);
-  watch_endpoints(addresses);
+  for (std::size_t i = 0; i < workers_.size(); ++i)
+    workers_[i]->reload(next.config, addresses, next.tls, bound.take(i));
+  watch_endpoints(next, addresses);
 }
 
 // ---- what the admin port shows ----
@@ -413,12 +361,13 @@ bool server::store_up() const {
 readiness_report server::readiness() const {
   readiness_report report;
   const bool up = store_up();
-  const auto& rules = current_->policy.rules();
+  const auto& rules = config().policy.rules();
   const bool needs_store = std::any_of(rules.begin(), rules.end(), [](const limiter::rule& rule) {
-    return rule.failure_mode == limiter::failure_mode::deny;
+    return rule.enforced() && rule.failure_mode == limiter::failure_mode::deny;
   });
   report.checks.push_back(
-      {"config", true, reload_error_.empty() ? current_->hash : "last reload refused: " + reload_error_});
+      {"config", true,
+       reloader_.error().empty() ? config().hash : "last reload refused: " + reloader_.error()});
   report.checks.push_back({"listeners", !draining_, draining_ ? "draining" : "accepting"});
   report.checks.push_back({"store", up, up ? "" : "degraded: the rules' failure_mode decides"});
   report.ready = !draining_ && (up || !needs_store);
@@ -427,22 +376,22 @@ readiness_report server::readiness() const {
 
 std::string server::render_metrics() {
   scrape_inputs in;
-  in.current = current_.get();
+  in.current = reloader_.config().get();
   in.store_up = store_up();
-  in.members = current_->store.replicas > 0 ? current_->store.replicas
-                                            : members_->count.load(std::memory_order_relaxed);
+  in.members =
+      config().store.replicas > 0 ? config().store.replicas : members_->count.load(std::memory_order_relaxed);
   for (const auto& w : workers_) {
     if (const auto* counters = w->store_counters()) in.stores.push_back(counters);
   }
   in.draining = draining_;
-  for (const auto& listener : tls_->listeners)
+  for (const auto& listener : reloader_.tls().listeners)
     in.certificate_expiry_s.push_back(listener ? listener->expiry_s() : 0);
   in.log_dropped = log_writer_ ? log_writer_->dropped() : 0;
-  in.reloads_ok = reloads_ok_;
-  in.reloads_rejected = reloads_rejected_;
-  in.reloads_unchanged = reloads_unchanged_;
-  in.last_reload_ok = reload_error_.empty();
-  in.last_reload_success_s = last_reload_success_s_;
+  in.reloads_ok = reloader_.count(reload_result::ok);
+  in.reloads_rejected = reloader_.count(reload_result::rejected);
+  in.reloads_unchanged = reloader_.count(reload_result::unchanged);
+  in.last_reload_ok = reloader_.error().empty();
+  in.last_reload_success_s = reloader_.last_success_s();
   const std::array<std::uint64_t, 4> answered = admin_->answered();
   in.admin_requests_200 = answered[0];
   in.admin_requests_404 = answered[1];
@@ -466,6 +415,7 @@ int serve(std::shared_ptr<const settings> initial, const reload_function& reload
   std::signal(SIGPIPE, SIG_IGN);
   report_fatal_signals(version.c_str());
   const signal_stack for_this_thread;
+  ::mallopt(M_MMAP_THRESHOLD, largest_kept_block);
   configure_own_log(initial->log);
   server process(std::move(initial), reload, version, compiler);
   return process.run();

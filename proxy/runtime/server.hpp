@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace weir::proxy {
 
@@ -15,10 +16,11 @@ namespace weir::proxy {
 struct reload_outcome {
   std::shared_ptr<const proxy::settings> settings;  ///< null: refused
   std::string problems;                             ///< rendered, when refused
+  std::vector<source_file> files;                   ///< that were read, as far as the policy was understood
 };
 
 /// Reads the policy file; gets what is running now. Provided by the command line, which knows the file
-/// format.
+/// format. Called on a thread of its own.
 using reload_function = std::function<reload_outcome(const settings& current)>;
 
 /// Serves until SIGTERM or SIGINT and everything has drained. 0: clean; 1: could not start, or requests were

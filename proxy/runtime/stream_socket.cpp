@@ -91,7 +91,7 @@ io_status stream_socket::handshake() noexcept {
   return tls_->handshake();
 }
 
-std::unique_ptr<const tls::peer_names> stream_socket::peer() const {
+std::unique_ptr<const identity::peer_names> stream_socket::peer() const {
   return tls_ ? tls_->peer() : nullptr;
 }
 

@@ -12,6 +12,9 @@
 
 namespace weir::proxy::tls {
 class tls_stream;
+}
+
+namespace weir::identity {
 struct peer_names;
 }  // namespace weir::proxy::tls
 
@@ -61,7 +64,7 @@ class stream_socket {
   /// ok: read() and write() may be used; would_block: again after the next event.
   [[nodiscard]] io_status handshake() noexcept;
   /// After the handshake: who the peer has proven to be; null = nobody.
-  [[nodiscard]] std::unique_ptr<const tls::peer_names> peer() const;
+  [[nodiscard]] std::unique_ptr<const identity::peer_names> peer() const;
   /// Why the handshake failed; static text.
   [[nodiscard]] const char* handshake_problem() const noexcept;
   [[nodiscard]] bool is_tls() const noexcept { return tls_ != nullptr; }

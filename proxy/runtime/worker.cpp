@@ -9,7 +9,9 @@
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <new>
+#include <system_error>
 #include <thread>
+#include <utility>
 
 namespace weir::proxy {
 
@@ -50,18 +52,16 @@ worker::worker(worker_setup setup, metrics_registry& metrics)
                 &desk_,
                 std::move(setup.on_unreachable)},
       sharing_metrics_(names_, shard_),
+      places_(*setup.places),
       on_stopped_(std::move(setup.on_stopped)) {
   begin_turn();
   buffers_.set_budget(setup.buffer_budget);
   make_store(setup);
   sessions_ = std::make_unique<session_set>(requests_);
   services_.config = compile(setup.config, nullptr, services_, names_, setup.addresses, *setup.tls);
-  for (std::size_t i = 0; i < setup.listening.size(); ++i) {
-    const listener_settings& wanted = setup.config->listeners[i];
-    listeners_.push_back(std::make_unique<listener>(
-        services_, *sessions_, wanted, shard_.listener(names_.listener_slot(wanted.name)), setup.listening[i],
-        *setup.places, setup.tls->listeners[i]));
-  }
+  for (std::size_t i = 0; i < setup.listening.size(); ++i)
+    listeners_.push_back(
+        make_listener(setup.config->listeners[i], setup.listening[i], setup.tls->listeners[i]));
 }
 
 worker::~worker() = default;
@@ -216,16 +216,59 @@ void worker::arm_wheel() {
 // ---- orders from other threads ----
 
 void worker::reload(std::shared_ptr<const settings> config, resolved_endpoints addresses,
-                    std::shared_ptr<const tls::context_set> tls) {
+                    std::shared_ptr<const tls::context_set> tls, std::vector<int> listening) {
   boost::asio::post(io_, [this, config = std::move(config), addresses = std::move(addresses),
-                          tls = std::move(tls)]() mutable {
+                          tls = std::move(tls), listening = std::move(listening)]() mutable {
     begin_turn();
-    for (std::size_t i = 0; i < listeners_.size(); ++i)
-      listeners_[i]->update(config->listeners[i], tls->listeners[i]);
+    update_listeners(*config, *tls, listening);
     if (redis_ != nullptr) redis_->update(config->store.redis);
     services_.config = compile(std::move(config), services_.config.get(), services_, names_, addresses, *tls);
     if (sharing_) sharing_->reload();
     settle();
+  });
+}
+
+std::unique_ptr<listener> worker::make_listener(const listener_settings& wanted, int fd,
+                                                std::shared_ptr<const tls::server_context> tls) {
+  return std::make_unique<listener>(services_, *sessions_, wanted,
+                                    shard_.listener(names_.listener_slot(wanted.name)), fd, places_,
+                                    std::move(tls));
+}
+
+void worker::update_listeners(const settings& config, const tls::context_set& tls,
+                              const std::vector<int>& listening) {
+  std::vector<std::unique_ptr<listener>> before = std::exchange(listeners_, {});
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+    const listener_settings& wanted = config.listeners[i];
+    if (listening[i] >= 0) {
+      listeners_.push_back(make_listener(wanted, listening[i], tls.listeners[i]));
+      start_listener(*listeners_.back());
+      continue;
+    }
+    const auto kept = std::find_if(before.begin(), before.end(),
+                                   [&](const auto& l) { return l && same_socket(l->configured(), wanted); });
+    (*kept)->update(wanted, tls.listeners[i]);
+    listeners_.push_back(std::move(*kept));
+  }
+  for (const auto& gone : before) {
+    if (gone) retire_listener(*gone);
+  }
+}
+
+/// A worker that is about to end listens no more.
+void worker::start_listener(listener& added) noexcept {
+  try {
+    if (!services_.draining) added.start();
+  } catch (const std::system_error& error) {
+    log_event(log_level::error, "cannot listen",
+              {{"listener", added.configured().name}, {"cause", error.what()}});
+  }
+}
+
+void worker::retire_listener(listener& gone) {
+  gone.retire();
+  sessions_->for_each([&gone](session& s) {
+    if (s.came_by(gone.context())) s.drain();
   });
 }
 

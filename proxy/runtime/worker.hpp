@@ -56,8 +56,9 @@ class worker final : private limiter::settlement_observer {
 
   // Any thread:
   /// Requests that begin after it use the new configuration.
+  /// `listening`: a descriptor for each listener that is new, taken over; -1 for the others.
   void reload(std::shared_ptr<const settings> config, resolved_endpoints addresses,
-              std::shared_ptr<const tls::context_set> tls);
+              std::shared_ptr<const tls::context_set> tls, std::vector<int> listening);
   /// New addresses of one endpoint, by upstream name.
   void update_addresses(std::string upstream_name, std::size_t endpoint,
                         std::vector<resolved_address> addresses);
@@ -95,6 +96,12 @@ class worker final : private limiter::settlement_observer {
   void arm_wheel();
   void stop_when_drained();
   void make_store(const worker_setup& setup);
+  [[nodiscard]] std::unique_ptr<listener> make_listener(const listener_settings& wanted, int fd,
+                                                        std::shared_ptr<const tls::server_context> tls);
+  void update_listeners(const settings& config, const tls::context_set& tls,
+                        const std::vector<int>& listening);
+  void start_listener(listener& added) noexcept;
+  void retire_listener(listener& gone);
   void on_settled(const limiter::settled& what) override;
   [[nodiscard]] std::int64_t now_us() const noexcept override;
   void make_sharing(const worker_setup& setup);
@@ -123,7 +130,8 @@ class worker final : private limiter::settlement_observer {
   std::unique_ptr<limiter::rate_limiter> limiter_;
   std::unique_ptr<heartbeat> heartbeat_;  // with sharing_
   std::unique_ptr<session_set> sessions_;
-  std::vector<std::unique_ptr<listener>> listeners_;
+  connection_places& places_;
+  std::vector<std::unique_ptr<listener>> listeners_;  // by settings::listeners
   std::function<void()> on_stopped_;
   std::int64_t wheel_wake_us_ = -1;  // when wheel_timer_ will fire; -1 = not armed
   bool settle_posted_ = false;

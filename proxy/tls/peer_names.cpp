@@ -5,6 +5,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <string>
+#include <string_view>
 
 namespace weir::proxy::tls {
 namespace {
@@ -44,10 +46,10 @@ std::string alternative_name(const X509* certificate, int type) {
 
 }  // namespace
 
-std::unique_ptr<const peer_names> verified_peer(const SSL* ssl) {
+std::unique_ptr<const identity::peer_names> verified_peer(const SSL* ssl) {
   const X509* certificate = SSL_get0_peer_certificate(ssl);
   if (certificate == nullptr || SSL_get_verify_result(ssl) != X509_V_OK) return nullptr;
-  auto names = std::make_unique<peer_names>();
+  auto names = std::make_unique<identity::peer_names>();
   names->subject = subject_of(certificate);
   names->san_dns = alternative_name(certificate, GEN_DNS);
   names->san_uri = alternative_name(certificate, GEN_URI);

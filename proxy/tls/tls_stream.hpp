@@ -23,7 +23,7 @@ class tls_stream {
   /// ok: done; would_block: again after the next event; else the connection is of no use.
   [[nodiscard]] io_status handshake() noexcept;
   /// After the handshake: see verified_peer().
-  [[nodiscard]] std::unique_ptr<const peer_names> peer() const { return verified_peer(ssl_.get()); }
+  [[nodiscard]] std::unique_ptr<const identity::peer_names> peer() const { return verified_peer(ssl_.get()); }
   /// Why the handshake failed; static text.
   [[nodiscard]] const char* problem() const noexcept { return problem_; }
 

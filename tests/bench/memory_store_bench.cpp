@@ -55,11 +55,15 @@ void decide(benchmark::State& state, quota q, std::size_t rules) {
 
 constexpr quota never_denies{algorithm::token_bucket, 1'000'000, 1'000'000, 1'000'000};
 constexpr quota mostly_denies{algorithm::token_bucket, 1, 3'600'000'000, 1};
+constexpr quota counter{algorithm::sliding_window_counter, 1'000'000, 60'000'000, 1'000'000};
+constexpr quota window{algorithm::fixed_window, 1'000'000, 60'000'000, 1'000'000};
 constexpr quota log_of_100{algorithm::sliding_window_log, 100, 60'000'000, 100};
 
 BENCHMARK_CAPTURE(decide, token_bucket_admits, never_denies, std::size_t{1});
 BENCHMARK_CAPTURE(decide, token_bucket_denies, mostly_denies, std::size_t{1});
 BENCHMARK_CAPTURE(decide, token_bucket_of_four_rules, never_denies, std::size_t{4});
+BENCHMARK_CAPTURE(decide, sliding_window_counter, counter, std::size_t{1});
+BENCHMARK_CAPTURE(decide, fixed_window, window, std::size_t{1});
 BENCHMARK_CAPTURE(decide, sliding_window_log, log_of_100, std::size_t{1});
 
 }  // namespace

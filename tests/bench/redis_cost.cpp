@@ -56,6 +56,7 @@ struct workload {
   std::size_t subjects_per_call = 1;
   std::size_t distinct = keys;  ///< subjects in all
   std::int64_t cost = 1;
+  std::size_t packed = 1;  ///< requests in one call; divides `depth`
 };
 
 std::vector<charge> charges_of(const workload& w, const std::vector<rule>& rules, std::size_t call) {
@@ -69,9 +70,9 @@ std::vector<charge> charges_of(const workload& w, const std::vector<rule>& rules
   return charges;
 }
 
-void run(redis_client& redis, std::span<const std::string> batches) {
+void run(redis_client& redis, std::span<const std::string> batches, std::size_t commands) {
   for (const std::string& batch : batches) {
-    for (std::size_t i = 0; i < depth; ++i) {
+    for (std::size_t i = 0; i < commands; ++i) {
       const auto reply = redis.exchange(i == 0 ? std::string_view(batch) : std::string_view());
       if (reply->type == REDIS_REPLY_ERROR) throw std::runtime_error(std::string(reply->str, reply->len));
     }
@@ -82,17 +83,26 @@ void measure(redis_client& redis, const workload& w) {
   std::vector<rule> rules;
   for (std::size_t i = 0; i < w.rules; ++i) rules.push_back(make_rule(i, w.each));
   std::vector<std::string> batches(calls / depth);
-  for (std::size_t call = 0; call < calls; ++call) {
-    redis::append_decide(batches[call / depth], "EVALSHA", weir::lua::decide_sha1(), "rl:", operation::take,
-                         charges_of(w, rules, call));
+  std::vector<std::vector<charge>> charges;
+  for (std::size_t call = 0; call < calls; ++call) charges.push_back(charges_of(w, rules, call));
+  for (std::size_t call = 0; call < calls; call += w.packed) {
+    std::string& batch = batches[call / depth];
+    if (w.packed == 1) {
+      redis::append_decide(batch, "EVALSHA", weir::lua::decide_sha1(), "rl:", operation::take, charges[call]);
+      continue;
+    }
+    std::vector<std::span<const charge>> pack(charges.begin() + static_cast<std::ptrdiff_t>(call),
+                                              charges.begin() + static_cast<std::ptrdiff_t>(call + w.packed));
+    redis::append_pack(batch, weir::lua::pack_sha1(), "rl:", pack);
   }
+  const std::size_t commands = depth / w.packed;
   redis.command({"FLUSHALL"});
   const double empty = std::atof(info(redis, "memory", "used_memory").c_str());
-  run(redis, batches);
+  run(redis, batches, commands);
   const double full = std::atof(info(redis, "memory", "used_memory").c_str());
   const auto size = redis.command({"DBSIZE"});
   const double before = cpu_us(redis);
-  run(redis, batches);
+  run(redis, batches, commands);
   const double cost = (cpu_us(redis) - before) / calls;
   const double bytes = size->integer > 0 ? (full - empty) / static_cast<double>(size->integer) : 0;
   fmt::print("{:<44}{:>8.2f} us{:>10.0f} B/key\n", w.name, cost, bytes);
@@ -114,11 +124,15 @@ int main(int count, char** words) {
   try {
     redis_client redis(words[1]);
     redis.command({"SCRIPT", "LOAD", weir::lua::decide_script()});
+    redis.command({"SCRIPT", "LOAD", weir::lua::pack_script()});
     for (const workload& w : std::vector<workload>{
              {"token_bucket, compact", bucket},
+             {"  the same, 8 requests in a call", bucket, 1, 1, keys, 1, 8},
+             {"  the same, 32 requests in a call", bucket, 1, 1, keys, 1, 32},
              {"token_bucket, with a fraction", slow_bucket},
              {"token_bucket, denied", exhausted, 1, 1, 100},
              {"token_bucket, 4 rules of one subject", bucket, 4},
+             {"  the same, 8 requests in a call", bucket, 4, 1, keys, 1, 8},
              {"  the same with fractions", slow_bucket, 4},
              {"token_bucket, 4 rules of 4 subjects", bucket, 4, 4},
              {"sliding_window_log of 100", log_of_100, 1, 1, 4096, 10},

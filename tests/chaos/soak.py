@@ -91,9 +91,17 @@ class Soak:
         self.quiet.append((time.monotonic() - begin, figures.p99))
         self.collect_log()
 
-    def fault(self, seconds):
+    def any_fault(self, seconds):
         kind = self.rng.choice(sorted(faults.KINDS))
-        name = self.rng.choice(sorted(set(faults.KINDS[kind]) - {"log_blocked"}))     # a file never blocks
+        self.fault(kind, self.rng.choice(names_of(kind)), seconds)
+
+    def every_fault(self, seconds):
+        """The memory that a fault needs at its first time is no leak."""
+        for kind in sorted(faults.KINDS):
+            for name in names_of(kind):
+                self.fault(kind, name, seconds)
+
+    def fault(self, kind, name, seconds):
         with faults.KINDS[kind][name](self.stage):
             time.sleep(seconds)
         self.stage.heal()
@@ -101,6 +109,10 @@ class Soak:
         time.sleep(1.0)
         figures = self.mark()
         print(f"fault {kind}:{name} for {seconds:.0f} s: {figures.counts}, {figures}", flush=True)
+
+
+def names_of(kind):
+    return sorted(set(faults.KINDS[kind]) - {"log_blocked"})     # a file never blocks
 
 
 def slope(samples):
@@ -144,10 +156,13 @@ def main():
     t = Context(Build(os.path.abspath(args.weir)), None, directory, 1, 1, False)
     failed = 0
     try:
-        soak, begin = Soak(t, args.rate, args.seed), time.monotonic()
+        soak = Soak(t, args.rate, args.seed)
+        if args.minutes >= LONG_ENOUGH_MINUTES:
+            soak.every_fault(3)
+        begin = time.monotonic()
         while time.monotonic() - begin < args.minutes * 60:
             soak.quiet_time(begin, every * 0.8)
-            soak.fault(every * 0.15)
+            soak.any_fault(every * 0.15)
         soak.quiet_time(begin, every * 0.8)
         soak.finish()
         judge(soak, args.minutes)

@@ -68,7 +68,7 @@ class redis_backend final : public backend {
     remember_keys(charges);
     const auto integers = to_integers(*client_.exchange(command_));
     store_reply reply;
-    if (!limiter::redis::parse_decide(integers, op, charges.size(), reply)) {
+    if (!limiter::redis::parse_decide(integers, op, charges.size(), reply, 1, shadow_bits(op, charges))) {
       throw std::runtime_error("reply of the wrong shape");
     }
     return reply;

@@ -23,4 +23,14 @@ inline std::string script_with_argument_clock() {
   return "local now = tonumber(table.remove(ARGV))\n" + core;
 }
 
+/// The script for packs likewise; WEIR_TEST_PACK_CORE names another core.
+inline std::string pack_script_with_argument_clock() {
+  std::string core(lua::pack_core());
+  if (const char* path = std::getenv("WEIR_TEST_PACK_CORE")) {
+    std::ifstream in(path, std::ios::binary);
+    core.assign(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+  }
+  return "local now = tonumber(table.remove(ARGV))\n" + core;
+}
+
 }  // namespace weir::tests

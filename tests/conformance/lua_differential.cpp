@@ -125,20 +125,26 @@ subject_key subject_named(std::size_t number) {
   return key;
 }
 
-/// One history on both sides. A trial steps its clock back, or lets the TTLs of the script's keys fire, or
-/// changes the periods of windows: each would make another one's outcome depend on when dead entries are
-/// dropped.
+/// One history on both sides. A trial steps its clock back, or lets the TTLs of the script's keys fire (and
+/// has penalties), or changes the periods of windows (the same): each would make another one's outcome depend
+/// on when dead entries are dropped.
 class trial {
  public:
-  trial(dice& d, lua_host& host) : dice_(d), host_(host), kind_(static_cast<kind>(d.below(3))) {
+  /// `packs` runs the script for packs on what `host` holds.
+  trial(dice& d, lua_host& host, lua_host& packs)
+      : dice_(d), host_(host), packs_(packs), kind_(static_cast<kind>(d.below(3))) {
     host_.data.clear();
-    host_.expire = kind_ == kind::expires;
+    host_.expire = packs_.expire = kind_ == kind::expires;
     const auto count = static_cast<std::size_t>(1 + (d.chance(40) ? 0 : d.below(most_rules)));
     rules_.resize(count);
+    tiers_.resize(count);
     for (std::size_t i = 0; i < count; ++i) {
       const char digit = static_cast<char>('0' + i);
       rules_[i].rid = {{'r', 'u', '-', digit}, {'0', '4', digit}};
       rules_[i].quota = random_quota(d);
+      if (kind_ != kind::steps_back && rules_[i].quota.algorithm != algorithm::concurrency && d.chance(20))
+        rules_[i].penalty_us = random_penalty();
+      tiers_[i] = changed(rules_[i].quota);
     }
     apart_ = d.chance(30);
     now_us_ += d.below(1'000'000'000);
@@ -168,9 +174,14 @@ class trial {
   bool step() {
     if (dice_.chance(5)) reload();
     move_clock();
+    if (dice_.chance(15)) return pack_step();
     const auto op = random_operation();
     const charge_list charges = random_charges(op);
-    const std::int64_t k = op == operation::take && dice_.chance(15) ? 2 + dice_.below(5) : 1;
+    const bool one_by_one = std::any_of(charges.begin(), charges.end(), [](const charge& c) {
+      return c.shadow || c.matched->penalty_us > 0;
+    });
+    const bool several = op == operation::take && !one_by_one && dice_.chance(15);
+    const std::int64_t k = several ? 2 + dice_.below(5) : 1;
 
     store_reply twin;
     table_.execute(op, charges, twin, k);
@@ -182,29 +193,71 @@ class trial {
     const lua_host::result reply = host_.evaluate(command_);
     if (!reply.error.empty()) return report("script error: " + reply.error);
     store_reply script;
-    if (!redis::parse_decide(reply.integers, op, charges.size(), script, k))
+    if (!redis::parse_decide(reply.integers, op, charges.size(), script, k, shadow_bits(op, charges)))
       return report("impossible reply");
     if (!same(twin, script)) return report(describe(op, k, charges, twin, script));
     const bool denied =
         std::any_of(twin.states.begin(), twin.states.end(), [](const auto& s) { return !s.allowed; });
+    const bool may_block = std::any_of(charges.begin(), charges.end(),
+                                       [](const charge& c) { return c.matched->penalty_us > 0; });
     const bool silent = op == operation::peek || (denied && twin.admitted == 0 && !by_itself(op) &&
-                                                  kind_ != kind::steps_back && !reloaded_);
+                                                  !may_block && kind_ != kind::steps_back && !reloaded_);
     if (silent && host_.writes != writes_before) return report("a peek or a denied operation wrote");
     if (op != operation::peek) remember(charges, twin);
     last_retry_us_ = std::max<std::int64_t>(0, twin.states.front().retry_after_us);
     return true;
   }
 
+  /// Takes of several requests in one call, one after the other for the twin.
+  bool pack_step() {
+    std::vector<charge_list> decisions(static_cast<std::size_t>(1 + dice_.below(6)));
+    for (charge_list& charges : decisions) charges = random_charges(operation::take);
+    const std::vector<std::span<const charge>> views(decisions.begin(), decisions.end());
+    command_.clear();
+    redis::append_pack(command_, "sha", "rl:", views,
+                       {.estimate_us = now_us_ + estimate_error(), .clock_us = now_us_});
+    packs_.now_us = now_us_;
+    std::swap(packs_.data, host_.data);
+    const lua_host::result reply = packs_.evaluate(command_);
+    std::swap(packs_.data, host_.data);
+    if (!reply.error.empty()) return report("pack: script error: " + reply.error);
+    std::size_t position = 1;
+    for (const charge_list& charges : decisions) {
+      store_reply twin;
+      table_.execute(operation::take, charges, twin);
+      store_reply script;
+      if (redis::parse_packed(reply.integers, position, charges.size(), script,
+                              shadow_bits(operation::take, charges)) != redis::pack_answer::decided)
+        return report("pack: impossible reply");
+      if (!same(twin, script)) return report("pack: " + describe(operation::take, 1, charges, twin, script));
+      remember(charges, twin);
+    }
+    return position == reply.integers.size() || report("pack: more integers than decisions");
+  }
+
   void reload() {
     rule& r = rules_[static_cast<std::size_t>(dice_.below(static_cast<std::int64_t>(rules_.size())))];
-    const std::int64_t window_us = r.quota.period_us;
-    r.quota = another_quota(dice_, r.quota);
-    if (r.quota.algorithm != algorithm::token_bucket && kind_ != kind::changes_periods &&
-        r.quota.calendar == calendar_unit::none) {
-      r.quota.period_us = window_us;
-      if (validate(r.quota).problem != quota_problem::none) r.quota.limit = r.quota.burst = 1;
+    if (r.penalty_us > 0 && dice_.chance(30)) {
+      r.penalty_us = random_penalty();
+      reloaded_ = true;
     }
+    r.quota = changed(r.quota);
     reloaded_ = true;
+  }
+
+  quota changed(const quota& from) {
+    quota q = another_quota(dice_, from);
+    if (q.algorithm != algorithm::token_bucket && kind_ != kind::changes_periods &&
+        q.calendar == calendar_unit::none) {
+      q.period_us = from.period_us;
+      if (validate(q).problem != quota_problem::none) q.limit = q.burst = 1;
+    }
+    return q;
+  }
+
+  std::int64_t random_penalty() {
+    constexpr std::int64_t penalties[] = {1, 50, 1'000'000, 60'000'000, 86'400'000'000};
+    return dice_.pick(penalties);
   }
 
   /// Only slots can be renewed.
@@ -272,6 +325,13 @@ class trial {
     for (charge& c : charges) {
       constexpr std::string_view holders[] = {"p-1", "p-2", "q.3", "Z_4", "p-5", "p-6"};
       c.holder = holders[dice_.below(6)];
+      if (c.matched->quota.algorithm != algorithm::concurrency) {
+        c.shadow = dice_.chance(15);
+        if (dice_.chance(5)) {
+          c.special = &tiers_[static_cast<std::size_t>(c.matched - rules_.data())];
+          reloaded_ = true;
+        }
+      }
       if (op == operation::refund && dice_.chance(30)) {
         c.charged_at_us = std::max<std::int64_t>(1, now_us_ - dice_.below(c.matched->quota.period_us + 5));
       }
@@ -291,7 +351,7 @@ class trial {
       const auto rule_number = static_cast<std::size_t>(charges[i].matched - rules_.data());
       const place where{rule_number, static_cast<std::size_t>(charges[i].subject.text[0])};
       // X of a counter whose current window is unused may lie a window after its reset.
-      const quota& q = charges[i].matched->quota;
+      const quota& q = charges[i].quota();
       const std::int64_t more = q.algorithm == algorithm::sliding_window_counter ? q.period_us : 0;
       const std::int64_t reset_at_us = now_us_ + reply.states[i].reset_after_us;
       expiry_[where] = {reset_at_us, reset_at_us + more};
@@ -313,11 +373,12 @@ class trial {
     std::string text = "operation " + std::to_string(static_cast<int>(op)) + " k " + std::to_string(k) +
                        " admitted " + std::to_string(twin.admitted) + " / " + std::to_string(script.admitted);
     for (std::size_t i = 0; i < charges.size(); ++i) {
-      const quota& q = charges[i].matched->quota;
+      const quota& q = charges[i].quota();
       text += "\n  rule " + std::string(charges[i].matched->rid.text()) + " algorithm " +
               std::to_string(static_cast<int>(q.algorithm)) + " limit " + std::to_string(q.limit) +
               " period " + std::to_string(q.period_us) + " burst " + std::to_string(q.burst) + " cost " +
-              std::to_string(charges[i].cost);
+              std::to_string(charges[i].cost) + (charges[i].shadow ? " shadow" : "") + " penalty " +
+              std::to_string(charges[i].matched->penalty_us);
       for (const store_reply* r : {&twin, &script}) {
         const rule_state& s = r->states[i];
         text += std::string(r == &twin ? "\n    twin   " : "\n    script ") +
@@ -336,10 +397,12 @@ class trial {
 
   dice& dice_;
   lua_host& host_;
+  lua_host& packs_;
   const kind kind_;
   bool apart_ = false;  // a subject per rule
   bool reloaded_ = false;
   std::vector<rule> rules_;
+  std::vector<quota> tiers_;  // by rule: the quota of some of its charges
   std::int64_t now_us_ = epoch_us;
   std::int64_t last_retry_us_ = 0;
   std::map<place, std::pair<std::int64_t, std::int64_t>> expiry_;  // X lies between the two
@@ -363,9 +426,10 @@ int main(int argc, char** argv) {
   const std::int64_t operations = option(arguments, "--operations", 1'000'000);
   const std::int64_t seed = option(arguments, "--seed", 1);
   lua_host host(weir::tests::script_with_argument_clock());
+  lua_host packs(weir::tests::pack_script_with_argument_clock());
   dice d(static_cast<std::uint64_t>(seed));
   for (std::int64_t done = 0; done < operations; done += steps_per_trial) {
-    if (trial(d, host).run()) continue;
+    if (trial(d, host, packs).run()) continue;
     std::printf("seed %lld, after %lld operations: script and twin differ\n", static_cast<long long>(seed),
                 static_cast<long long>(done));
     return 1;

@@ -19,7 +19,9 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 LUA = HERE.parent.parent / "lua"
 CORE = ("token_bucket.lua", "rare_algorithms_begin.lua", "fixed_window.lua", "calendar_window.lua",
-        "sliding_window_counter.lua", "sliding_window_log.lua", "concurrency.lua", "rare_algorithms_end.lua", "decide.lua")
+        "sliding_window_counter.lua", "sliding_window_log.lua", "concurrency.lua", "penalty.lua", "rare_algorithms_end.lua",
+        "decide.lua")
+PACK_CORE = (*CORE[:-1], "pack_begin.lua", "decide.lua", "pack.lua")
 
 # what it is, file, text, replacement
 MUTANTS = [
@@ -75,7 +77,7 @@ MUTANTS = [
     ("TTL of the last rule only", "decide.lua", "if at > X then X = at end", "X = at"),
     ("emptied value stays", "decide.lua", "elseif value then\n      redis.call('DEL', key)",
      "elseif false then\n      redis.call('DEL', key)"),
-    ("written before the last evaluation", "decide.lua", "  all_allowed = all_allowed and allowed\n",
+    ("written before the last evaluation", "decide.lua", "  all_allowed = all_allowed and (allowed or shadow)\n",
      "  all_allowed = all_allowed and allowed\n"
      "  if all_allowed and op == 'take' and not own_key and n > 0 then\n"
      "    redis.call('SET', key, string.format('%d%s', now + after / p1, string.sub(name, 5)), 'PXAT', 1)\n"
@@ -144,13 +146,47 @@ MUTANTS = [
     ("several buckets: equal requests counted once", "decide.lua", "ARGV[1] == 'take' and ARGV[2] == '1' and KEYS[1] and", "ARGV[1] == 'take' and KEYS[1] and"),
     ("several buckets: usage of a denied request reported", "decide.lua", "reply[at + 4] - demand\n", "reply[at + 4]\n"),
     ("several buckets: cost not bounded", "decide.lua", "plain = n >= 1 and n <= 2147483648 and", "plain = n >= 1 and"),
+    ("a shadow rule denies", "decide.lua", "all_allowed and (allowed or shadow)", "all_allowed and allowed"),
+    ("any rule is shadow", "decide.lua", "shadow, penalty = bare and bare ~= letter,", "shadow, penalty = bare,"),
+    ("marks where nothing is admitted", "decide.lua", " or letter == 's' or (op ~= 'take' and op ~= 'peek'))", " or letter == 's')"),
+    ("marked requests merged", "decide.lua", "if bare and (k > 1 or letter", "if bare and (letter"),
+    ("a block that is not stored", "decide.lua", "if store and op == 'take' then", "if false then"),
+    ("a peek begins a block", "decide.lua", "if store and op == 'take' then", "if store then"),
+    ("a block shown by a peek before it began", "decide.lua", "ends[count + 1] = op == 'take' and till or read", "ends[count + 1] = till"),
+    ("units left to a blocked key", "decide.lua", "if ends and ends[i] and ends[i] > now then", "if false then"),
+    ("a block of a log beside its stamps", "decide.lua", "if at ~= key then\n      whole", "if false then\n      whole"),
+    ("a block found by the digits", "decide.lua", "find_entry(whole, own, '')", "find_entry(whole, own, name)"),
+    ("a blocked shadow rule charged", "penalty.lua", "allowed, after = false, used", "allowed = false"),
+    ("every denial prolongs the block", "penalty.lua", "elseif not allowed and retry > 0 then", "end\n      if not allowed and retry > 0 then"),
+    ("an ended block", "penalty.lua", "if ends > now then", "if ends >= now then"),
+    ("a block beyond the penalty kept", "penalty.lua", "math.min(stored, now + length)", "stored"),
+    ("a wait shorter than the limit's", "penalty.lua", "retry = math.max(retry, length)", "retry = length"),
+    ("a wait longer than the block", "penalty.lua", "retry = math.max(retry, ends - now)", "retry = math.max(retry, length)"),
+    ("what is impossible punished", "penalty.lua", "not allowed and retry > 0 then", "not allowed then"),
+    ("what costs nothing blocked", "penalty.lua", "if n > 0 then", "if true then"),
+    ("a block of an unbounded length", "penalty.lua", "length >= 1 and length < 4503599627370496", "length >= 1"),
     ("granted units not told", "decide.lua", "1 + (commit and rule[GRANTED] or 0)", "1"),
 ]
 
+PACK_MUTANTS = [
+    ("pack: last token refused", "pack.lua", "if demand > free then", "if demand >= free then"),
+    ("pack: digits of another rule ignored", "pack.lua", "string.sub(value, -3) == ddd and tonumber", "tonumber"),
+    ("pack: not repaired", "pack.lua", "if F and F - now <= cap then", "if F then"),
+    ("pack: idle time forgotten", "pack.lua", "F > now and F - now or 0", "F - now"),
+    ("pack: cost 0 written", "pack.lua", "elseif demand > 0 then", "else"),
+    ("pack: TTL rounded down", "pack.lua", "string.format('%d', F / 1000 + 1)).err", "string.format('%d', F / 1000)).err"),
+    ("pack: a cost above the capacity has a retry", "pack.lua", "demand > cap and -1 or demand - free", "demand - free"),
+    ("pack: cost not bounded", "pack.lua", "n >= 0 and n <= 2147483648 and n % 1 == 0 and", "n % 1 == 0 and"),
+    ("pack: the key of the one before", "pack.lua", "at, key, position = at + 6, key + 1, position + 5",
+     "at, position = at + 6, position + 5"),
+    ("pack: an error is a decision", "pack.lua", "failed and -1 or allowed, allowed", "allowed, allowed"),
+    ("pack: an error ends them all", "pack.lua", "redis.pcall('SET'", "redis.call('SET'"),
+]
 
-def core_text(mutant=None):
+
+def core_text(mutant=None, files=None):
     text = ""
-    for name in CORE:
+    for name in files or CORE:
         part = (LUA / name).read_text()
         if mutant and mutant[1] == name:
             if mutant[2] not in part:
@@ -175,6 +211,13 @@ def killer(build, core, socket):
     return None
 
 
+def pack_killer(build, core, _):
+    environment = ["env", f"WEIR_TEST_PACK_CORE={core}"]
+    if not passes([*environment, build / "lua_differential", "--operations", "60000"]):
+        return "twin"
+    return None if passes([*environment, build / "lua_script_tests", "-tc=*pack*"]) else "script tests"
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--build", type=pathlib.Path, required=True)
@@ -191,19 +234,21 @@ def main():
         try:
             while not socket.exists():
                 time.sleep(0.02)
-            core.write_text(core_text())
-            if killer(build, core, socket):
-                print("the unchanged script does not pass: nothing to learn from mutants")
-                return 1
-            for mutant in MUTANTS:
-                core.write_text(core_text(mutant))
-                by = killer(build, core, socket)
-                survivors += by is None
-                print(f"{'survived' if by is None else 'killed':8}  {mutant[0]}{f' (by the {by})' if by else ''}", flush=True)
+            for mutants, files, notices in ((MUTANTS, CORE, killer), (PACK_MUTANTS, PACK_CORE, pack_killer)):
+                core.write_text(core_text(None, files))
+                if notices(build, core, socket):
+                    print("the unchanged script does not pass: nothing to learn from mutants")
+                    return 1
+                for mutant in mutants:
+                    core.write_text(core_text(mutant, files))
+                    by = notices(build, core, socket)
+                    survivors += by is None
+                    print(f"{'survived' if by is None else 'killed':8}  {mutant[0]}{f' (by the {by})' if by else ''}",
+                          flush=True)
         finally:
             server.terminate()
             server.wait()
-    print(f"{len(MUTANTS) - survivors} passed, {survivors} failed")
+    print(f"{len(MUTANTS) + len(PACK_MUTANTS) - survivors} passed, {survivors} failed")
     return 1 if survivors else 0
 
 

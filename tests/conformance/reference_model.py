@@ -230,6 +230,55 @@ MODELS = {"token_bucket": TokenBucket, "gcra": TokenBucket, "sliding_window_log"
           "fixed_window": FixedWindow, "sliding_window_counter": SlidingWindowCounter, "concurrency": Slots}
 
 
+class Punishing:
+    """A rule whose first denial of a key blocks the key for `penalty_us`; later ones do not prolong that."""
+
+    def __init__(self, rule):
+        self.inner = MODELS[rule["algorithm"]](rule)
+        self.blocked_until = 0
+        self.configure(rule)
+
+    def __copy__(self):
+        other = Punishing.__new__(Punishing)
+        other.__dict__ = {**self.__dict__, "inner": copy.copy(self.inner)}
+        return other
+
+    def configure(self, rule):
+        self.inner.configure(rule)
+        self.capacity, self.penalty = self.inner.capacity, rule["penalty_us"]
+
+    def repair(self, t):
+        self.inner.repair(t)
+        self.blocked_until = min(self.blocked_until, t + self.penalty)
+
+    def fits(self, n, t):
+        return t >= self.blocked_until and self.inner.fits(n, t)
+
+    def consume(self, n, t):
+        self.inner.consume(n, t)
+
+    def as_new(self, t):
+        return t >= self.blocked_until and self.inner.as_new(t)
+
+    def punish(self, t):
+        if t >= self.blocked_until:
+            self.blocked_until = t + self.penalty
+
+
+def make(rule):
+    return Punishing(rule) if "penalty_us" in rule else MODELS[rule["algorithm"]](rule)
+
+
+def punished(state, op, n, t, allowed):
+    """The answer of a take or peek. What a peek asks about would be punished if it were a take: its wait says so."""
+    if not isinstance(state, Punishing) or allowed or n > state.capacity:
+        return answer(state, t, allowed, n)
+    later = state if op == "take" else at_later(state, t)
+    later.punish(t)
+    want = answer(later, t, allowed, n)
+    return want if op == "take" else {**answer(state, t, allowed, n), "retry_after_us": want["retry_after_us"]}
+
+
 def allows(state, n, t):
     return n == 0 or state.fits(n, t)
 
@@ -256,6 +305,8 @@ def answer(state, t, allowed, wanted):
 
 
 def decide_one(state, op, n, t):
+    if isinstance(state, Punishing) and op in ("refund", "take_upto"):
+        return decide_one(state.inner, op, n, t)  # they ask for no admission: the block is not looked at
     if op != "peek":
         state.repair(t)
     if op == "refund":
@@ -270,24 +321,25 @@ def decide_one(state, op, n, t):
     allowed = allows(at_later(state, t), n, t)
     if op == "take" and allowed and n > 0:
         state.consume(n, t)
-    return answer(state, t, allowed, n)
+    return punished(state, op, n, t, allowed)
 
 
-def decide_several(states, op, costs, t):
+def decide_several(states, shadow, op, costs, t):
     if op != "peek":
         for state in states:
             state.repair(t)
     verdicts = [allows(at_later(s, t), n, t) for s, n in zip(states, costs)]
-    if op == "take" and all(verdicts):
-        for state, n in zip(states, costs):
-            if n > 0:
+    denied_by = [i for i, v in enumerate(verdicts) if not v and not shadow[i]]
+    if op == "take" and not denied_by:
+        for state, v, n in zip(states, verdicts, costs):
+            if v and n > 0:
                 state.consume(n, t)
-    rules = [answer(s, t, v, n) for s, v, n in zip(states, verdicts, costs)]
-    waits = [r["retry_after_us"] for r in rules if not r["allowed"]]
+    rules = [punished(s, op, n, t, v) for s, v, n in zip(states, verdicts, costs)]
+    waits = [rules[i]["retry_after_us"] for i in denied_by]
     return {
-        "allowed": all(verdicts),
+        "allowed": not denied_by,
         "retry_after_us": NEVER if NEVER in waits else max(waits, default=0),
-        "denied_by": [i for i, v in enumerate(verdicts) if not v],
+        "denied_by": denied_by,
         "rules": rules,
     }
 
@@ -302,7 +354,7 @@ class Trace:
 
     def states(self, key):
         if key not in self.subjects:
-            self.subjects[key] = [MODELS[r["algorithm"]](r) for r in self.rules]
+            self.subjects[key] = [make(r) for r in self.rules]
         return self.subjects[key]
 
     def wait(self, us):
@@ -312,7 +364,7 @@ class Trace:
         states = self.states(key)
         event = {"t": self.t, "op": op, "n": n}
         if self.several:
-            event["want"] = decide_several(states, op, n, self.t)
+            event["want"] = decide_several(states, [r.get("shadow", False) for r in self.rules], op, n, self.t)
         else:
             event["key"] = key
             event["want"] = decide_one(states[0], op, n, self.t)
@@ -518,7 +570,18 @@ def several():
                                      window("fixed_window", 8, 1_000_000), log(7, 800_000)],
         "log_bucket_log_bucket": [log(5, 400_000), bucket(9, 1_000_000, 4), log(8, 1_000_000), bucket(2, 300_000, 6)],
     }
-    for name, rules in mixes.items():
+    shadow = {"shadow": True}
+    marked = {
+        "shadow_bucket": [{**bucket(10, 1_000_000, 3), **shadow}, bucket(20, 1_000_000, 6)],
+        "shadow_between": [bucket(9, 1_000_000, 6), {**log(3, 500_000), **shadow}, window("fixed_window", 8, 700_000)],
+        "only_shadow": [{**bucket(10, 1_000_000, 3), **shadow}, {**window("sliding_window_counter", 4, 300_000), **shadow}],
+        "penalty": [{**bucket(10, 1_000_000, 3), "penalty_us": 700_000}, bucket(8, 1_000_000, 9)],
+        "penalties": [{**log(4, 500_000), "penalty_us": 300_000}, {**bucket(3, 700_001, 4), "penalty_us": 1_500_000},
+                      {**window("fixed_window", 5, 400_000), "penalty_us": 7}],
+        "shadow_penalty": [{**bucket(10, 1_000_000, 3), "penalty_us": 700_000, **shadow}, log(6, 900_000),
+                           {**window("sliding_window_counter", 7, 900_000), "penalty_us": 200_000}],
+    }
+    for name, rules in {**mixes, **marked}.items():
         t = Trace(f"several-{name}", ["multi", "cost_n", "peek"], *rules)
         for _ in range(90):
             costs = [source.choice((0, 1, 1, 1, 2, 3, 9)) for _ in rules]
@@ -535,6 +598,35 @@ def several():
             t.take([1, 1])
             t.take([9, 1])
             t.wait(400_000)
+    yield t
+
+
+def penalties():
+    """One rule each; every op, reloads of the limit and of the penalty, and a clock that goes back."""
+    source = random.Random("weir penalties")
+    kinds = {"token_bucket": bucket(10, 1_000_000, 3), "sliding_window_log": log(3, 400_000),
+             "fixed_window": window("fixed_window", 3, 300_000),
+             "sliding_window_counter": window("sliding_window_counter", 3, 300_000)}
+    for name, rule in kinds.items():
+        t = Trace(f"penalty-{name}", ["penalty", "reload"], {**rule, "penalty_us": 2_000_000})
+        for penalty in (2_000_000, 500_000, 50_000, 3_000_000):
+            t.reload({**rule, "limit": source.randrange(2, 5), "penalty_us": penalty})
+            for _ in range(40):
+                op = source.choice(("take", "take", "take", "peek", "refund", "take_upto"))
+                want = t.op(op, source.choice((0, 1, 1, 1, 2, 3, 6)))
+                wait = want["retry_after_us"]
+                t.wait(source.choice((0, 1, 40_000, max(0, wait), max(0, wait - 1))))
+        yield t
+    t = Trace("penalty-clock_back", ["penalty", "clock_back"], {**kinds["token_bucket"], "penalty_us": 2_000_000})
+    for back in (1_000, 3_600_000_000):
+        for _ in range(5):
+            t.take()
+            t.wait(100)
+        t.wait(-back)
+        for _ in range(4):
+            t.op("peek")
+            want = t.take()
+            t.wait(source.choice((300_000, max(0, want["retry_after_us"]))))
     yield t
 
 
@@ -555,6 +647,7 @@ def main():
                                    ("sliding_window_counter", "two weighted windows")):
         write(directory, algorithm, description, scenarios(windows(algorithm), algorithm))
     write(directory, "concurrency", "slots with leases", slot_traces())
+    write(directory, "penalty", "the first denial blocks a key", penalties())
     write(directory, "several_rules", "all or nothing over several rules", several())
 
 

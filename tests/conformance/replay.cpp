@@ -29,6 +29,8 @@ std::vector<rule> to_product_rules(const std::vector<trace_rule>& from) {
     std::snprintf(digits.data(), digits.size(), "%03zu", i % 1000);
     rules[i].rid = {{'r', digits[0], digits[1], digits[2]}, {digits[0], digits[1], digits[2]}};
     rules[i].quota = from[i].quota.value();
+    rules[i].penalty_us = from[i].penalty_us;
+    rules[i].mode = from[i].shadow ? limiter::rule_mode::shadow : limiter::rule_mode::enforce;
     if (validate(rules[i].quota).problem != limiter::quota_problem::none) {
       throw std::runtime_error("rule " + std::to_string(i) + " is not computable exactly");
     }
@@ -67,13 +69,13 @@ std::string describe(const std::vector<expected_state>& states) {
   return text;
 }
 
-expectation to_answer(const store_reply& reply, operation op) {
+expectation to_answer(const store_reply& reply, operation op, std::span<const limiter::charge> charges) {
   expectation answer;
   for (std::size_t i = 0; i < reply.states.size(); ++i) {
     const rule_state& s = reply.states[i];
     answer.rules.push_back({s.allowed, s.remaining, s.retry_after_us, s.reset_after_us, std::nullopt});
     if (op == operation::take_upto) answer.rules.back().granted = s.granted;
-    if (s.allowed) continue;
+    if (passes(charges[i], s)) continue;
     answer.allowed = false;
     answer.denied_by.push_back(static_cast<std::int64_t>(i));
     const bool never = s.retry_after_us < 0 || answer.retry_after_us < 0;
@@ -116,7 +118,8 @@ class player {
     const auto op = to_operation(event.op);
     if (!op) return "operation " + event.op + " is not built";
     if (event.costs.size() != rules_.size()) return "the event has not one cost per rule";
-    const expectation got = to_answer(store_.execute(*op, charges_of(event), event.t), *op);
+    const limiter::charge_list charges = charges_of(event);
+    const expectation got = to_answer(store_.execute(*op, charges, event.t), *op, charges);
     const bool reloads = std::find(trace_.tags.begin(), trace_.tags.end(), "reload") != trace_.tags.end();
     if (matches(event.want, got, trace_.several_rules, reloads ? 1 : 0)) return {};
     return describe(got.rules);
@@ -131,6 +134,7 @@ class player {
     for (std::size_t i = 0; i < rules_.size(); ++i) {
       const std::size_t number = layout_ == layout::one_subject ? key : key * rules_.size() + i;
       charges.push_back({&rules_[i], subject_named(number), event.costs[i], 0, event.holder});
+      charges.back().shadow = rules_[i].mode == limiter::rule_mode::shadow;
     }
     return charges;
   }

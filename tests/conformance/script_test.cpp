@@ -50,6 +50,17 @@ words rule_slots(const std::string& holder, std::int64_t limit = 2) {
   return {"s", "3", "ssss007", "1", text(limit), "30000000", holder};
 }
 
+// Marked: `T` shadow, `!` with a penalty that is kept in the value of key 1.
+words shadow(words rule) {
+  rule[0][0] = static_cast<char>(rule[0][0] - 'a' + 'A');
+  return rule;
+}
+words punishing(words rule, std::int64_t penalty_us) {
+  rule[0] += '!';
+  rule.insert(rule.begin() + 4, {"1", text(penalty_us)});
+  return rule;
+}
+
 struct script {
   lua_host host{weir::tests::script_with_argument_clock()};
 
@@ -670,4 +681,216 @@ TEST_CASE("script: several buckets of one subject are decided and stored alike o
     }
   }
   CHECK(same_form > 2000);
+}
+
+TEST_CASE("in a pack each decision stands by itself") {
+  lua_host host{weir::tests::pack_script_with_argument_clock()};
+  const std::vector<std::int64_t> allowed{1, 1, 4, 0, 100'000, 100'000};
+  const std::vector<std::int64_t> failed(6, -1);
+  const auto part = [](const lua_host::result& reply, std::size_t decision) {
+    const auto begin = reply.integers.begin() + 1 + static_cast<std::ptrdiff_t>(6 * decision);
+    return std::vector<std::int64_t>(begin, begin + 6);
+  };
+  const words keys{"rl:1:{a}", "rl:1:{b}", "rl:1:{c}"};
+  words arguments;
+  for (const char* name : {"aaaa001", "bbbb002", "cccc003"}) {
+    for (const std::string& word : words{"t", name, "1", "100000", "500000"}) arguments.push_back(word);
+  }
+  arguments.push_back(text(now_us));
+
+  SUBCASE("all are decided") {
+    const auto reply = host.evaluate(keys, arguments);
+    REQUIRE(reply.error == "");
+    REQUIRE(reply.integers.size() == 19);
+    CHECK(reply.integers[0] == now_us);
+    for (std::size_t i = 0; i < 3; ++i) CHECK(part(reply, i) == allowed);
+    CHECK(host.data.size() == 3);
+    CHECK(host.data[keys[0]].text == text(now_us + 100'000) + "001");
+    CHECK(host.data[keys[0]].expires_at_ms == (now_us + 100'000) / 1000 + 1);
+  }
+  SUBCASE("what asks for nothing writes nothing") {
+    arguments[2] = "0";
+    const auto reply = host.evaluate(keys, arguments);
+    CHECK(part(reply, 0).front() == 1);
+    CHECK(host.data.size() == 2);
+  }
+  SUBCASE("a key of another type fails alone") {
+    host.data[keys[1]].is_list = true;
+    const auto reply = host.evaluate(keys, arguments);
+    REQUIRE(reply.error == "");
+    CHECK(part(reply, 0) == allowed);
+    CHECK(part(reply, 1) == failed);
+    CHECK(part(reply, 2) == allowed);
+  }
+  SUBCASE("what cannot be written says so") {
+    host.full = true;
+    const auto reply = host.evaluate(keys, arguments);
+    REQUIRE(reply.error == "");
+    for (std::size_t i = 0; i < 3; ++i) CHECK(part(reply, i).front() == -1);
+    CHECK(host.data.empty());
+  }
+  SUBCASE("a cost that is none fails alone, before it reads") {
+    arguments[7] = "-1";
+    const auto reply = host.evaluate(keys, arguments);
+    REQUIRE(reply.error == "");
+    CHECK(part(reply, 0) == allowed);
+    CHECK(part(reply, 1) == failed);
+    CHECK(part(reply, 2) == allowed);
+  }
+}
+
+TEST_CASE("a pack holds decisions of any rules") {
+  lua_host host{weir::tests::pack_script_with_argument_clock()};
+  words arguments{"t", "aaaa001", "1", "100000", "500000", "2", "15", "2", "take", "1"};
+  for (const words& rule : {rule_a(2), rule_log(1)})
+    arguments.insert(arguments.end(), rule.begin(), rule.end());
+  arguments.push_back(text(now_us));
+  const auto reply = host.evaluate({key, key, log_key}, arguments);
+  REQUIRE(reply.error == "");
+  REQUIRE(reply.integers.size() == 18);
+  CHECK(reply.integers[3] == 4);   // remaining after the first
+  CHECK(reply.integers[7] == 1);   // m of the second
+  CHECK(reply.integers[9] == 2);   // the same bucket, two more
+  CHECK(reply.integers[14] == 2);  // the log
+}
+
+// ---- Shadow charges and penalties ------------------------------------------------------------------------
+
+TEST_CASE("script: a shadow rule is told its denial and keeps nobody from being charged") {
+  script s;
+  CHECK(s.run("take", {shadow(rule_a(5)), rule_b(1)}).integers ==
+        std::vector<std::int64_t>{now_us, 1, 1, 0, 0, 500'000, 500'000, 1, 4, 0, 100'000, 100'000});
+  CHECK(s.run("take", {shadow(rule_a(1)), rule_b(1)}).integers ==
+        std::vector<std::int64_t>{now_us, 1, 0, 0, 100'000, 500'000, 500'000, 1, 3, 0, 200'000, 200'000});
+  const auto before = s.value();
+  CHECK(s.run("take", {shadow(rule_a(1)), rule_b(4)}).integers[1] == 0);
+  CHECK(s.value() == before);
+  s.host.data.clear();
+  CHECK(s.run("take", {shadow(rule_a(1)), rule_b(6)}).integers[1] == 0);
+  CHECK(s.value() == "(none)");  // not charged for a request that is denied
+}
+
+TEST_CASE("script: a lone shadow bucket is decided like any other") {
+  script s;
+  CHECK(s.run("take", {shadow(rule_a(6))}).integers == std::vector<std::int64_t>{now_us, 1, 0, 5, -1, 0, 0});
+  CHECK(s.run("take", {shadow(rule_a(2))}).integers ==
+        std::vector<std::int64_t>{now_us, 1, 1, 3, 0, 200'000, 200'000});
+  CHECK(s.run("peek", {shadow(rule_a(4))}).integers[2] == 0);
+}
+
+TEST_CASE("script: the first denial stores a block beside the state, which no other denial changes") {
+  script s;
+  const std::int64_t penalty = 60'000'000;
+  s.run("take", {punishing(rule_a(5), penalty)});
+  CHECK(s.run("take", {punishing(rule_a(1), penalty)}).integers ==
+        std::vector<std::int64_t>{now_us, 0, 0, 0, penalty, penalty, 500'000});
+  const std::string full_at = text(now_us + 500'000), ends = text(now_us + penalty);
+  CHECK(s.value() == "aaaa!=p" + ends + ";#001=" + full_at);
+  CHECK(s.host.data[key].expires_at_ms == (now_us + penalty) / 1000 + 1);
+  const auto writes = s.host.writes;
+  CHECK(s.run("take", {punishing(rule_a(1), penalty)}, now_us + 1'000'000).integers ==
+        std::vector<std::int64_t>{now_us + 1'000'000, 0, 0, 0, penalty - 1'000'000, penalty - 1'000'000, 0});
+  CHECK(s.host.writes == writes);
+  CHECK(s.run("take", {punishing(rule_a(0), penalty)}, now_us + 1'000'000).integers[2] == 1);
+  CHECK(s.run("take", {punishing(rule_a(6), penalty)}, now_us + 1'000'000).integers[4] == -1);
+  CHECK(s.run("take", {punishing(rule_a(1), penalty)}, now_us + penalty).integers[2] == 1);
+}
+
+TEST_CASE("script: a peek tells what a take would hear and begins no block") {
+  script s;
+  s.run("take", {punishing(rule_a(5), 60'000'000)});
+  const auto before = s.value();
+  CHECK(s.run("peek", {punishing(rule_a(1), 60'000'000)}).integers ==
+        std::vector<std::int64_t>{now_us, 0, 0, 0, 60'000'000, 500'000, 500'000});
+  CHECK(s.value() == before);
+}
+
+TEST_CASE("script: a wait is the longer one of the block and the limit") {
+  script s;
+  s.run("take", {punishing(rule_a(5), 1'000)});
+  CHECK(s.run("take", {punishing(rule_a(3), 1'000)}).integers[4] == 300'000);
+}
+
+TEST_CASE("script: a block beyond the penalty is brought back to it, also by what is denied") {
+  script s;
+  s.put("aaaa!=p" + text(now_us + 90'000'000));
+  CHECK(s.run("take", {punishing(rule_a(1), 60'000'000)}).integers[4] == 60'000'000);
+  CHECK(s.value() == "aaaa!=p" + text(now_us + 60'000'000));
+  s.put("aaaa!=p" + text(now_us + 90'000'000));
+  CHECK(s.run("peek", {punishing(rule_a(1), 60'000'000)}).integers[4] == 60'000'000);
+  CHECK(s.value() == "aaaa!=p" + text(now_us + 90'000'000));
+}
+
+TEST_CASE("script: who knows no penalty copies a block through, and it goes when it has ended") {
+  script s;
+  s.put("aaaa!=p" + text(now_us + 60'000'000));
+  s.run("take", {rule_a(1)});
+  CHECK(s.value() == "aaaa=" + text(now_us + 100'000) + ";aaaa!=p" + text(now_us + 60'000'000));
+  s.run("take", {rule_a(1)}, now_us + 60'000'001);
+  CHECK(s.value() == text(now_us + 60'100'001) + "001");
+}
+
+TEST_CASE("script: the digits of a lone bucket are not its block") {
+  script s;
+  s.put(text(now_us + 100'000) + "001");
+  CHECK(s.run("take", {punishing(rule_a(1), 60'000'000)}).integers[2] == 1);
+}
+
+TEST_CASE("script: a log keeps its block in the value of its subject") {
+  script s;
+  s.run("take", {punishing(rule_log(3), 60'000'000)});
+  CHECK(s.value() == "(none)");
+  s.run("take", {rule_a(1)});
+  const std::string alone = text(now_us + 100'000) + "001";
+  CHECK(s.value() == alone);
+  CHECK(s.run("take", {punishing(rule_log(1), 60'000'000)}).integers[4] == 60'000'000);
+  CHECK(s.value() == "cccc!=p" + text(now_us + 60'000'000) + ";#001=" + text(now_us + 100'000));
+  CHECK(s.run("take", {punishing(rule_log(1), 60'000'000)}, now_us + 2'000'000).integers[4] == 58'000'000);
+  CHECK(s.list().size() == 3);
+}
+
+TEST_CASE("script: a blocked shadow rule is not charged") {
+  script s;
+  s.put("aaaa!=p" + text(now_us + 60'000'000));
+  const auto reply = s.run("take", {shadow(punishing(rule_a(1), 60'000'000)), rule_b(1)});
+  CHECK(reply.integers[1] == 1);
+  CHECK(reply.integers[2] == 0);
+  CHECK(reply.integers[6] == 0);
+  CHECK(s.value() == "bbbb=" + text(now_us + 100'000) + ";aaaa!=p" + text(now_us + 60'000'000));
+}
+
+TEST_CASE("script: two rules of one subject are blocked each by itself") {
+  script s;
+  s.run("take", {punishing(rule_a(5), 60'000'000), punishing(rule_b(5), 30'000'000)});
+  const auto reply = s.run("take", {punishing(rule_a(1), 60'000'000), punishing(rule_b(1), 30'000'000)});
+  CHECK(reply.integers[4] == 60'000'000);
+  CHECK(reply.integers[9] == 30'000'000);
+  CHECK(s.value() == "aaaa!=p" + text(now_us + 60'000'000) + ";bbbb!=p" + text(now_us + 30'000'000) +
+                         ";aaaa=" + text(now_us + 500'000) + ";bbbb=" + text(now_us + 500'000));
+}
+
+TEST_CASE("script: marks are refused where they mean nothing, before anything is written") {
+  const std::int64_t penalty = 1'000'000;
+  for (const auto* op : {"refund", "take_upto", "renew"}) {
+    script s;
+    CHECK(s.run(op, {shadow(rule_a(1))}).error.starts_with("ERR weir: invalid mark"));
+    CHECK(s.run(op, {punishing(rule_a(1), penalty)}).error.starts_with("ERR weir: invalid mark"));
+  }
+  script s;
+  CHECK(s.run("take", {shadow(rule_a(1))}, now_us, "2").error.starts_with("ERR weir: invalid mark"));
+  CHECK(s.run("take", {shadow(rule_slots("p"))}).error.starts_with("ERR weir: invalid mark"));
+  for (const auto& letter : words{"p", "!", "T!!", "t?", "tt", "TT", "!t"}) {
+    words rule = punishing(rule_a(1), penalty);
+    rule[0] = letter;
+    CHECK(s.run("take", {rule}).error.starts_with("ERR weir: unknown algorithm"));
+  }
+  for (const auto& length : words{"0", "-1", "1.5", "4503599627370496"}) {
+    words rule = punishing(rule_a(1), penalty);
+    rule[5] = length;
+    CHECK(s.run("take", {rule}).error.starts_with("ERR weir: invalid penalty"));
+  }
+  words elsewhere = punishing(rule_a(1), penalty);
+  elsewhere[4] = "9";
+  CHECK(s.run("take", {elsewhere}).error.starts_with("ERR weir: invalid penalty"));
+  CHECK(s.host.writes == 0);
 }

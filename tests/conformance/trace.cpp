@@ -26,6 +26,8 @@ std::int64_t number_or(const json::object& o, std::string_view name, std::int64_
 trace_rule to_rule(const json::object& o) {
   trace_rule rule;
   rule.algorithm = text(o.at("algorithm"));
+  rule.shadow = o.contains("shadow") && o.at("shadow").as_bool();
+  rule.penalty_us = number_or(o, "penalty_us", 0);
   const std::string name = rule.algorithm == "gcra" ? "token_bucket" : rule.algorithm;
   if (const auto algorithm = limiter::parse_algorithm(name)) {
     const std::int64_t limit = o.at("limit").to_number<std::int64_t>();

@@ -16,6 +16,8 @@ namespace weir::tests {
 struct trace_rule {
   std::string algorithm;
   std::optional<limiter::quota> quota;
+  bool shadow = false;
+  std::int64_t penalty_us = 0;
 };
 
 struct expected_state {

@@ -282,7 +282,7 @@ def a_bad_reload_keeps_the_old_configuration_and_names_the_line(t):
     equal((m.sum("weir_config_reloads_total", result="ok"), m.sum("weir_config_last_reload_successful")), (1, 1))
 
 
-def an_identical_file_is_unchanged_and_a_new_listener_address_is_refused(t):
+def an_identical_file_is_unchanged_and_another_store_is_refused(t):
     u = t.upstream()
     weir = t.weir(_policy(u))
     weir.reload()

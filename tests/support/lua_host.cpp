@@ -69,10 +69,13 @@ void lua_host::closer::operator()(lua_State* state) const noexcept {
 lua_host::lua_host(std::string_view script) : state_(luaL_newstate()) {
   lua_State* state = state_.get();
   luaL_openlibs(state);
-  lua_createtable(state, 0, 2);
+  lua_createtable(state, 0, 3);
   lua_pushlightuserdata(state, this);
   lua_pushcclosure(state, &lua_host::call, 1);
   lua_setfield(state, -2, "call");
+  lua_pushlightuserdata(state, this);
+  lua_pushcclosure(state, &lua_host::protected_call, 1);
+  lua_setfield(state, -2, "pcall");
   lua_pushcfunction(state, &error_reply);
   lua_setfield(state, -2, "error_reply");
   lua_setglobal(state, "redis");
@@ -128,6 +131,17 @@ int lua_host::call(lua_State* state) {
   return results;
 }
 
+int lua_host::protected_call(lua_State* state) {
+  auto* self = static_cast<lua_host*>(lua_touserdata(state, lua_upvalueindex(1)));
+  int results = 1;
+  const char* error = self->dispatch(state, results);
+  if (error == nullptr && results > 0) return results;
+  lua_createtable(state, 0, 1);
+  lua_pushstring(state, error != nullptr ? error : "OK");
+  lua_setfield(state, -2, error != nullptr ? "err" : "ok");
+  return 1;
+}
+
 const char* lua_host::dispatch(lua_State* state, int& results) {
   const std::string command = text_at(state, 1);
   const std::string key = text_at(state, 2);
@@ -141,7 +155,7 @@ const char* lua_host::dispatch(lua_State* state, int& results) {
   if (command == "LINDEX") return list_index(state, key);
   if (command.starts_with('Z')) return sorted_set(state, command, key, results);
   results = 0;
-  if (command == "SET") return set(state, key);
+  if (command == "SET") return full ? "OOM command not allowed" : set(state, key);
   if (command == "LTRIM") return list_trim(state, key);
   if (command == "RPUSH") return list_push(state, key);
   if (command == "PEXPIREAT") return expire_at(state, key);

@@ -42,6 +42,7 @@ class lua_host {
   result evaluate(std::string_view command);
 
   std::map<std::string, value> data;
+  bool full = false;        ///< refuses SET, as a server without memory does
   bool expire = false;      ///< drop keys whose TTL has passed at `now_us`
   std::int64_t now_us = 0;  ///< the clock of the TTLs
   std::int64_t reads = 0;   ///< commands since the start
@@ -49,6 +50,7 @@ class lua_host {
 
  private:
   static int call(lua_State* state);
+  static int protected_call(lua_State* state);
   const char* dispatch(lua_State* state, int& results);
   const char* get(lua_State* state, const std::string& key);
   const char* list_length(lua_State* state, const std::string& key);

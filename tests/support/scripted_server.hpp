@@ -43,7 +43,7 @@ class scripted_server {
 
   [[nodiscard]] std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
 
-  /// Answers EVALSHA and EVAL. Default: one charge, allowed.
+  /// Answers EVALSHA and EVAL, each decision of a pack by itself. Default: one charge, allowed.
   std::function<answer(const words&)> on_decision = [](const words&) { return answer{allowed()}; };
   /// Answers everything else; default: as a good server would.
   std::function<answer(const words&)> on_control = good_control;
@@ -52,6 +52,21 @@ class scripted_server {
   static std::string allowed(int remaining = 7) {
     return "*7\r\n:1732422216123456\r\n:1\r\n:1\r\n:" + std::to_string(remaining) +
            "\r\n:0\r\n:1000\r\n:5\r\n";
+  }
+  /// The replies to single decisions as that of a pack: one `now`, then the rest of each.
+  static std::string packed(const std::vector<std::string>& each) {
+    std::size_t integers = 1;
+    std::string now, rest;
+    for (const std::string& one : each) {
+      std::size_t at = 0;
+      std::size_t number = 0;
+      take_number(one, at, number);
+      integers += number - 1;
+      const std::size_t behind = one.find("\r\n", at) + 2;
+      now = one.substr(at, behind - at);
+      rest += one.substr(behind);
+    }
+    return "*" + std::to_string(integers) + "\r\n" + now + rest;
   }
   static std::string bulk(const std::string& text) {
     return "$" + std::to_string(text.size()) + "\r\n" + text + "\r\n";
@@ -65,6 +80,7 @@ class scripted_server {
   std::size_t accepted = 0;
   std::vector<words> decisions;  ///< EVALSHA and EVAL, in the order they came
   std::vector<words> controls;
+  std::size_t packs = 0;  ///< EVALSHA of several decisions
 
   /// Unasked bytes to the newest connection, or to an older one (0 = the first).
   void send(const std::string& bytes) { deliver(sessions_.back(), bytes, false); }
@@ -131,9 +147,54 @@ class scripted_server {
   }
 
   answer judge(const words& command) {
+    if (command.front() == "EVALSHA" && command[1] == lua::pack_sha1()) return judge_pack(command);
     const bool decision = command.front().starts_with("EVAL");
     (decision ? decisions : controls).push_back(command);
     return decision ? on_decision(command) : on_control(command);
+  }
+
+  /// Asks for each decision as if it had come alone. What is no array of integers is the whole answer.
+  answer judge_pack(const words& command) {
+    ++packs;
+    std::vector<std::string> each;
+    std::size_t key = 3;
+    for (std::size_t at = 3 + std::stoul(command[2]); at < command.size();) {
+      decisions.push_back(unpacked(command, key, at));
+      const answer one = on_decision(decisions.back());
+      if (one.then_close || !is_integers(one.bytes)) return one;
+      each.push_back(one.bytes);
+    }
+    return {packed(each)};
+  }
+
+  static bool is_integers(const std::string& reply) {
+    std::size_t at = 0;
+    std::size_t elements = 0;
+    if (!reply.starts_with('*') || !take_number(reply, at, elements)) return false;
+    for (; elements > 0 && at < reply.size() && reply[at] == ':'; --elements) at = reply.find("\r\n", at) + 2;
+    return elements == 0 && at == reply.size();
+  }
+
+  static words unpacked(const words& pack, std::size_t& key, std::size_t& at) {
+    const bool bucket = pack[at] == "t";
+    const std::size_t keys = bucket ? 1 : std::stoul(pack[at]);
+    words alone{"EVALSHA", std::string(lua::decide_sha1()), std::to_string(keys)};
+    alone.insert(alone.end(), pack.begin() + static_cast<std::ptrdiff_t>(key),
+                 pack.begin() + static_cast<std::ptrdiff_t>(key + keys));
+    if (bucket) {
+      for (const std::string& word :
+           {std::string("take"), std::string("1"), std::string("t"), std::string("1"), pack[at + 1],
+            pack[at + 2], std::string("1"), pack[at + 3], pack[at + 4]})
+        alone.push_back(word);
+      at += 5;
+    } else {
+      const auto first = pack.begin() + static_cast<std::ptrdiff_t>(at + 3);
+      const std::size_t arguments = std::stoul(pack[at + 1]);
+      alone.insert(alone.end(), first, first + static_cast<std::ptrdiff_t>(arguments));
+      at += 3 + arguments;
+    }
+    key += keys;
+    return alone;
   }
 
   // Test replies are small: they fit into the socket's buffer. A peer that has gone is no error.

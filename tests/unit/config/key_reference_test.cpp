@@ -3,6 +3,7 @@
 #include "config/key_reference.hpp"
 
 #include "config/load.hpp"
+#include "limiter/selectors/selector.hpp"
 
 #include <algorithm>
 #include <doctest/doctest.h>
@@ -33,7 +34,11 @@ std::optional<std::string> no_variables(std::string_view) {
 void collect(const node& n, const std::string& path, std::set<std::string>& out) {
   for (const auto& item : n.items) collect(item, path + "[]", out);
   for (const auto& e : n.entries) {
-    const auto name = path == "upstreams" ? std::string{"NAME"} : e.key;
+    const bool selector = path == "rules[].overrides[]" && weir::limiter::parse_selector(e.key);
+    const auto name = path == "upstreams"       ? std::string{"NAME"}
+                      : path == "rules[].tiers" ? std::string{"TIER"}
+                      : selector                ? std::string{"SELECTOR"}
+                                                : e.key;
     const auto full = path.empty() ? name : path + "." + name;
     out.insert(full);
     collect(e.value, full, out);

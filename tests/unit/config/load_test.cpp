@@ -150,8 +150,8 @@ TEST_CASE("a listener speaks TLS with one certificate or several, and expects PR
   CHECK_FALSE(s.listeners[2].proxy_protocol.v1);
   CHECK(s.listeners[2].proxy_protocol.v2);
   CHECK(s.listeners[0].proxy_protocol.from.empty());
-  CHECK(s.watched_files.size() == 7);
-  CHECK(s.watched_files[0] == files.certificate);
+  CHECK(s.files.size() == 7);
+  CHECK(s.files[0].path == files.certificate);
 }
 
 TEST_CASE("a key that is not the certificate's is refused without quoting it") {
@@ -397,7 +397,9 @@ TEST_CASE("list files are read with the policy, and a change of one is a change 
   write("keys", "key-3");
   const auto second = load_here();
   CHECK(first.settings->hash == second.settings->hash);
-  CHECK(first.settings->file_digests != second.settings->file_digests);
+  CHECK(proxy::changed_files(first.settings->files, second.settings->files) ==
+        std::vector<std::string>{(folder / "keys").string()});
+  CHECK_FALSE(proxy::same_content(first.settings->files, second.settings->files));
   for (const char* bad : {"alice", "alice,Gold", ",gold", "a,b\na,c"}) {
     CAPTURE(bad);
     write("tiers.csv", bad);
@@ -726,6 +728,67 @@ TEST_CASE("costs and concurrency are told in words") {
         "crash");
 }
 
+TEST_CASE("tiers, overrides and modes in words, each tier with its worst case") {
+  const auto all = [](const std::string& text) {
+    return load(std::string{head} + "identity: {tier: [{header: X-Tier}]}\n" + text).rule_summaries;
+  };
+  CHECK(all("rules: [{name: r, key: [client_ip], limit: 60/minute, penalty: 5m, tiers: {pro: {limit: "
+            "600/minute, "
+            "burst: 1200}, internal: unlimited}, overrides: [{user: a, limit: unlimited, reason: b}]}]\n") ==
+        std::vector<std::string>{
+            "rule r  token bucket: 60 at once, then 1 every 1s; at most 119 in any 60s; 1 override; a denial "
+            "blocks "
+            "the key for 5m",
+            "rule r  tier pro: token bucket: 1200 at once, then 1 every 100ms; at most 1799 in any 60s",
+            "rule r  tier internal: unlimited: not counted"});
+  CHECK(all("rules: [{name: r, key: [client_ip], limit: unlimited, mode: shadow}]\n") ==
+        std::vector<std::string>{"rule r  unlimited: not counted; shadow: only says what it would deny"});
+  CHECK(all("rules: [{name: r, key: [client_ip], limit: 5/day, algorithm: sliding_window_log, mode: "
+            "disabled}]\n") ==
+        std::vector<std::string>{
+            "rule r  sliding window log: never more than 5 in any 1d; disabled: not applied"});
+  CHECK(all("rules: [{name: r, key: [client_ip], limit: 5/day, algorithm: sliding_window_log, "
+            "enforce_percent: 25}]\n")
+            .front()
+            .ends_with("; enforced for 25 of 100 keys, shadow for the others"));
+  CHECK(all("concurrency: [{name: c, key: [client_ip], max: 1, tiers: {pro: 40, internal: unlimited}}]\n") ==
+        std::vector<std::string>{"rule c  concurrency: 1 at the same time; free again within 30s of a crash",
+                                 "rule c  tier pro: 40 at the same time",
+                                 "rule c  tier internal: unlimited: not counted"});
+}
+
+TEST_CASE("tiers and overrides keep the algorithm and the calendar of their rule") {
+  const auto loaded = load(
+      std::string{head} +
+      "identity: {user: [{header: X-User}], tier: [{header: X-Tier}]}\n"
+      "client_ip: {trusted_proxies: []}\n"
+      "rules:\n  - {name: r, key: [client_ip], limit: 5/day, algorithm: fixed_window, timezone: \"+02:00\",\n"
+      "     tiers: {pro: 9/month}, status: 403, penalty: 1m,\n"
+      "     overrides: [{client_ip: \"2001:db8::7\", limit: 7/day, until: \"2099-01-01T00:00:00Z\", reason: "
+      "x}]}\n"
+      "concurrency: [{name: c, key: [client_ip], max: 1, tiers: {pro: 40}}]\n");
+  REQUIRE(loaded.settings);
+  const auto& rule = loaded.settings->policy.rules().front();
+  CHECK(rule.status == 403);
+  CHECK(rule.penalty_us == 60'000'000);
+  REQUIRE(rule.tiers.size() == 1);
+  CHECK(rule.tiers[0].allowed->calendar == limiter::calendar_unit::month);
+  CHECK(rule.tiers[0].allowed->zone == rule.quota.zone);
+  CHECK(rule.quota.calendar == limiter::calendar_unit::day);
+  REQUIRE(rule.overrides);
+  CHECK(rule.overrides->items()[0].allowed->limit == 7);
+  CHECK(rule.overrides->items()[0].until_us == 4'070'908'800'000'000);
+  limiter::request_attributes request;
+  request.client_ip = "2001:db8::/64";  // the group of the address
+  std::string scratch;
+  CHECK(rule.overrides->find(request, 0, scratch) == &rule.overrides->items()[0]);
+  const auto& slots = loaded.settings->concurrency.rules().front();
+  REQUIRE(slots.tiers.size() == 1);
+  CHECK(slots.tiers[0].allowed->limit == 40);
+  CHECK(slots.tiers[0].allowed->burst == 40);
+  CHECK(slots.tiers[0].allowed->period_us == slots.quota.period_us);
+}
+
 TEST_CASE("an unknown key is shown with its caret, a suggestion and the keys there are") {
   const auto loaded =
       load(std::string{head} +
@@ -737,8 +800,9 @@ TEST_CASE("an unknown key is shown with its caret, a suggestion and the keys the
         "  |\n"
         "7 |     brust: 100\n"
         "  |     ^^^^^ did you mean `burst`?\n"
-        "  = help: keys of a rule: name match key missing fallback limit burst algorithm timezone cost "
-        "sharing cost_from count response_cost failure_mode headers\n");
+        "  = help: keys of a rule: name match key missing fallback limit burst tiers overrides "
+        "overrides_file algorithm timezone cost sharing cost_from count response_cost failure_mode headers "
+        "mode enforce_percent penalty status\n");
   CHECK(loaded.problems[0].path == "rules[0].brust");
 }
 
@@ -763,15 +827,96 @@ TEST_CASE("problems without end are counted, not kept") {
 
 TEST_CASE("every key that this release does not have is refused") {
   for (const auto* text :
-       {"tests: []", "exempt: [{match: {methods: GET}, reason: a, status: 404}]",
-        "concurrency: [{name: c, key: [client_ip], max: 1, tiers: {}}]", "metrics: {series: 1000}",
+       {"exempt: [{match: {methods: GET}, reason: a, status: 404}]", "metrics: {series: 1000}",
         "trace: {sample: 1%}", "admin: {token_file: t}", "store: {breaker: {threshold: 5}}",
         "store: {pool: {minimum: 1}}", "store: {tls: {alpn: x}}",
         "listen: [{address: \"0.0.0.0:1\", tls: {alpn: h2}}]", "deny: {trailers: true}",
-        "rules: [{name: r, key: [client_ip], limit: 1/second, mode: shadow}]"}) {
+        "rules: [{name: r, key: [client_ip], limit: 1/second, delay: 1s}]"}) {
     CAPTURE(text);
     CHECK(codes_of(load(std::string{head} + text + "\n")).find("E0312") != std::string::npos);
   }
+}
+
+TEST_CASE("tests of a policy are read with their defaults") {
+  const auto loaded = load(std::string{head} + rule + "}]\n" +
+                           "concurrency: [{name: c, key: [client_ip], max: 1}]\n"
+                           "tests:\n"
+                           "  - name: first\n"
+                           "    given: {user: u1, tier: pro, claims: {sub: s, admin: true}}\n"
+                           "    at: \"2027-01-31T02:00:00.5+02:00\"\n"
+                           "    send:\n"
+                           "      - {method: POST, path: \"/a?b=c\", host: h, headers: {X-A: 1}, client_ip: "
+                           "\"2001:db8::1\", times: 3, over: 1.5s, wait: 2s,\n"
+                           "         respond: {status: 401, headers: {X-B: c}, body: \"{}\", after: 250us}}\n"
+                           "      - {}\n"
+                           "    expect: {allowed: \"<3\", denied: \">= 1\", denied_by: c, status: \"<=499\", "
+                           "retry_after: \">1m\",\n"
+                           "      remaining: {r: 7}, headers: {Retry-After: \"*\"}}\n"
+                           "  - {name: second, send: {}, expect: {}}\n");
+  REQUIRE(codes_of(loaded).find('E') == std::string::npos);
+  REQUIRE(loaded.tests.size() == 2);
+  namespace offline = weir::proxy::offline;
+  const auto& first = loaded.tests[0];
+  CHECK(first.line == 6);
+  CHECK(first.given.user == "u1");
+  CHECK(first.given.tier == "pro");
+  CHECK(first.given.claims ==
+        std::vector<std::pair<std::string, std::string>>{{"sub", "s"}, {"admin", "true"}});
+  CHECK(first.at_us == 1'801'353'600'500'000);
+  REQUIRE(first.send.size() == 2);
+  const auto& item = first.send[0];
+  CHECK(item.method == "POST");
+  CHECK(item.target == "/a?b=c");
+  CHECK(item.host == "h");
+  CHECK(item.headers == std::vector<std::pair<std::string, std::string>>{{"X-A", "1"}});
+  CHECK(item.client == *weir::identity::parse_address("2001:db8::1"));
+  CHECK(item.times == 3);
+  CHECK(item.over_us == 1'500'000);
+  CHECK(item.wait_us == 2'000'000);
+  CHECK(item.respond.status == 401);
+  CHECK(item.respond.headers == std::vector<std::pair<std::string, std::string>>{{"X-B", "c"}});
+  CHECK(item.respond.body == "{}");
+  CHECK(item.respond.after_us == 250);
+  CHECK(to_text(*first.expect.allowed) == "<3");
+  CHECK(to_text(*first.expect.denied) == ">=1");
+  CHECK(first.expect.denied_by == "c");
+  CHECK(to_text(*first.expect.status) == "<=499");
+  CHECK(to_text(*first.expect.retry_after_s, "s") == ">60s");
+  CHECK(first.expect.remaining.at(0).first == "r");
+  CHECK(first.expect.remaining.at(0).second.value == 7);
+  CHECK(first.expect.headers == std::vector<std::pair<std::string, std::string>>{{"retry-after", "*"}});
+  const auto& plain = loaded.tests[1].send.at(0);
+  CHECK(loaded.tests[1].at_us == 1'767'225'600'000'000);
+  CHECK(plain.method == "GET");
+  CHECK(plain.target == "/");
+  CHECK(plain.host == "localhost");
+  CHECK(plain.client == *weir::identity::parse_address("127.0.0.1"));
+  CHECK(plain.times == 1);
+  CHECK(plain.respond.status == 200);
+}
+
+TEST_CASE("a test that cannot be sent or shows nothing is refused") {
+  const auto refused = [](const std::string& test) {
+    const auto codes = codes_of(load(std::string{head} + rule + "}]\ntests: [" + test + "]\n"));
+    return codes.substr(0, codes.find(" W"));  // the rule has its advice
+  };
+  CHECK(refused("{name: t, expect: {}}") == "E0302");
+  CHECK(refused("{name: t, send: {}}") == "E0302");
+  CHECK(refused("{send: {}, expect: {}}") == "E0302");
+  CHECK(refused("{name: t, send: [], expect: {}}") == "E0303");
+  CHECK(refused("{name: t, send: {times: 0}, expect: {}}") == "E0204");
+  CHECK(refused("{name: t, send: {path: a}, expect: {}}") == "E0213");
+  CHECK(refused("{name: t, send: {path: \"/a\\nb\"}, expect: {}}") == "E0204");
+  CHECK(refused("{name: t, send: {headers: {\"a b\": c}}, expect: {}}") == "E0213");
+  CHECK(refused("{name: t, send: {headers: {a: \"b\\r\\nc: d\"}}, expect: {}}") == "E0204");
+  CHECK(refused("{name: t, send: {client_ip: \"::1/64\"}, expect: {}}") == "E0209");
+  CHECK(refused("{name: t, send: {respond: {status: 101}}, expect: {}}") == "E0204");
+  CHECK(refused("{name: t, send: {}, expect: {allowed: \"=5\"}}") == "E0205");
+  CHECK(refused("{name: t, send: {}, expect: {retry_after: 5}}") == "E0203");
+  CHECK(refused("{name: t, send: {}, expect: {retry_after: 500ms}}") == "E0203");
+  CHECK(refused("{name: t, send: {}, expect: {remaining: {x: 5}}}") == "E0408");
+  CHECK(refused("{name: t, send: {}, expect: {alowed: 5}}") == "E0312");
+  CHECK(refused("{name: t, send: {}, expect: {}}, {name: t, send: {}, expect: {}}") == "E0403");
 }
 
 // ---- Every code once
@@ -963,7 +1108,48 @@ const std::vector<provocation>& provocations() {
       {"E0305", h + "identity: {tier: [{header: a}]}\nrules: [{name: r, key: [tier], limit: 1/day}]\n"},
       {"E0302", r + "}, {name: s, key: [\"claim:org\"], missing: skip, limit: 1/day}]\n"},
       {"E0206", h + "forwarded: yes-please\n"},
-      {"E0313", h + "rules: [{name: r, key: [client_ip], limit: unlimited}]\n"},
+      {"E0206", r + ", mode: off}]\n"},
+      {"E0204", r + ", enforce_percent: 101}]\n"},
+      {"E0304", r + ", mode: shadow, enforce_percent: 10}]\n"},
+      {"E0304", r + ", mode: disabled, enforce_percent: 10}]\n"},
+      {"E0204", r + ", penalty: 999ms}]\n"},
+      {"E0204", r + ", penalty: 25h}]\n"},
+      {"E0204", r + ", status: 399}]\n"},
+      {"E0204", r + ", status: 600}]\n"},
+      {"W0112", r + ", penalty: 1m, sharing: balanced}]\n"},
+      {"E0304", h + "rules: [{name: r, key: [client_ip], limit: unlimited, burst: 5}]\n"},
+      {"E0301", r + ", tiers: [pro]}]\n"},
+      {"E0203", r + ", tiers: {default: 100}}]\n"},
+      {"E0302", r + ", tiers: {default: {burst: 100}}}]\n"},
+      {"E0312", r + ", tiers: {default: {limit: 1/second, brust: 100}}}]\n"},
+      {"E0211", r + ", tiers: {Gold: 1/second}}]\n"},
+      {"E0207", r + ", tiers: {default: {limit: 1000003/day, burst: 1000000}}}]\n"},
+      {"E0208", r + ", cost: {all: 6}, tiers: {default: 5/minute}}]\n"},
+      {"E0208", r + ", cost_from: {query: n, max: 6}, tiers: {default: 5/minute}}]\n"},
+      {"E0208", r + ", response_cost: {reserve: 6, actual: {bytes: both}}, tiers: {default: 5/minute}}]\n"},
+      {"E0304", r + ", algorithm: fixed_window, tiers: {default: {limit: 5/minute, burst: 9}}}]\n"},
+      {"E0304", r + ", tiers: {default: 5/month}}]\n"},
+      {"E0304",
+       h + "rules: [{name: r, key: [client_ip], limit: 5/day, algorithm: fixed_window, timezone: UTC, "
+           "tiers: {default: 5/hour}}]\n"},
+      {"W0208", r + ", tiers: {pro: 5/minute}}]\n"},
+      {"W0208", h + "concurrency: [{name: c, key: [client_ip], max: 1, tiers: {pro: 5}}]\n"},
+      {"E0204", h + "concurrency: [{name: c, key: [client_ip], max: 1, tiers: {default: 0}}]\n"},
+      {"E0302", r + ", overrides: [{limit: 1/second, reason: a}]}]\n"},
+      {"E0302", r + ", overrides: [{user: a, limit: 1/second}]}]\n"},
+      {"E0302", r + ", overrides: [{user: a, reason: a}]}]\n"},
+      {"E0304", r + ", overrides: [{user: a, route: all, limit: 1/second, reason: a}]}]\n"},
+      {"E0312", r + ", overrides: [{usr: a, limit: 1/second, reason: a}]}]\n"},
+      {"E0205", r + ", overrides: [{user: \"\", limit: 1/second, reason: a}]}]\n"},
+      {"E0205", r + ", overrides: [{user: a, limit: 1/second, reason: \"\"}]}]\n"},
+      {"E0216", r + ", overrides: [{user: a, limit: 1/second, until: tomorrow, reason: a}]}]\n"},
+      {"E0208", r + ", cost: 6, overrides: [{user: a, limit: 5/second, reason: a}]}]\n"},
+      {"E0212", r + ", overrides: [{client_ip: 10.0.0.0/8, limit: 1/second, reason: a}]}]\n"},
+      {"E0302", r + ", overrides: [{\"claim:org\": a, limit: 1/second, reason: a}]}]\n"},
+      {"W0111",
+       r + ", overrides: [{user: a, limit: 9/second, until: \"2020-01-01T00:00:00Z\", reason: a}]}]\n"},
+      {"E0501", r + ", overrides_file: /nowhere}]\n"},
+      {"E0502", r + ", overrides_file: /dev/null}]\n"},
       {"E0401", h + "routes: [{name: a, match: {}, upstream: wbe}]\n"},
       {"E0402", r + ", match: {route: al}}]\n"},
       {"E0402", r + ", cost: {default: 1, serch: 5}}]\n"},
@@ -991,6 +1177,8 @@ const std::vector<provocation>& provocations() {
       {"W0204", h + "identity: {user: [{header: X-U}]}\nrules: [{name: r, key: [user], missing: skip, limit: "
                     "10/minute}]\n"},
       {"W0601", "version: 1\nupstreams: {web: {url: \"https://h\", tls: {verify: false}}}\n"},
+      {"E0216", h + "tests: [{name: t, at: 2027-01-31, send: {}, expect: {allowed: 1}}]\n"},
+      {"E0408", h + "tests: [{name: t, send: {}, expect: {denied_by: nobody}}]\n"},
       {"W0206", h + "rules: [{name: r, key: [user], missing: skip, limit: 10/minute}]\n"},
   };
   return all;
@@ -1037,7 +1225,7 @@ TEST_CASE("two rule names with one stored id are refused") {
 }
 
 TEST_CASE("every code is explained and provoked") {
-  std::set<std::string_view> provoked{"E0404", "E0406", "W0501"};  // each has its own test
+  std::set<std::string_view> provoked{"E0404", "E0406", "W0401", "W0501"};  // each has its own test
   for (const auto& p : provocations()) provoked.insert(p.code);
   for (const auto& entry : all_codes()) {
     CAPTURE(entry.code);

@@ -34,14 +34,14 @@ TEST_CASE("rules, limits and upstream settings may change while weir runs") {
                 "rules: [{name: r, key: [client_ip], limit: 9/second}]\n") == "");
   CHECK(refused("", "limits: {header_count: 50}\n") == "");
   CHECK(refused("", "store: {failure_mode: deny}\n") == "");
+  CHECK(refused("", "listen: 127.0.0.1:1\n") == "");
+  CHECK(refused("listen: 127.0.0.1:1\n", "listen: [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n") == "");
   CHECK(refused("listen: [{name: a, address: \"127.0.0.1:1\"}]\n",
                 "listen: [{name: a, address: \"127.0.0.1:1\", proxy_protocol: {from: 10.0.0.1}}]\n") == "");
 }
 
-TEST_CASE("workers, listeners, the admin port and the store's place need a restart") {
+TEST_CASE("workers, the admin port and the store's place need a restart") {
   CHECK(refused("", "workers: 2\n") == "workers");
-  CHECK(refused("", "listen: 127.0.0.1:1\n") == "listen");
-  CHECK(refused("listen: 127.0.0.1:1\n", "listen: [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n") == "listen");
   CHECK(refused("", "admin: 127.0.0.1:1\n") == "admin");
   CHECK(refused("", "admin: {scrape_address: \"0.0.0.0:1\"}\n") == "admin");
   CHECK(refused("", "store: {url: \"redis://h\"}\n") == "store.url");

@@ -122,3 +122,22 @@ TEST_CASE("durations and sizes are shown as a user would write them") {
   CHECK(format_size(500) == "500B");
   CHECK(format_size(1025) == "1025B");
 }
+
+TEST_CASE("an instant is a date, a time and the distance from UTC") {
+  const auto value = [](std::string_view text) { return parse_instant(text).value.value_or(-1); };
+  CHECK(value("2027-01-31T00:00:00Z") == 1'801'353'600'000'000);
+  CHECK(value("2027-01-31T02:00:00+02:00") == 1'801'353'600'000'000);
+  CHECK(value("2027-01-30T18:30:00-05:30") == 1'801'353'600'000'000);
+  CHECK(value("2027-01-31T00:00:00.25Z") == 1'801'353'600'250'000);
+  CHECK(value("2027-01-31T00:00:00.1234567Z") == 1'801'353'600'123'456);
+  CHECK(value("2028-02-29T23:59:60Z") == 1'835'481'600'000'000);  // a leap second is the next midnight
+  for (const auto* text :
+       {"", "2027-01-31", "2027-01-31T00:00:00", "2027-01-31 00:00:00Z", "2027-02-29T00:00:00Z",
+        "2027-13-01T00:00:00Z", "2027-01-32T00:00:00Z", "2027-01-31T24:00:00Z", "2027-01-31T00:60:00Z",
+        "2027-01-31T00:00:61Z", "2027-01-31T00:00:00.Z", "2027-01-31T00:00:00+2:00",
+        "2027-01-31T00:00:00+02:60", "2027-01-31T00:00:00*02:00", "1969-01-31T00:00:00Z",
+        "1970-01-01T00:00:00Z", "1801353600", "2027-1-31T00:00:00Z"}) {
+    CAPTURE(text);
+    CHECK_FALSE(parse_instant(text).value);
+  }
+}

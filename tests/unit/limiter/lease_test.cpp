@@ -61,16 +61,24 @@ TEST_CASE("a store that is low is left alone for a lease time, longer when many 
 
 TEST_CASE("only balanced rules with a unit for each member are leased, and no log") {
   const lease_tuning tuning;
-  CHECK(leasable(hot, 1000, tuning));
-  CHECK(!leasable(hot, 1001, tuning));
-  CHECK(!leasable(make_rule(0, hot.quota), 1, tuning));
-  CHECK(!leasable(make_rule(0, {.limit = 3, .period_us = second, .burst = 3}, sharing_mode::balanced), 1,
-                  tuning));
-  CHECK(!leasable(
+  const auto can_lease = [](const rule& r, std::int64_t members, const lease_tuning& t) {
+    return leasable({.matched = &r, .subject = {}}, members, t);
+  };
+  CHECK(can_lease(hot, 1000, tuning));
+  CHECK(!can_lease(hot, 1001, tuning));
+  CHECK(!can_lease(make_rule(0, hot.quota), 1, tuning));
+  CHECK(!can_lease(make_rule(0, {.limit = 3, .period_us = second, .burst = 3}, sharing_mode::balanced), 1,
+                   tuning));
+  CHECK(!can_lease(
       make_rule(0,
                 {.algorithm = algorithm::sliding_window_log, .limit = 100, .period_us = second, .burst = 100},
                 sharing_mode::balanced),
       1, tuning));
+  rule punishing = hot;
+  punishing.penalty_us = second;
+  CHECK(!can_lease(punishing, 1, tuning));
+  const quota small{.limit = 3, .period_us = second, .burst = 3};
+  CHECK(!leasable({.matched = &hot, .subject = {}, .special = &small}, 1, tuning));
 }
 
 TEST_CASE("a cold key is decided in the store, request by request") {

@@ -40,6 +40,7 @@ admin_settings on_free_ports(bool with_scrape) {
 class fixture {
  public:
   readiness_report report;
+  reload_report reload;  ///< what the next reload comes to
 
   explicit fixture(bool with_scrape = false)
       : server_(std::make_unique<admin_server>(io_, on_free_ports(with_scrape), sources())),
@@ -63,6 +64,10 @@ class fixture {
     s.metrics = [this] {
       if (!report.ready) throw std::runtime_error("secret cause");
       return std::string("weir_up 1\n");
+    };
+    s.reload = [this](const std::string& peer, const reload_answer& done) {
+      CHECK(peer.starts_with("127.0.0.1:"));
+      asio::post(io_, [this, done] { done(reload); });
     };
     return s;
   }
@@ -296,4 +301,59 @@ TEST_CASE("an address that is taken is an error that names it") {
     CHECK(e.code() == std::errc::address_in_use);
     CHECK(std::string(e.what()).find("127.0.0.1:" + std::to_string(f.port())) != std::string::npos);
   }
+}
+
+namespace {
+
+const std::string json_type = "Content-Type: application/json\r\n";
+
+response ask_for_reload(std::uint16_t port, const std::string& more, const std::string& body = "") {
+  client c(port);
+  c.send("POST /api/reload HTTP/1.1\r\nHost: localhost:9901\r\n" + more +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  return c.receive();
+}
+
+}  // namespace
+
+TEST_CASE("a reload tells the hashes before and after") {
+  fixture f;
+  f.reload = {reload_result::ok, "aaa", "bbb", {}};
+  const response r = ask_for_reload(f.port(), json_type);
+  CHECK(r.result_int() == 200);
+  CHECK(r.body() == "{\"result\":\"ok\",\"hash_before\":\"aaa\",\"hash_after\":\"bbb\"}\n");
+  CHECK(ask_for_reload(f.port(), json_type, " { } ").result_int() == 200);
+}
+
+TEST_CASE("a refused reload is 422 with the problems") {
+  fixture f;
+  f.reload = {reload_result::rejected, "aaa", "aaa", "error[E0312]: unknown key\n"};
+  const response r = ask_for_reload(f.port(), json_type);
+  CHECK(is_error(r, 422, "invalid_config"));
+  CHECK(r.body().find("\"problems\":\"error[E0312]: unknown key\\u000a\"") != std::string::npos);
+}
+
+TEST_CASE("a reload is asked for by POST of JSON, with nothing in it") {
+  fixture f;
+  const response r = get(f.port(), "/api/reload");
+  CHECK(is_error(r, 405, "method_not_allowed"));
+  CHECK(r[http::field::allow] == "POST");
+  CHECK(is_error(ask_for_reload(f.port(), ""), 415, "unsupported_media_type"));
+  CHECK(is_error(ask_for_reload(f.port(), "Content-Type: text/plain\r\n"), 415, "unsupported_media_type"));
+  CHECK(is_error(ask_for_reload(f.port(), json_type, "{\"force\":true}"), 400, "bad_request"));
+  CHECK(is_error(ask_for_reload(f.port(), json_type, std::string(65 * 1024, ' ')), 413, "body_too_large"));
+}
+
+TEST_CASE("a page of another site cannot ask for a reload, its own can") {
+  fixture f;
+  CHECK(is_error(ask_for_reload(f.port(), json_type + "Origin: http://evil.example\r\n"), 403, "forbidden"));
+  CHECK(is_error(ask_for_reload(f.port(), json_type + "Origin: null\r\n"), 403, "forbidden"));
+  CHECK(
+      is_error(ask_for_reload(f.port(), json_type + "Origin: http://localhost:9902\r\n"), 403, "forbidden"));
+  CHECK(ask_for_reload(f.port(), json_type + "Origin: http://localhost:9901\r\n").result_int() == 200);
+}
+
+TEST_CASE("the scrape address changes nothing") {
+  fixture f(true);
+  CHECK(is_error(ask_for_reload(f.scrape_port(), json_type), 405, "method_not_allowed"));
 }

@@ -103,12 +103,73 @@ TEST_CASE("all commands of one loop turn leave in one write and answers keep the
   CHECK(f.store->counters().batches == 0);
   REQUIRE(f.run_until([&] { return waiters.back().answered(); }));
   CHECK(f.store->counters().batches == 1);
-  CHECK(f.store->counters().commands == 300);
+  CHECK(f.store->counters().commands == 10);  // packs of 32
+  CHECK(f.server->packs == 10);
+  CHECK(f.store->counters().packed == 300);
   for (std::size_t i = 0; i < waiters.size(); ++i) {
     CAPTURE(i);
     REQUIRE(waiters[i].answers == 1);
     CHECK(waiters[i].states.at(0).remaining == static_cast<std::int64_t>(i));
   }
+}
+
+TEST_CASE("a decision that fails inside a pack is asked for alone, and the others stand") {
+  fixture f;
+  f.connect();
+  const std::string failed = "*7\r\n:1732422216123456\r\n:-1\r\n:-1\r\n:-1\r\n:-1\r\n:-1\r\n:-1\r\n";
+  std::deque<waiter> waiters(3);
+  f.server->on_decision = [&](const auto&) {
+    const std::size_t asked = f.server->decisions.size();
+    if (asked == 2) return scripted_server::answer{failed};
+    return scripted_server::answer{asked == 4 ? "-OOM command not allowed\r\n" : scripted_server::allowed()};
+  };
+  for (waiter& w : waiters) f.send(w);
+  REQUIRE(f.run_until([&] { return waiters[1].answered(); }));
+  CHECK(waiters[0].error == errc::ok);
+  CHECK(waiters[1].error == errc::oom);
+  CHECK(waiters[2].error == errc::ok);
+  REQUIRE(f.server->decisions.size() == 4);
+  CHECK(f.server->decisions[3] == f.server->decisions[1]);
+  CHECK(f.server->packs == 1);
+}
+
+TEST_CASE("the script for packs is loaded once per connection, and again when it is missing") {
+  fixture f;
+  f.connect();
+  const auto loaded = [&f] {
+    return std::count_if(f.server->controls.begin(), f.server->controls.end(), [](const auto& command) {
+      return command[0] == "SCRIPT" && command[2] == weir::lua::pack_script();
+    });
+  };
+  const auto ask_for_two = [&f] {
+    std::deque<waiter> two(2);
+    for (waiter& w : two) f.send(w);
+    REQUIRE(f.run_until([&] { return two.back().answered() && two.front().answered(); }));
+    CHECK(two.back().error == errc::ok);
+  };
+  ask_for_two();
+  ask_for_two();
+  CHECK(loaded() == 1);
+  bool flushed = true;
+  f.server->on_decision = [&flushed](const auto&) {
+    return scripted_server::answer{std::exchange(flushed, false) ? "-NOSCRIPT\r\n"
+                                                                 : scripted_server::allowed()};
+  };
+  ask_for_two();
+  ask_for_two();
+  CHECK(loaded() == 2);
+}
+
+TEST_CASE("a member of a pack may withdraw another one inside its answer") {
+  fixture f;
+  f.connect();
+  std::deque<waiter> waiters(3);
+  waiters[0].then = [&] { f.store->cancel(waiters[2]); };
+  for (waiter& w : waiters) f.send(w);
+  REQUIRE(f.run_until([&] { return waiters[1].answered(); }));
+  f.settle();
+  CHECK(f.server->packs == 1);
+  CHECK(waiters[2].answers == 0);
 }
 
 TEST_CASE("commands wait while an earlier write is unfinished") {
@@ -498,7 +559,8 @@ TEST_CASE("broken replies cost the connection and are never sent again") {
     bool then_close;
     errc expected;
   };
-  const std::string good = scripted_server::allowed();
+  const std::string whole = scripted_server::packed(std::vector<std::string>(3, scripted_server::allowed()));
+  const std::string half = whole.substr(0, whole.size() / 2);
   const broken_case cases[] = {
       {"HTTP/1.1 400 Bad Request\r\n\r\n", false, errc::protocol},
       {"*100000000\r\n", false, errc::protocol},
@@ -511,7 +573,7 @@ TEST_CASE("broken replies cost the connection and are never sent again") {
       {":1\r\n", false, errc::protocol},
       {"$-1\r\n", false, errc::protocol},
       {"-" + std::string(600, 'x'), false, errc::protocol},
-      {good.substr(0, good.size() / 2), true, errc::closed},
+      {half, true, errc::closed},
       {"", true, errc::closed},
       {"", false, errc::timeout},
   };
@@ -532,7 +594,7 @@ TEST_CASE("broken replies cost the connection and are never sent again") {
     f.heal();
     f.check_recovery();
     CHECK(f.server->decisions.size() <= 4);
-    CHECK(f.store->counters().commands == 4);
+    CHECK(f.store->counters().commands == 2);
     CHECK(f.store->counters().connects == 2);
     for (const waiter& w : waiters) CHECK(w.answers == 1);
   }
@@ -629,10 +691,9 @@ TEST_CASE("a missing script is healed unnoticed in one more round trip") {
   // the text travels once for all of them, and once more to stay
   std::vector<std::string> names;
   for (const auto& command : f.server->decisions) names.push_back(command[0]);
-  CHECK(names == std::vector<std::string>{"EVALSHA", "EVALSHA", "EVALSHA", "EVALSHA", "EVAL", "EVALSHA",
-                                          "EVALSHA", "EVALSHA"});
-  CHECK(f.server->decisions[4][1] == weir::lua::decide_script());
-  CHECK(f.server->controls.size() == 4);
+  CHECK(names == std::vector<std::string>{"EVALSHA", "EVAL", "EVALSHA", "EVALSHA", "EVALSHA"});
+  CHECK(f.server->decisions[1][1] == weir::lua::decide_script());
+  CHECK(f.server->controls.size() == 5);
   CHECK(f.store->counters().batches == 2);
   CHECK(f.decide() == errc::ok);
   CHECK(f.server->accepted == 1);
@@ -815,7 +876,8 @@ TEST_CASE("the reply to a command cancelled after it left is dropped") {
     f.settle();
     f.store->cancel(gone);
   }
-  f.server->send(scripted_server::allowed(1) + scripted_server::allowed(2) + scripted_server::allowed(3));
+  f.server->send(scripted_server::packed(
+      {scripted_server::allowed(1), scripted_server::allowed(2), scripted_server::allowed(3)}));
   REQUIRE(f.run_until([&] { return waiters[1].answered(); }));
   CHECK(waiters[0].states.at(0).remaining == 2);
   CHECK(waiters[1].states.at(0).remaining == 3);

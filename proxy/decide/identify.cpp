@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proxy/downstream/identify.hpp"
+#include "proxy/decide/identify.hpp"
 
-#include "proxy/downstream/identify_user.hpp"
+#include "proxy/decide/identify_user.hpp"
 #include "proxy/http/field_policy.hpp"
 #include "proxy/http/grammar.hpp"
 #include "proxy/http/rewrite.hpp"
 #include "proxy/identity/client_chain.hpp"
 
 #include <algorithm>
-#include <array>
 #include <boost/container/static_vector.hpp>
 
 namespace weir::proxy {
 
 namespace {
+
+constexpr identify_refusal malformed{http::local_error::bad_request, "bad_target_or_identity"};
 
 bool equals_ignoring_case(std::string_view text, std::string_view lower) noexcept {
   return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char a, char b) {
@@ -22,8 +23,8 @@ bool equals_ignoring_case(std::string_view text, std::string_view lower) noexcep
 }
 
 /// Values of the headers that selectors read; false when one of them is repeated.
-bool collect_identity_values(active_request& request, std::string_view buffer) {
-  const std::vector<std::string>& names = request.config->identity_headers;
+bool collect_identity_values(limited_request& request, std::string_view buffer) {
+  const std::vector<std::string>& names = request.policy->identity_headers;
   request.identity_values.assign(names.size(), std::string_view{});
   if (names.empty()) return true;
   std::uint64_t seen = 0;
@@ -44,9 +45,9 @@ bool collect_identity_values(active_request& request, std::string_view buffer) {
   return true;
 }
 
-void find_client(active_request& request, std::string_view buffer, const identity::address& peer,
+void find_client(limited_request& request, std::string_view buffer, const identity::address& peer,
                  std::string_view peer_text) {
-  const client_ip_settings& settings = request.config->settings->client_ip;
+  const client_ip_settings& settings = request.policy->settings->client_ip;
   const auto& trusted = settings.trusted_proxies;
   request.peer_trusted =
       settings.hops > 0 || std::any_of(trusted.begin(), trusted.end(),
@@ -75,30 +76,13 @@ void find_client(active_request& request, std::string_view buffer, const identit
   }
 }
 
-void find_request_id(active_request& request, std::string_view buffer, random_source& random) {
-  std::string_view id;
-  int lines = 0;
-  for (std::size_t i = 0; i < request.head.field_count; ++i) {
-    const http::field& field = request.head.fields[i];
-    if (field.id != http::header_id::x_request_id || field.dropped) continue;
-    id = request.head.value(field, buffer);
-    ++lines;
-  }
-  request.request_id.clear();
-  if (lines == 1 && http::is_sane_request_id(id)) {
-    request.request_id = id;
-  } else {
-    append_random_id(request.request_id, random);
-  }
-}
-
-void find_route(active_request& request) {
-  const settings& s = *request.config->settings;
+void match_route(limited_request& request) {
+  const settings& s = *request.policy->settings;
   // `OPTIONS *` speaks about the server: it takes the route of the root.
   const std::string_view path =
       request.attributes.path == "*" ? std::string_view("/") : request.attributes.path;
   request.route =
-      request.config->find_route(request.attributes, path, request.scratch, request.route_scratch);
+      request.policy->find_route(request.attributes, path, request.scratch, request.route_scratch);
   if (request.route) {
     const route_settings& route = s.routes[*request.route];
     request.attributes.route = route.name;
@@ -117,8 +101,8 @@ bool allows_method(const settings& s, std::string_view method) {
 }
 
 /// False: the path has no single reading.
-bool read_target(active_request& request, std::string_view buffer) {
-  const path_settings& paths = request.config->settings->paths;
+bool read_target(limited_request& request, std::string_view buffer) {
+  const path_settings& paths = request.policy->settings->paths;
   if (!http::normalise_target(request.head.target(buffer), request.path_storage, request.target))
     return false;
   if (request.target.parameters && paths.refuse_parameters) return false;
@@ -134,60 +118,60 @@ bool read_target(active_request& request, std::string_view buffer) {
 }
 
 /// Which fields exist for everybody behind this point. False: a name that must not be there.
-bool apply_field_policy(active_request& request, std::string_view buffer) {
-  const settings& s = *request.config->settings;
+bool apply_field_policy(limited_request& request, std::string_view buffer) {
+  const settings& s = *request.policy->settings;
   if (s.http.underscore == underscore_mode::reject && http::has_underscore_name(request.head, buffer))
     return false;
   if (s.http.underscore == underscore_mode::allow)
-    http::keep_underscore_names(request.head, buffer, request.config->reserved_headers);
-  if (!request.peer_trusted) http::drop_fields(request.head, buffer, request.config->discarded_headers);
+    http::keep_underscore_names(request.head, buffer, request.policy->reserved_headers);
+  if (!request.peer_trusted) http::drop_fields(request.head, buffer, request.policy->discarded_headers);
   return true;
 }
 
-bool gives_value_twice(const active_request& request) {
-  const auto& single = request.config->single_values;
+bool gives_value_twice(const limited_request& request) {
+  const auto& single = request.policy->single_values;
   return std::any_of(single.begin(), single.end(),
                      [&](const limiter::selector& s) { return limiter::is_repeated(s, request.attributes); });
 }
 
 /// `%2F` waits for the route: only there it may be data.
-bool misplaces_encoded_slash(const active_request& request) {
+bool misplaces_encoded_slash(const limited_request& request) {
   if (!request.target.encoded_slash) return false;
-  return !request.route || !request.config->settings->routes[*request.route].encoded_slash;
+  return !request.route || !request.policy->settings->routes[*request.route].encoded_slash;
 }
 
 }  // namespace
 
-void append_random_id(std::string& out, random_source& random) {
-  constexpr std::string_view hex = "0123456789abcdef";
-  std::array<char, 32> text;
-  for (std::size_t word = 0; word < 2; ++word) {
-    std::uint64_t bits = random.next();
-    for (std::size_t i = 0; i < 16; ++i, bits >>= 4) text[word * 16 + i] = hex[bits & 15];
-  }
-  out.append(text.data(), text.size());
-}
-
-std::optional<identify_refusal> identify(active_request& request, std::string_view buffer,
-                                         const identity::address& peer, std::string_view peer_text,
-                                         random_source& random) {
-  constexpr identify_refusal malformed{http::local_error::bad_request, "bad_target_or_identity"};
-  find_request_id(request, buffer, random);
+std::optional<identify_refusal> read_request(limited_request& request, std::string_view buffer,
+                                             const identity::address& peer, std::string_view peer_text) {
   find_client(request, buffer, peer, peer_text);
   limiter::request_attributes& attributes = request.attributes;
   attributes.method = request.head.method(buffer);
   attributes.client_ip = request.client_group;
-  if (!allows_method(*request.config->settings, attributes.method))
+  if (!allows_method(*request.policy->settings, attributes.method))
     return identify_refusal{http::local_error::method_not_listed, "method_not_listed"};
   if (!read_target(request, buffer)) return malformed;
   http::append_match_host(request.host, request.head.host(buffer));
   attributes.host = request.host;
   if (!apply_field_policy(request, buffer)) return malformed;
   if (!collect_identity_values(request, buffer) || gives_value_twice(request)) return malformed;
-  find_user_and_tier(request);
-  find_route(request);
+  return std::nullopt;
+}
+
+std::optional<identify_refusal> find_route(limited_request& request) {
+  match_route(request);
   if (misplaces_encoded_slash(request)) return malformed;
   return std::nullopt;
+}
+
+std::optional<identify_refusal> identify(limited_request& request, std::string_view buffer,
+                                         const identity::address& peer, std::string_view peer_text,
+                                         std::int64_t wall_us) {
+  if (const auto refused = read_request(request, buffer, peer, peer_text)) return refused;
+  find_token(request, wall_us);
+  find_user(request);
+  find_tier(request);
+  return find_route(request);
 }
 
 }  // namespace weir::proxy

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a configuration reads of requests, derived once from its settings: route trie, header names, tokens.
+#pragma once
+
+#include "limiter/path_template.hpp"
+#include "limiter/request_attributes.hpp"
+#include "proxy/identity/token_cache.hpp"
+#include "proxy/settings.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weir::proxy {
+
+/// A request field that the access log shows.
+struct logged_header {
+  std::string name;  ///< lower case
+  bool redacted = false;
+};
+
+/// Immutable for requests. Belongs to one thread, for the sake of `tokens`.
+struct compiled_policy {
+  std::shared_ptr<const proxy::settings> settings;
+  limiter::path_trie route_paths;              ///< values are indices into settings->routes
+  std::vector<std::string> identity_headers;   ///< lower case; every header a selector or user source reads
+  std::vector<std::string> discarded_headers;  ///< lower case; dropped unless the peer is trusted
+  std::vector<std::string> reserved_headers;   ///< lower case; `_` must not make an alias of one of them
+  std::vector<std::string> hidden_parameters;  ///< of the query: the log must not show their values
+  std::vector<logged_header> logged_headers;
+  std::vector<limiter::selector>
+      single_values;  ///< of queries and cookies that identity, matches and lists read
+  std::unique_ptr<identity::token_cache> tokens;  ///< null: no tokens are read
+
+  /// Index of the first route that matches, or nothing.
+  /// `path` is normalised; the route of the attributes is not read.
+  [[nodiscard]] std::optional<std::uint32_t> find_route(const limiter::request_attributes& request,
+                                                        std::string_view path, std::string& scratch,
+                                                        std::vector<std::uint32_t>& candidates) const;
+};
+
+/// Fills everything of `out` from `settings`. `secret` keys the table of verified tokens.
+void compile_policy(std::shared_ptr<const settings> settings, std::uint64_t secret, compiled_policy& out);
+
+}  // namespace weir::proxy

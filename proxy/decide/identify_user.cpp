@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/decide/identify_user.hpp"
+
+#include "proxy/identity/peer_names.hpp"
+#include "proxy/identity/user_hash.hpp"
+
+namespace weir::proxy {
+namespace {
+
+/// Of a connection without a verified certificate there is none.
+std::optional<std::string_view> name_in(const identity::peer_names* certificate, certificate_name which) {
+  if (certificate == nullptr) return std::nullopt;
+  const std::string& name = which == certificate_name::subject   ? certificate->subject
+                            : which == certificate_name::san_dns ? certificate->san_dns
+                                                                 : certificate->san_uri;
+  return name.empty() ? std::nullopt : std::optional<std::string_view>(name);
+}
+
+std::optional<std::string_view> tier_of(const tier_source& source, limited_request& request) {
+  if (!source.constant.empty()) return source.constant;
+  if (source.trusted_only && !request.peer_trusted) return std::nullopt;
+  const auto value = limiter::select(source.from, request.attributes, request.tier_storage);
+  if (!value || !source.table) return value;
+  const auto number = source.table->find(*value);
+  return number ? std::optional<std::string_view>(source.names[*number]) : std::nullopt;
+}
+
+}  // namespace
+
+void find_token(limited_request& request, std::int64_t wall_us) {
+  identity::token_cache* tokens = request.policy->tokens.get();
+  if (tokens == nullptr) return;
+  const std::string& name = tokens->settings().header;
+  const auto value = request.header(name);
+  if (!value) return;
+  const std::string_view text = identity::bearer_token(*value, name == "authorization");
+  if (text.empty()) return;
+  identity::jwt_verdict verdict = tokens->verify(text, wall_us);
+  request.token = std::move(verdict.token);
+  request.token_problem = verdict.problem;
+  if (request.token) request.attributes.claims = &request;
+}
+
+void find_user(limited_request& request) {
+  for (const user_source& source : request.policy->settings->users) {
+    const auto value = source.certificate
+                           ? name_in(request.certificate, *source.certificate)
+                           : limiter::select(source.from, request.attributes, request.user_storage);
+    if (!value) continue;
+    request.attributes.user = value;
+    if (source.hash) {
+      identity::append_user_hash(request.user_hash, request.policy->settings->hash_key, *value);
+    } else {
+      request.user_hash = *value;
+    }
+    return;
+  }
+}
+
+void find_tier(limited_request& request) {
+  for (const tier_source& source : request.policy->settings->tiers) {
+    request.attributes.tier = tier_of(source, request);
+    if (request.attributes.tier) return;
+  }
+}
+
+}  // namespace weir::proxy

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/downstream/request_id.hpp"
+
+#include "proxy/http/rewrite.hpp"
+
+#include <array>
+
+namespace weir::proxy {
+
+void append_random_id(std::string& out, random_source& random) {
+  constexpr std::string_view hex = "0123456789abcdef";
+  std::array<char, 32> text;
+  for (std::size_t word = 0; word < 2; ++word) {
+    std::uint64_t bits = random.next();
+    for (std::size_t i = 0; i < 16; ++i, bits >>= 4) text[word * 16 + i] = hex[bits & 15];
+  }
+  out.append(text.data(), text.size());
+}
+
+void find_request_id(active_request& request, std::string_view buffer, random_source& random) {
+  std::string_view id;
+  int lines = 0;
+  for (std::size_t i = 0; i < request.head.field_count; ++i) {
+    const http::field& field = request.head.fields[i];
+    if (field.id != http::header_id::x_request_id || field.dropped) continue;
+    id = request.head.value(field, buffer);
+    ++lines;
+  }
+  request.request_id.clear();
+  if (lines == 1 && http::is_sane_request_id(id)) {
+    request.request_id = id;
+  } else {
+    append_random_id(request.request_id, random);
+  }
+}
+
+}  // namespace weir::proxy

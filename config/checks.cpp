@@ -7,6 +7,7 @@
 #include "config/identity_checks.hpp"
 #include "config/quota_checks.hpp"
 #include "config/rule_words.hpp"
+#include "limiter/path_template.hpp"
 #include "limiter/quota.hpp"
 #include "proxy/tls/pem.hpp"
 
@@ -50,6 +51,7 @@ class checker {
     check_claims(draft_, report_);
     complete_identity(draft_, report_);
     complete_routes();
+    check_path_parameters(draft_, report_);
     complete_lists();
     complete_rules();
     warn();
@@ -105,6 +107,12 @@ class checker {
       report_.error("E0302", d.username_at.line != 0 ? d.username_at : d.url_at,
                     "a user of the store without a password", {"add `password_file`", ""});
     }
+    if (d.value.redis.proxy_clock && d.value.kind != proxy::store_kind::redis)
+      report_.error("E0304", d.clock_at, "`clock: proxy` needs a redis:// url",
+                    {"memory:// has no other clock", ""});
+    if (d.value.redis.proxy_clock && d.value.redis.starts_empty)
+      report_.error("E0304", d.clock_at, "`clock: proxy` and `cold_start: empty` exclude each other",
+                    {"since when a server has data is known by its own clock only", ""});
     check_topology();
     check_store_tls();
     draft_.settings.store = std::move(d.value);
@@ -148,6 +156,9 @@ class checker {
     if (d.tls_at.line != 0 && !tls.enabled) report_.error("E0304", d.tls_at, "`tls` needs a rediss:// url");
     if (tls.certificate.empty() != tls.key.empty())
       report_.error("E0302", d.tls_at, "`certificate` and `key` need each other");
+    if (!tls.verify)
+      report_.warn("W0601", d.tls_at, "the store is not verified: whoever answers decides",
+                   {"name the authority by `ca_file`", ""});
   }
 
   // ---- upstreams
@@ -335,7 +346,7 @@ class checker {
   }
 
   void complete_missing(rule_draft& d) {
-    const auto may_lack_it = [&](const auto& s) { return may_lack(s, draft_.settings); };
+    const auto may_lack_it = [&](const auto& s) { return may_lack(s, draft_.settings, d.value.match); };
     const auto absent = std::find_if(d.value.key.begin(), d.value.key.end(), may_lack_it);
     const auto name = in_ticks(d.value.name);
     if (absent != d.value.key.end() && !d.has_missing) {
@@ -431,9 +442,35 @@ class checker {
                    fmt::format("rule {} counts by user, but `identity.user` is empty: no request has a user",
                                in_ticks(by_user->value.name)));
     }
+    warn_probes();
     warn_store();
     warn_small_shares();
     note_worst_case();
+  }
+
+  /// A path that is asked for as a sign of life: a 429 there restarts what is merely busy.
+  void warn_probes() {
+    const auto& s = draft_.settings;
+    for (const proxy::upstream_settings& upstream : s.upstreams) {
+      const std::string_view target = upstream.health_check.path;
+      const std::string_view path = target.substr(0, target.find('?'));
+      if (path.empty()) continue;
+      const auto names = [path](const limiter::request_match& match) {
+        return std::any_of(match.paths.begin(), match.paths.end(),
+                           [path](const std::string& t) { return limiter::path_matches(t, path); });
+      };
+      const auto& rules = s.policy.rules();
+      const bool limited = std::any_of(rules.begin(), rules.end(), [&](const limiter::rule& rule) {
+        return rule.match.paths.empty() || names(rule.match);
+      });
+      const bool exempt = std::any_of(s.exempt.begin(), s.exempt.end(),
+                                      [&](const proxy::listed_requests& item) { return names(item.match); });
+      if (!limited || exempt) continue;
+      report_.warn("W0301", draft_.upstreams_at,
+                   fmt::format("probes of {} are counted: a 429 would look like a failure", in_ticks(path)),
+                   {fmt::format("add `{{match: {{path: {}}}, reason: probes}}` to `exempt`", path), ""});
+      return;
+    }
   }
 
   void warn_store() {

@@ -138,6 +138,10 @@ constexpr std::array pages{
     code_page{"E0405", "A response would carry the same field twice.",
               "deny: {headers: [ratelimit, ratelimit-11]}\n", "deny: {headers: [ratelimit]}\n"},
     code_page{"E0406", "The running process keeps its file. Restart it to change this.", "", ""},
+    code_page{"E0407", "Without that segment the rule would never apply.",
+              "rules: [{name: r, key: [\"path_param:id\"], missing: skip, limit: 10/minute}]\n",
+              "routes: [{name: a, match: {path: \"/a/{id}\"}, upstream: web}]\n"
+              "rules: [{name: r, key: [\"path_param:id\"], missing: skip, limit: 10/minute}]\n"},
     code_page{"E0408",
               "A test speaks about rules and limits of its file. The message suggests the nearest name.",
               "rules: [{name: per-ip, key: [client_ip], limit: 1/minute}]\n"
@@ -192,6 +196,12 @@ constexpr std::array pages{
     code_page{"W0207", "A token names a user or a key by its claims alone.",
               "identity: {jwt: {unverified: true}}\n",
               "identity: {jwt: {unverified: true}, user: [{claim: sub}]}\n"},
+    code_page{"W0301", "Whoever probes takes a 429 for a failure and restarts what is merely busy.",
+              "upstreams: {web: {url: \"http://h\", health_check: {path: /healthz}}}\n"
+              "rules: [{name: r, key: [client_ip], limit: 10/minute}]\n",
+              "upstreams: {web: {url: \"http://h\", health_check: {path: /healthz}}}\n"
+              "rules: [{name: r, key: [client_ip], limit: 10/minute}]\n"
+              "exempt: [{match: {path: /healthz}, reason: probes}]\n"},
     code_page{
         "W0401",
         "What was counted belongs to the rule's name, its algorithm and the selectors of its key. Under\n"

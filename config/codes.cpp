@@ -57,6 +57,7 @@ constexpr std::array codes{
     code_entry{"E0404", "two rule names with the same stored id"},
     code_entry{"E0405", "emitters that write the same fields"},
     code_entry{"E0406", "a change that needs a restart"},
+    code_entry{"E0407", "a path parameter that no route has"},
     code_entry{"E0408", "a rule that does not exist"},
     code_entry{"E0501", "a file that cannot be read"},
     code_entry{"E0502", "a file whose content cannot be used"},
@@ -70,10 +71,11 @@ constexpr std::array codes{
     code_entry{"W0205", "tokens are believed without a signature"},
     code_entry{"W0206", "a rule counts by user, but no source of users is configured"},
     code_entry{"W0207", "tokens are verified, but nothing reads a claim"},
+    code_entry{"W0301", "a probe that rules count"},
     code_entry{"W0401", "a reload after which a rule starts empty for every client"},
     code_entry{"W0208", "a limit of a tier that no request has"},
     code_entry{"W0501", "an in-memory store in a Pod: every replica counts alone"},
-    code_entry{"W0601", "an upstream whose certificate is not verified"},
+    code_entry{"W0601", "an upstream or a store whose certificate is not verified"},
 };
 
 }  // namespace

@@ -11,8 +11,8 @@ namespace weir::config {
 
 void complete_concurrency(concurrency_draft& draft, const proxy::settings& settings, reporter& report) {
   limiter::rule& value = draft.value;
-  const auto absent =
-      std::find_if(value.key.begin(), value.key.end(), [&](const auto& s) { return may_lack(s, settings); });
+  const auto absent = std::find_if(value.key.begin(), value.key.end(),
+                                   [&](const auto& s) { return may_lack(s, settings, draft.match.value); });
   if (absent != value.key.end() && !draft.missing) {
     report.error("E0305", draft.key_at,
                  fmt::format("concurrency limit {}: what happens to requests without {}?",
@@ -25,7 +25,6 @@ void complete_concurrency(concurrency_draft& draft, const proxy::settings& setti
   if (value.missing == limiter::on_missing::fallback)
     value.fallback.push_back(*limiter::parse_selector("client_ip"));
   value.failure_mode = draft.failure_mode.value_or(settings.store.failure_mode);
-  value.headers = limiter::header_visibility::hidden;  // slots are no rate: no field tells them
   value.quota.algorithm = limiter::algorithm::concurrency;
   value.quota.limit = value.quota.burst = draft.max;
   value.quota.period_us = std::chrono::microseconds{draft.lease}.count();

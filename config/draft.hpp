@@ -30,7 +30,7 @@ struct store_draft {
   bool url_has_password = false;
   std::optional<std::string> username;
   std::optional<std::string> password;
-  place topology_at, nodes_at, master_at, tls_at, cold_start_at;  ///< line 0: not written
+  place topology_at, nodes_at, master_at, tls_at, cold_start_at, clock_at;  ///< line 0: not written
 };
 
 struct upstream_draft {
@@ -67,7 +67,7 @@ struct jwt_draft {
 struct user_draft {
   proxy::user_source value;
   place at;
-  int sources = 0;  ///< of header, cookie, query and claim, how many are written
+  int sources = 0;  ///< of header, cookie, query, claim and client_cert, how many are written
 };
 
 struct tier_draft {

@@ -2,6 +2,7 @@
 #include "config/identity_checks.hpp"
 
 #include "config/values.hpp"
+#include "limiter/path_template.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -92,6 +93,7 @@ void for_each_selector(const file_draft& draft, Visit visit) {
   }
   for (const rule_draft& d : draft.rules) {
     for (const limiter::selector& s : d.value.key) visit(s, d.key_at);
+    for (const limiter::selector& s : d.value.fallback) visit(s, d.fallback_at);
     for (const override_draft& o : d.overrides) visit(*o.from, o.at);
   }
   for (const concurrency_draft& d : draft.concurrency) {
@@ -101,18 +103,31 @@ void for_each_selector(const file_draft& draft, Visit visit) {
 
 // ---- users and tiers ----
 
+bool asks_for_certificates(const proxy::settings& s) {
+  return std::any_of(s.listeners.begin(), s.listeners.end(), [](const proxy::listener_settings& l) {
+    return std::any_of(l.tls.begin(), l.tls.end(), [](const proxy::certificate_settings& c) {
+      return c.client_auth != proxy::client_auth::none;
+    });
+  });
+}
+
 void complete_users(file_draft& draft, reporter& report) {
   for (user_draft& d : draft.users) {
     if (d.sources != 1)
       report.error(d.sources == 0 ? "E0302" : "E0304", d.at,
-                   "a source of users needs exactly one of `header`, `cookie`, `query` and `claim`");
+                   "a source of users needs exactly one of `header`, `cookie`, `query`, `claim` and "
+                   "`client_cert`");
+    if (d.value.certificate && !asks_for_certificates(draft.settings))
+      report.error("E0302", d.at, "`client_cert` needs a listener that asks for certificates",
+                   {"add `tls: {client_ca: FILE, client_auth: required}` to a listener", ""});
     draft.settings.users.push_back(std::move(d.value));
   }
 }
 
 /// What is known when tiers are looked up.
 bool is_known_early(const limiter::selector& selector) {
-  return selector.text != "route" && selector.text != "upstream" && selector.text != "tier";
+  return selector.text != "route" && selector.text != "upstream" && selector.text != "tier" &&
+         !selector.text.starts_with("path_param:");
 }
 
 void read_tier_file(tier_draft& d, reporter& report) {
@@ -203,6 +218,24 @@ void check_claims(const file_draft& draft, reporter& report) {
                 {"add `user: [{claim: sub}]` to `identity`", ""});
 }
 
+void check_path_parameters(const file_draft& draft, reporter& report) {
+  for_each_selector(draft, [&](const limiter::selector& selector, const place& at) {
+    if (!selector.text.starts_with("path_param:")) return;
+    const auto& routes = draft.settings.routes;
+    const bool known = std::any_of(routes.begin(), routes.end(), [&](const proxy::route_settings& route) {
+      const auto& paths = route.match.paths;
+      return std::any_of(paths.begin(), paths.end(), [&](const std::string& path) {
+        return limiter::has_path_parameter(path, selector.argument);
+      });
+    });
+    if (!known)
+      report.error(
+          "E0407", at,
+          fmt::format("no route has a segment `{{{}}}` for {}", selector.argument, in_ticks(selector.text)),
+          {"write it in `routes[].match.path`, as in `/users/{id}`", ""});
+  });
+}
+
 void complete_identity(file_draft& draft, reporter& report) {
   complete_jwt(draft, report);
   complete_users(draft, report);
@@ -235,13 +268,29 @@ void complete_list(std::vector<list_draft>& drafts, std::vector<proxy::listed_re
   }
 }
 
-bool may_lack(const limiter::selector& selector, const proxy::settings& settings) {
+bool has_parameter(const proxy::route_settings& route, std::string_view name) {
+  const auto& paths = route.match.paths;
+  return !paths.empty() && std::all_of(paths.begin(), paths.end(), [name](const std::string& path) {
+    return limiter::has_path_parameter(path, name);
+  });
+}
+
+bool may_lack(const limiter::selector& selector, const proxy::settings& settings,
+              const limiter::request_match& match) {
+  if (selector.text.starts_with("path_param:")) {
+    const auto lacks = [&](const std::string& name) {
+      return std::none_of(settings.routes.begin(), settings.routes.end(), [&](const auto& route) {
+        return route.name == name && has_parameter(route, selector.argument);
+      });
+    };
+    return match.routes.empty() || std::any_of(match.routes.begin(), match.routes.end(), lacks);
+  }
   if (selector.text == "tier") return settings.tiers.empty() || settings.tiers.back().constant.empty();
   return limiter::can_be_absent(selector);
 }
 
 void fold_paths(limiter::request_match& match) {
-  for (std::string& path : match.paths) path = lower_case(path);
+  for (std::string& path : match.paths) path = limiter::folded_template(path);
   for (limiter::request_match& other : match.excluded) fold_paths(other);
 }
 

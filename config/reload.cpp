@@ -69,7 +69,8 @@ std::vector<problem> reload_problems(const proxy::settings& current, const proxy
   const bool moved = !same_place(current.store, next.store);
   refuse(moved, "store", "store.url");
   refuse(!moved && !same_shape(current.store, next.store), "store", "store");
-  refuse(!(current.access_log == next.access_log), "access_log", "access_log");
+  refuse(current.access_log.to != next.access_log.to, "access_log", "access_log.to");
+  refuse(current.access_log.buffer != next.access_log.buffer, "access_log", "access_log.buffer");
   refuse(current.limits.connections != next.limits.connections, "limits", "limits.connections");
   return problems;
 }

@@ -150,6 +150,14 @@ value_type<T> duration(std::chrono::milliseconds T::*member, std::chrono::millis
           }};
 }
 
+/// 0% to `max` percent.
+template <class T>
+value_type<T> percent(int T::*member, int max = 100) {
+  return {"percent", fmt::format("0%–{}%", max), [=](T& out, const node& n, context& ctx) {
+            if (const auto value = read_percent(n, ctx, max)) out.*member = *value;
+          }};
+}
+
 template <class T, class I>
 value_type<T> size(I T::*member, std::uint64_t min, std::uint64_t max) {
   return {"size", fmt::format("{}–{}", format_size(min), format_size(max)),

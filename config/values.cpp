@@ -75,6 +75,15 @@ std::optional<std::chrono::milliseconds> read_duration(const node& n, context& c
   return std::chrono::duration_cast<std::chrono::milliseconds>(*value);
 }
 
+std::optional<int> read_percent(const node& n, context& ctx, int max) {
+  const auto value = read_unit(n, ctx, "E0203", parse_percent);
+  if (value && *value > max) {
+    out_of_range(n, ctx, "0%", fmt::format("{}%", max));
+    return std::nullopt;
+  }
+  return value;
+}
+
 std::optional<std::uint64_t> read_size(const node& n, context& ctx, std::uint64_t min, std::uint64_t max) {
   const auto value = read_unit(n, ctx, "E0203", parse_size);
   if (value && (*value < min || *value > max)) {

@@ -51,6 +51,7 @@ template <class T>
 [[nodiscard]] std::optional<std::chrono::milliseconds> read_duration(const node& n, context& ctx,
                                                                      std::chrono::milliseconds min,
                                                                      std::chrono::milliseconds max);
+[[nodiscard]] std::optional<int> read_percent(const node& n, context& ctx, int max);
 [[nodiscard]] std::optional<std::uint64_t> read_size(const node& n, context& ctx, std::uint64_t min,
                                                      std::uint64_t max);
 

@@ -20,6 +20,12 @@ std::string_view next_segment(std::string_view& rest) noexcept {
   return segment;
 }
 
+/// `{name}`
+bool names(std::string_view segment, std::string_view name) noexcept {
+  return segment.size() == name.size() + 2 && segment.front() == '{' &&
+         segment.substr(1, name.size()) == name;
+}
+
 bool is_parameter(std::string_view segment) noexcept {
   return segment == "*" || segment.front() == '{';
 }
@@ -117,6 +123,35 @@ bool path_matches(std::string_view text, std::string_view path) noexcept {
     if (wanted.empty() || segment.empty()) return wanted.empty() && segment.empty();
     if (!is_parameter(wanted) && wanted != segment) return false;
   }
+}
+
+std::optional<std::string_view> path_parameter(std::string_view text, std::string_view name,
+                                               std::string_view path) noexcept {
+  if (!path_matches(text, path)) return std::nullopt;
+  for (;;) {
+    const std::string_view wanted = next_segment(text);
+    const std::string_view segment = next_segment(path);
+    if (wanted.empty()) return std::nullopt;
+    if (names(wanted, name)) return segment;
+  }
+}
+
+bool has_path_parameter(std::string_view text, std::string_view name) noexcept {
+  for (std::string_view segment = next_segment(text); !segment.empty(); segment = next_segment(text)) {
+    if (names(segment, name)) return true;
+  }
+  return false;
+}
+
+std::string folded_template(std::string_view text) {
+  std::string folded;
+  bool in_name = false;
+  for (const char c : text) {
+    if (c == '{' || c == '}') in_name = c == '{';
+    const bool upper = c >= 'A' && c <= 'Z';
+    folded += upper && !in_name ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return folded;
 }
 
 struct path_trie::node {

@@ -21,6 +21,17 @@ namespace weir::limiter {
 /// `text` must have no problem.
 [[nodiscard]] bool path_matches(std::string_view text, std::string_view path) noexcept;
 
+/// The segment that `{name}` matched; nothing when the template does not match the normalised path or has no
+/// such segment.
+[[nodiscard]] std::optional<std::string_view> path_parameter(std::string_view text, std::string_view name,
+                                                             std::string_view path) noexcept;
+
+/// True when the template has a segment `{name}`.
+[[nodiscard]] bool has_path_parameter(std::string_view text, std::string_view name) noexcept;
+
+/// The template in lower case, but for the names of its parameters, which no path is compared with.
+[[nodiscard]] std::string folded_template(std::string_view text);
+
 /// A set of templates, each with a caller-chosen number ("value"). Immutable after the last insert().
 class path_trie {
  public:

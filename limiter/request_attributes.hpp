@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace weir::limiter {
 
@@ -41,6 +43,7 @@ struct request_attributes {
   std::string_view route;         ///< route name, "_none" when no route matched
   std::uint32_t route_index = 0;  ///< position in the file; number of routes = none
   std::string_view upstream;      ///< upstream name of the route
+  const std::vector<std::string>* route_paths = nullptr;  ///< templates of the route; null: no route
   std::string_view
       client_ip;  ///< canonical text of the client's address *group*, e.g. 192.0.2.1 or 2001:db8::/64
   address_bytes client_address{};  ///< the client itself, for matches against networks

@@ -1,11 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A heartbeat: tells that this process lives, and learns how many do. Its own script, not part of the decision script.
+-- A heartbeat, behind a clock prelude: tells that this process lives, and learns how many do. Its own script, not part of the decision script.
 -- KEYS: the members, the configurations they run (sorted sets by time last heard of), the number of resets, and since
 -- when the server has data (see since.lua).
 -- ARGV: member, fingerprint of its configuration. Replies now, members of the last 3 s, configurations of the last 3 s,
 -- number of resets.
-local t = redis.call('TIME')
-local now = t[1] * 1000000 + t[2]
 local counts = {}
 for i = 1, 2 do
   redis.call('ZADD', KEYS[i], string.format('%.0f', now), ARGV[i])

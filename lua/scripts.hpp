@@ -11,6 +11,11 @@ namespace weir::lua {
 [[nodiscard]] std::string_view decide_script() noexcept;
 [[nodiscard]] std::string_view decide_sha1() noexcept;
 
+/// The same core behind a prelude that takes the time as the last argument: for servers that refuse TIME
+/// inside scripts (`store.clock: proxy`). Never sent otherwise. Joined at the first call.
+[[nodiscard]] std::string_view proxy_clock_script();
+[[nodiscard]] std::string_view proxy_clock_sha1() noexcept;
+
 /// Everything after the clock prelude. Tests join it to a prelude of their own.
 [[nodiscard]] std::string_view decide_core() noexcept;
 
@@ -21,6 +26,8 @@ namespace weir::lua {
 
 /// The heartbeat (members.lua); sent as text, once a second.
 [[nodiscard]] std::string_view members_script() noexcept;
+/// The same with the time as last argument.
+[[nodiscard]] std::string_view proxy_clock_members_script() noexcept;
 
 /// Since when the server has data (since.lua); sent as text by new connections that want to know.
 [[nodiscard]] std::string_view since_script() noexcept;

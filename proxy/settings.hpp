@@ -7,8 +7,10 @@
 #include "limiter/redis/settings.hpp"
 #include "limiter/stores/memory_store.hpp"
 #include "limiter/value_table.hpp"
+#include "proxy/http/rate_limit_emitters.hpp"
 #include "proxy/identity/address.hpp"
 #include "proxy/identity/jwt.hpp"
+#include "proxy/observe/access_record.hpp"
 #include "proxy/source_file.hpp"
 
 #include <array>
@@ -61,6 +63,7 @@ struct listener_settings {
   socket_address address;
   std::vector<certificate_settings> tls{};  ///< empty: no TLS; a client's SNI picks, the first is the default
   proxy_protocol_settings proxy_protocol{};
+  std::optional<http::emitter_list> headers{};  ///< absent: deny.headers
   friend bool operator==(const listener_settings&, const listener_settings&) = default;
 };
 /// One listener keeps its socket while the rest of it changes.
@@ -106,10 +109,14 @@ struct client_ip_settings {
   int group_ipv6 = 64;
 };
 
+/// What names the holder of a client certificate.
+enum class certificate_name : std::uint8_t { subject, san_dns, san_uri };
+
 /// Where the user is named; the first source that yields a value wins.
 struct user_source {
-  limiter::selector from;  ///< header, cookie, query or claim
-  bool hash = true;        ///< false: the raw id may appear in logs
+  limiter::selector from;  ///< header, cookie, query or claim; of no use when `certificate` is set
+  std::optional<certificate_name> certificate{};  ///< set: a name in the verified client certificate
+  bool hash = true;                               ///< false: the raw id may appear in logs
 };
 
 /// Where the tier is named: a constant, a table of values, or the value itself.
@@ -254,26 +261,61 @@ struct route_settings {
   std::vector<std::string> upgrade{"websocket"};  ///< protocols a client may switch to; lower case
 };
 
-/// Emitters of rate-limit fields, in the order of the policy file.
-enum class rate_limit_header : std::uint8_t { retry_after, ratelimit, x_ratelimit };
+/// How answers of weir's own are written: the JSON envelope, a problem (RFC 9457), or what Accept prefers.
+enum class deny_body : std::uint8_t { envelope, problem_json, by_accept };
 
 struct deny_settings {
   int status = 429;
-  std::vector<rate_limit_header> headers{rate_limit_header::retry_after, rate_limit_header::ratelimit};
-  bool headers_on_all = true;  ///< false: only on denials
+  deny_body body = deny_body::envelope;
+  http::emitter_list headers = http::default_emitters();  ///< in the order of the policy file
+  bool headers_on_all = true;                             ///< false: only on denials
+  bool reset_is_time = false;    ///< X-RateLimit-Reset is seconds of the Unix epoch, not a wait
+  bool tell_partitions = false;  ///< `pk`: a keyed hash of the partition key
+  int jitter_percent = 0;        ///< waits are told longer by a random share of up to so much; 0 ... 50
+  bool mirror_origin = false;    ///< a page of any origin may read weir's own answers
+};
+
+/// Which requests are logged: those that fit every part.
+struct log_filter {
+  limiter::counted_statuses statuses;  ///< empty: every status
+  milliseconds min_duration{0};
+  int min_attempts = 0;
+  std::array<bool, record_decision_count> without{};  ///< by record_decision: not logged
+
+  [[nodiscard]] bool keeps(int status, milliseconds duration, int attempts,
+                           record_decision decision) const noexcept {
+    return !without[static_cast<std::size_t>(decision)] && duration >= min_duration &&
+           attempts >= min_attempts && (statuses.empty() || statuses.contains(status));
+  }
+  friend bool operator==(const log_filter&, const log_filter&) = default;
 };
 
 struct access_log_settings {
   std::string to = "stdout";         ///< stdout, stderr, none, or a file path
   std::size_t buffer = 1024 * 1024;  ///< ring per worker, bytes; full = drop and count
+  const log_format* format = &default_log_format();
+  /// Lower case; request fields and query parameters whose values are never written, besides
+  /// always_redacted.
+  std::vector<std::string> redact;
+  std::vector<std::string> headers;  ///< lower case; request fields that are written
+  log_filter filter;
   friend bool operator==(const access_log_settings&, const access_log_settings&) = default;
 };
+
+/// Values of these fields and parameters are never written.
+inline constexpr std::array<std::string_view, 5> always_redacted{"authorization", "cookie", "x-api-key",
+                                                                 "proxy-authorization", "set-cookie"};
 
 enum class log_level : std::uint8_t { debug, info, warn, error };
 
 struct log_settings {
   log_level level = log_level::info;
   bool json = false;
+  std::string to = "stderr";  ///< stderr, stdout, or a file path
+};
+
+struct metrics_settings {
+  std::uint32_t max_series = 10'000;  ///< 1000 ... 100000; beyond: `_overflow`
 };
 
 enum class store_kind : std::uint8_t { memory, redis };
@@ -314,6 +356,7 @@ struct settings {
   deny_settings deny;
   access_log_settings access_log;
   log_settings log;
+  metrics_settings metrics;
   std::string via = "weir";                  ///< pseudonym of the Via field
   std::array<unsigned char, 32> hash_key{};  ///< keys user_hash; random per process without hash_key_file
   bool hash_key_is_kept = false;  ///< it comes from a file: hashes mean the same elsewhere and later

@@ -2,6 +2,8 @@
 // client_ip, identity
 #include "config/sections/sections.hpp"
 
+#include <array>
+
 namespace weir::config {
 namespace {
 
@@ -60,6 +62,13 @@ value_type<T> selector_source(std::string type, const char* prefix, limiter::sel
           }};
 }
 
+void read_certificate_name(user_draft& out, const node& n, context& ctx) {
+  static constexpr std::array<std::string_view, 3> words{"subject", "san_dns", "san_uri"};
+  ++out.sources;
+  if (const auto index = read_word(n, ctx, words))
+    out.value.certificate = static_cast<proxy::certificate_name>(*index);
+}
+
 const table<user_draft>& user_table() {
   using d = user_draft;
   static const table<d> all = [] {
@@ -73,6 +82,9 @@ const table<user_draft>& user_table() {
                             "its value is left out of logs, unless `hash: false`"),
                         row("claim", "", selector_source<d>("claim name", "claim:", from),
                             "of the verified token, usually `sub`"),
+                        row("client_cert", "",
+                            value_type<d>{"word", "`subject` `san_dns` `san_uri`", read_certificate_name},
+                            "a name in the verified client certificate; of several the first"),
                         row("hash", "true",
                             value_type<d>{"boolean", "",
                                           [](d& out, const node& n, context& ctx) {

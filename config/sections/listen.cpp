@@ -136,6 +136,12 @@ const table<listener_draft>& listener_table() {
                                             }
                                           }}),
                         std::move(tls),
+                        row("headers", "`deny.headers`",
+                            value_type<d>{"list of words", emitter_choices(),
+                                          [](d& out, const node& n, context& ctx) {
+                                            out.value.headers = read_emitters(n, ctx);
+                                          }},
+                            "rate-limit fields of this listener's responses"),
                         group<d, proxy::proxy_protocol_settings>(
                             "proxy_protocol", [](d & out) -> auto& { return out.value.proxy_protocol; },
                             proxy_protocol_table),

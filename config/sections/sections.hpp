@@ -21,7 +21,7 @@ server_rows();  // version listen admin workers drain via hash_key_file
 [[nodiscard]] std::vector<key_row<file_draft>> http_rows();         // paths http forwarded
 [[nodiscard]] std::vector<key_row<file_draft>> concurrency_rows();  // concurrency
 [[nodiscard]] std::vector<key_row<file_draft>> response_rows();     // deny
-[[nodiscard]] std::vector<key_row<file_draft>> log_rows();          // access_log log
+[[nodiscard]] std::vector<key_row<file_draft>> log_rows();          // access_log log metrics
 [[nodiscard]] std::vector<key_row<file_draft>> test_rows();         // tests
 
 [[nodiscard]] key_row<file_draft> listen_row();
@@ -32,6 +32,20 @@ server_rows();  // version listen admin workers drain via hash_key_file
 
 /// A lower-case field name; E0213.
 [[nodiscard]] std::optional<std::string> read_field_name(const node& n, context& ctx);
+
+/// Emitters of rate-limit fields; E0405. Nothing when it is no list.
+[[nodiscard]] std::optional<http::emitter_list> read_emitters(const node& n, context& ctx);
+
+/// Their names, for the reference.
+[[nodiscard]] std::string emitter_choices();
+
+/// A list of emitters.
+template <class T, class List>
+value_type<T> emitters(List T::*member) {
+  return {"list of words", emitter_choices(), [=](T& out, const node& n, context& ctx) {
+            if (auto chosen = read_emitters(n, ctx)) out.*member = std::move(*chosen);
+          }};
+}
 
 /// A network without host bits; E0212.
 [[nodiscard]] std::optional<identity::cidr> read_network(const node& n, context& ctx);

@@ -122,6 +122,12 @@ void read_key_form(store_draft& out, const node& n, context& ctx) {
   if (const auto index = read_word(n, ctx, words)) out.value.redis.readable_keys = *index == 1;
 }
 
+void read_clock(store_draft& out, const node& n, context& ctx) {
+  static constexpr std::array<std::string_view, 2> words{"store", "proxy"};
+  out.clock_at = n.at;
+  if (const auto index = read_word(n, ctx, words)) out.value.redis.proxy_clock = *index == 1;
+}
+
 void read_cold_start(store_draft& out, const node& n, context& ctx) {
   static constexpr std::array<std::string_view, 2> words{"full", "empty"};
   out.cold_start_at = n.at;
@@ -131,7 +137,12 @@ void read_cold_start(store_draft& out, const node& n, context& ctx) {
 // ---- TLS
 
 const table<limiter::redis_tls>& tls_table() {
-  static const table<limiter::redis_tls> all{"`store.tls`", client_tls_rows<limiter::redis_tls>()};
+  using s = limiter::redis_tls;
+  static const table<s> all = [] {
+    table<s> t{"`store.tls`", client_tls_rows<s>()};
+    t.rows.push_back(row("verify", "true", boolean(&s::verify), "`false` = whoever answers is believed"));
+    return t;
+  }();
   return all;
 }
 
@@ -240,6 +251,8 @@ const table<store_draft>& store_table() {
           row("key_form", "hashed", value_type<d>{"word", "`hashed` `readable`", read_key_form},
               "how subjects are named in Redis; `readable` = by their values up to 64 bytes, for everybody "
               "who sees the keys"),
+          row("clock", "store", value_type<d>{"word", "`store` `proxy`", read_clock},
+              "whose clock decides; `proxy` only for a server that refuses TIME in scripts"),
           row("replicas", "auto", in_value(integer_or_auto(&s::replicas, 1, 10000, std::int64_t{0})),
               "N of `local`; auto = the most processes heard of through the store in the last 60s"),
           row("allow_grace", "unlimited",

@@ -54,14 +54,6 @@ void read_endpoints(upstream_draft& out, const node& n, context& ctx) {
   });
 }
 
-/// 0%–100%
-template <class T>
-value_type<T> percent(int T::*member) {
-  return {"percent", "0%–100%", [=](T& out, const node& n, context& ctx) {
-            if (const auto value = read_unit(n, ctx, "E0203", parse_percent)) out.*member = *value;
-          }};
-}
-
 // ---- retry ----
 
 constexpr std::array<std::string_view, 3> outcome_words{"connect_error", "reset_before_headers", "timeout"};

@@ -35,7 +35,8 @@ void connection::start_handshake() {
                            .password = settings.password,
                            .database = settings.database,
                            .only_master = only_master_},
-                     lua::decide_script(), lua::decide_sha1(), output_,
+                     settings.proxy_clock ? lua::proxy_clock_script() : lua::decide_script(),
+                     settings.proxy_clock ? lua::proxy_clock_sha1() : lua::decide_sha1(), output_,
                      settings.starts_empty ? settings.key_prefix + "1:{members}:since" : std::string());
   write();
 }

@@ -22,8 +22,9 @@ struct decide_options {
   /// estimate that is off by more than a window costs one more round trip (errc::window: estimate anew from
   /// window_error_now() and send again).
   std::int64_t estimate_us = 0;
-  std::int64_t clock_us = -1;  ///< >= 0 is appended for the test prelude; -1 in production
-  std::int64_t since_us = 0;   ///< > 0: what the store does not know was used up at that instant
+  std::int64_t clock_us =
+      -1;  ///< >= 0 is appended for the preludes that take the time as argument; -1: the server's clock
+  std::int64_t since_us = 0;  ///< > 0: what the store does not know was used up at that instant
 };
 void append_decide(std::string& out, std::string_view command, std::string_view script,
                    std::string_view key_prefix, operation op, std::span<const charge> charges,

@@ -6,6 +6,8 @@
 #include "lua/scripts.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <string>
 #include <utility>
 
 namespace weir::limiter::redis {
@@ -35,9 +37,21 @@ class telling {
   call_group*& place_;
 };
 
-void append_heartbeat(std::string& out, const heartbeat_words& words) {
-  append_command(out, {"EVAL", lua::members_script(), "4", words.key, words.key + ":configurations",
-                       words.key + ":resets", words.key + ":since", words.member, words.fingerprint});
+std::int64_t own_clock_us() {
+  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(since_epoch).count();
+}
+
+void append_heartbeat(std::string& out, const heartbeat_words& words, bool proxy_clock) {
+  const std::string configurations = words.key + ":configurations";
+  const std::string resets = words.key + ":resets";
+  const std::string since = words.key + ":since";
+  if (!proxy_clock) {
+    return append_command(out, {"EVAL", lua::members_script(), "4", words.key, configurations, resets, since,
+                                words.member, words.fingerprint});
+  }
+  append_command(out, {"EVAL", lua::proxy_clock_members_script(), "4", words.key, configurations, resets,
+                       since, words.member, words.fingerprint, std::to_string(own_clock_us())});
 }
 
 }  // namespace
@@ -84,7 +98,7 @@ void node::link::write(std::vector<call_group>&& batch, clock::time_point now) {
     append_decision(out, std::move(group), with_text);
     // Newer servers evict scripts that only EVAL brought.
     if (with_text && !std::exchange(healing, true))
-      append_control(out, sent_command::kind::load, {"SCRIPT", "LOAD", lua::decide_script()});
+      append_control(out, sent_command::kind::load, {"SCRIPT", "LOAD", script()});
   }
   send_pack();
   if (commands == 0) return;
@@ -93,6 +107,10 @@ void node::link::write(std::vector<call_group>&& batch, clock::time_point now) {
   age_.used(now);
   show(gauge_state::busy);
   connection_->write();
+}
+
+std::string_view node::link::script() const {
+  return node_.plan_->settings.proxy_clock ? lua::proxy_clock_script() : lua::decide_script();
 }
 
 /// The keys of a pack may lie in any slot.
@@ -129,13 +147,16 @@ void node::link::append_decision(std::string& out, call_group&& group, bool with
   const call& first = *group.first();
   const std::size_t places = group.members.size();
   const bool decides = first.heartbeat == nullptr;
-  if (!decides) append_heartbeat(out, *first.heartbeat);
+  if (!decides) append_heartbeat(out, *first.heartbeat, node_.plan_->settings.proxy_clock);
   if (decides) {
     const std::int64_t now_us = node_.store_now_us(clock::now());
-    append_decide(out, with_text ? "EVAL" : "EVALSHA", with_text ? lua::decide_script() : lua::decide_sha1(),
+    const bool proxy_clock = node_.plan_->settings.proxy_clock;
+    const std::string_view digest = proxy_clock ? lua::proxy_clock_sha1() : lua::decide_sha1();
+    append_decide(out, with_text ? "EVAL" : "EVALSHA", with_text ? script() : digest,
                   node_.plan_->settings.key_prefix, first.op, first.charges,
                   {.k = static_cast<std::int64_t>(places),
                    .estimate_us = now_us,
+                   .clock_us = proxy_clock ? own_clock_us() : -1,
                    .since_us = may_be_cold(first.charges, node_.since_us_, now_us) ? node_.since_us_ : 0});
   }
   const auto deadline = group.deadline();

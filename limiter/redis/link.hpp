@@ -78,6 +78,7 @@ class node::link final : public connection::owner {
   void try_dial(clock::time_point now);
   void drop(errc reason, std::string_view cause);
   void close_as(redis_counters::close_reason reason) noexcept;
+  [[nodiscard]] std::string_view script() const;
   void append_decision(std::string& out, call_group&& group, bool with_text);
   void append_pack(std::string& out, call_group&& calls);
   [[nodiscard]] bool may_pack(const call_group& group, std::int64_t now_us) const noexcept;

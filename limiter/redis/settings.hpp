@@ -31,6 +31,7 @@ struct redis_tls {
   std::string certificate;  ///< PEM chain; empty = no client certificate
   std::string key;          ///< PEM; never logged
   bool only_tls13 = false;  ///< otherwise 1.2 is accepted, too
+  bool verify = true;       ///< chain and name
   friend bool operator==(const redis_tls&, const redis_tls&) = default;
 };
 
@@ -56,7 +57,8 @@ struct redis_settings {
   redis_tls tls;
   std::string key_prefix = "rl:";
   bool readable_keys =
-      false;  ///< subjects are named by their values where those are short, else by their hash
+      false;                 ///< subjects are named by their values where those are short, else by their hash
+  bool proxy_clock = false;  ///< decisions by this process' clock: for servers that refuse TIME in scripts
   bool starts_empty =
       false;  ///< a server that came back without data begins with used-up buckets; no cluster
   std::chrono::milliseconds connect_timeout{100};  ///< DNS, connect, TLS, AUTH and SCRIPT LOAD together

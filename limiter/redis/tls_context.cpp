@@ -17,7 +17,7 @@ std::shared_ptr<ssl::context> make_context(const redis_tls& tls) {
                  ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1;
   if (tls.only_tls13) options |= ssl::context::no_tlsv1_2;
   context->set_options(options);
-  context->set_verify_mode(ssl::verify_peer);
+  context->set_verify_mode(tls.verify ? ssl::verify_peer : ssl::verify_none);
   if (tls.ca.empty()) {
     context->set_default_verify_paths();
   } else {

@@ -78,7 +78,7 @@ void transport::start_tls() {
   const bool is_name = numeric.failed();
   if (is_name && SSL_set_tlsext_host_name(tls_->native_handle(), name.c_str()) != 1)
     return finish(errc::refused, "the TLS server name is unusable");
-  tls_->set_verify_callback(asio::ssl::host_name_verification(name));
+  if (plan_->settings.tls.verify) tls_->set_verify_callback(asio::ssl::host_name_verification(name));
   tls_->async_handshake(asio::ssl::stream_base::client, [this, keep = keep_](error_code error) {
     if (closed_) return;
     if (error) return finish(errc::refused, "TLS handshake: " + error.message());

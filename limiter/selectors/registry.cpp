@@ -32,10 +32,11 @@ namespace {
 using selectors::selector_kind;
 
 // The index of a row is selector::kind. A new selector is its own file and one line here.
-constexpr std::array<const selector_kind*, 12> kinds{
+constexpr std::array<const selector_kind*, 13> kinds{
     &selectors::client_ip, &selectors::method, &selectors::host,  &selectors::route,
     &selectors::upstream,  &selectors::user,   &selectors::tier,  &selectors::header,
-    &selectors::cookie,    &selectors::query,  &selectors::claim, &selectors::constant,
+    &selectors::cookie,    &selectors::query,  &selectors::claim, &selectors::path_param,
+    &selectors::constant,
 };
 
 const selector_kind& kind_of(const selector& s) noexcept {

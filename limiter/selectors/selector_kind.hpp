@@ -33,6 +33,7 @@ extern const selector_kind header;
 extern const selector_kind query;
 extern const selector_kind cookie;
 extern const selector_kind claim;
+extern const selector_kind path_param;
 extern const selector_kind constant;
 
 /// A field or cookie name: one or more token characters (RFC 9110 5.6.2).

@@ -17,7 +17,9 @@ class selector_visitor {
   explicit selector_visitor(compiled_policy& out) : out_(out) {}
 
   void visit(const settings& s) {
-    for (const user_source& source : s.users) own(source.from);
+    for (const user_source& source : s.users) {
+      if (!source.certificate) own(source.from);
+    }
     for (const tier_source& source : s.tiers) own(source.from);
     for (const route_settings& route : s.routes) own(route.match);
     for (const auto* list : {&s.block, &s.exempt}) {
@@ -70,6 +72,27 @@ class selector_visitor {
   compiled_policy& out_;
 };
 
+/// What the access log shows, and what it never does: names of users, and what was asked to be left out.
+void note_secrets(const settings& s, compiled_policy& out) {
+  std::vector<std::string> secret(always_redacted.begin(), always_redacted.end());
+  secret.insert(secret.end(), s.access_log.redact.begin(), s.access_log.redact.end());
+  out.hidden_parameters = secret;
+  for (const user_source& source : s.users) {
+    if (!source.hash || source.certificate) continue;
+    if (source.from.text.starts_with("query:")) out.hidden_parameters.push_back(source.from.argument);
+    if (source.from.text.starts_with("header:")) secret.push_back(source.from.argument);
+  }
+  if (s.jwt) secret.push_back(s.jwt->header);
+  const auto add = [&](std::string_view name) {
+    const auto same = [name](const logged_header& h) { return h.name == name; };
+    if (std::any_of(out.logged_headers.begin(), out.logged_headers.end(), same)) return;
+    const bool redacted = std::find(secret.begin(), secret.end(), name) != secret.end();
+    out.logged_headers.push_back({std::string(name), redacted});
+  };
+  for (const std::string& name : s.access_log.headers) add(name);
+  for (const std::string_view name : s.access_log.format->headers) add(name);
+}
+
 }  // namespace
 
 std::optional<std::uint32_t> compiled_policy::find_route(const limiter::request_attributes& request,
@@ -98,10 +121,7 @@ void compile_policy(std::shared_ptr<const settings> s, std::uint64_t secret, com
   out.reserved_headers = out.identity_headers;
   out.reserved_headers.insert(out.reserved_headers.end(), out.discarded_headers.begin(),
                               out.discarded_headers.end());
-  for (const user_source& source : s->users) {
-    if (source.hash && source.from.text.starts_with("query:"))
-      out.hidden_parameters.push_back(source.from.argument);
-  }
+  note_secrets(*s, out);
   if (s->jwt) {
     out.tokens = std::make_unique<identity::token_cache>(*s->jwt, std::move(selectors.claim_names), secret);
   }

@@ -16,6 +16,12 @@
 
 namespace weir::proxy {
 
+/// A request field that the access log shows.
+struct logged_header {
+  std::string name;  ///< lower case
+  bool redacted = false;
+};
+
 /// Immutable for requests. Belongs to one thread, for the sake of `tokens`.
 struct compiled_policy {
   std::shared_ptr<const proxy::settings> settings;
@@ -23,7 +29,8 @@ struct compiled_policy {
   std::vector<std::string> identity_headers;   ///< lower case; every header a selector or user source reads
   std::vector<std::string> discarded_headers;  ///< lower case; dropped unless the peer is trusted
   std::vector<std::string> reserved_headers;   ///< lower case; `_` must not make an alias of one of them
-  std::vector<std::string> hidden_parameters;  ///< of the query: they name users, the log must not
+  std::vector<std::string> hidden_parameters;  ///< of the query: the log must not show their values
+  std::vector<logged_header> logged_headers;
   std::vector<limiter::selector>
       single_values;  ///< of queries and cookies that identity, matches and lists read
   std::unique_ptr<identity::token_cache> tokens;  ///< null: no tokens are read

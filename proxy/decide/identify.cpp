@@ -80,6 +80,7 @@ void match_route(limited_request& request) {
     const route_settings& route = s.routes[*request.route];
     request.attributes.route = route.name;
     request.attributes.route_index = *request.route;
+    request.attributes.route_paths = &route.match.paths;
     request.attributes.upstream = s.upstreams[route.upstream].name;
   } else {
     request.attributes.route = "_none";

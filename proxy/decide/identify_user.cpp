@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/decide/identify_user.hpp"
 
+#include "proxy/identity/peer_names.hpp"
 #include "proxy/identity/user_hash.hpp"
 
 namespace weir::proxy {
 namespace {
+
+/// Of a connection without a verified certificate there is none.
+std::optional<std::string_view> name_in(const identity::peer_names* certificate, certificate_name which) {
+  if (certificate == nullptr) return std::nullopt;
+  const std::string& name = which == certificate_name::subject   ? certificate->subject
+                            : which == certificate_name::san_dns ? certificate->san_dns
+                                                                 : certificate->san_uri;
+  return name.empty() ? std::nullopt : std::optional<std::string_view>(name);
+}
 
 std::optional<std::string_view> tier_of(const tier_source& source, limited_request& request) {
   if (!source.constant.empty()) return source.constant;
@@ -33,7 +43,9 @@ void find_token(limited_request& request, std::int64_t wall_us) {
 
 void find_user(limited_request& request) {
   for (const user_source& source : request.policy->settings->users) {
-    const auto value = limiter::select(source.from, request.attributes, request.user_storage);
+    const auto value = source.certificate
+                           ? name_in(request.certificate, *source.certificate)
+                           : limiter::select(source.from, request.attributes, request.user_storage);
     if (!value) continue;
     request.attributes.user = value;
     if (source.hash) {

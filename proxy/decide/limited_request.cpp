@@ -17,6 +17,7 @@ void limited_request::begin(const compiled_policy& current) {
   identity_values.clear();
   route.reset();
   peer_trusted = false;
+  certificate = nullptr;
   token.reset();
   token_problem = identity::jwt_problem::none;
   listed = nullptr;

@@ -9,6 +9,7 @@
 #include "proxy/decide/compiled_policy.hpp"
 #include "proxy/http/head.hpp"
 #include "proxy/http/path.hpp"
+#include "proxy/identity/peer_names.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -43,6 +44,7 @@ class limited_request : public limiter::pending_decision,
   std::vector<std::string_view> identity_values;  ///< by policy->identity_headers; empty = absent
   std::optional<std::uint32_t> route;             ///< none: "_none"
   bool peer_trusted = false;
+  const identity::peer_names* certificate = nullptr;  ///< of the client, verified; null: none
   std::shared_ptr<const identity::verified_token> token;
   identity::jwt_problem token_problem = identity::jwt_problem::none;
   const listed_requests* listed = nullptr;  ///< of `block` or `exempt`, see admission

@@ -66,7 +66,9 @@ class active_request final : public limited_request {
   outgoing to_client;    ///< response head and body slices
   outgoing to_upstream;  ///< request head and body slices
 
-  std::string query_shown;  ///< of a query that names the user
+  std::string query_shown;  ///< of a query with values that the log must not show
+  std::string referer_shown;
+  std::vector<logged_field> fields_shown;
   std::string request_id;
   std::string rate_fields;   ///< rendered RateLimit lines for the response
   std::string_view upgrade;  ///< the protocol it may switch to; empty: none

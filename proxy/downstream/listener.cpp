@@ -98,6 +98,7 @@ void listener::update(const listener_settings& settings, std::shared_ptr<const t
   settings_ = settings;
   context_->tls = std::move(tls);
   context_->proxy_protocol = settings.proxy_protocol;
+  context_->emitters = settings.headers;
 }
 
 void listener::retire() {

@@ -244,6 +244,7 @@ void session::begin_request() {
   channel_.in.compact();
   request_ = owner_.requests().take();
   request_->begin(*this, worker_.config, worker_.now_us);
+  request_->certificate = certificate_.get();
   close_after_ = reset_after_ = false;
   stage_ = stage::head;
 }

@@ -12,6 +12,7 @@
 #include "proxy/identity/address.hpp"
 #include "proxy/retry/forward.hpp"
 #include "proxy/tls/context.hpp"
+#include "proxy/tls/peer_names.hpp"
 
 #include <exception>
 #include <functional>
@@ -29,6 +30,7 @@ struct listener_context {
   // What follows a reload replaces; connections that are open keep what they began with.
   std::shared_ptr<const tls::server_context> tls;  ///< null: plain
   proxy_protocol_settings proxy_protocol;
+  std::optional<http::emitter_list> emitters;  ///< of rate-limit fields; absent: deny.headers
   listener_counters* counters = nullptr;
   bool closed = false;  ///< a reload took the listener away: its connections end as in a drain
 };
@@ -135,6 +137,9 @@ class session final : public ready_handler,
   [[nodiscard]] bool refuse_head();
   [[nodiscard]] bool long_body_left() const noexcept;
   [[nodiscard]] http::error_context begin_answer(std::string_view reason, bool close);
+  void spread_waits();
+  void add_rate_limit_fields();
+  void note_audience(http::error_context& context) const;
   [[nodiscard]] bool answer_options();
   [[nodiscard]] bool answer(http::local_error error, std::string_view reason, bool close);
   [[nodiscard]] bool answer_denied();
@@ -164,6 +169,7 @@ class session final : public ready_handler,
   void release_slots() noexcept;
   [[nodiscard]] concurrency_counters& counters_of(const limiter::rule& limit);
   void record();
+  void write_log_line(std::int64_t duration_us);
   void end_request() noexcept;
   void close() noexcept;
   [[nodiscard]] std::string_view buffer() const noexcept { return channel_.in.all(); }
@@ -183,6 +189,7 @@ class session final : public ready_handler,
   client_channel channel_;
   identity::address peer_;
   std::string peer_text_;
+  std::unique_ptr<const identity::peer_names> certificate_;  ///< of the client, verified; null: none
   std::unique_ptr<active_request> request_;
   std::unique_ptr<forward> forward_;  // made for the first forwarded request, then reused
   std::unique_ptr<tunnel> tunnel_;    // after a 101

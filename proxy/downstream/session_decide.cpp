@@ -7,8 +7,10 @@
 #include "proxy/downstream/request_id.hpp"
 #include "proxy/downstream/session.hpp"
 #include "proxy/http/rate_limit_fields.hpp"
+#include "proxy/http/rewrite.hpp"
 #include "proxy/http/upgrade.hpp"
 #include "proxy/observe/metrics.hpp"
+#include "proxy/runtime/clock.hpp"
 
 #include <array>
 #include <new>
@@ -60,8 +62,9 @@ bool session::on_head() {
   request_->body.begin(head.framing, head.content_length, config().limits.body_size);
   find_request_id(*request_, buffer(), worker_.random);
   const std::int64_t wall_us = request_->config->tokens ? wall_now_us() : 0;  // nothing else asks for it
-  if (const auto refused = identify(*request_, buffer(), peer_, peer_text_, wall_us))
-    return answer(refused->error, refused->reason, false);
+  const auto refused = identify(*request_, buffer(), peer_, peer_text_, wall_us);
+  if (head.underscore_names > 0) worker_.metrics.ignored[metric_shard::underscore].add(head.underscore_names);
+  if (refused) return answer(refused->error, refused->reason, false);
 #ifdef WEIR_TEST_HOOKS
   for (std::size_t i = 0; i < head.field_count; ++i) {
     if (head.name(head.fields[i], buffer()) != "X-Weir-Test-Throw") continue;
@@ -125,11 +128,9 @@ bool session::after_decision() {
   const bool decided_here =
       decision.failure != limiter::errc::ok && decision.mode == limiter::failure_mode::local;
   request_->reason = decided_here ? "fallback_local" : store_reason(decision.failure);
-  const deny_settings& deny = config().deny;
   const bool denied = decision.verdict == limiter::verdict::deny;
-  if (denied || deny.headers_on_all) {
-    http::append_rate_limit_fields(request_->rate_fields, request_->charges, decision, deny.headers);
-  }
+  if (denied) spread_waits();
+  if (denied || config().deny.headers_on_all) add_rate_limit_fields();
   if (denied) return answer_denied();
   request_->verdict = admitted_as(*request_);
   request_->permit.emplace(request_->take_permit());
@@ -140,6 +141,8 @@ bool session::after_decision() {
   const upstream_settings& target = config().upstreams[route.upstream];
   if (request_->head.nominates) {
     request_->upgrade = http::requested_upgrade(request_->head, buffer(), route.upgrade);
+    worker_.metrics.ignored[metric_shard::nomination].add(
+        http::ignored_nominations(request_->head, buffer(), request_->config->identity_headers));
   }
   const std::int64_t total =
       route.stream ? 0 : to_us(route.timeout_total.count() > 0 ? route.timeout_total : target.timeout_total);
@@ -147,6 +150,25 @@ bool session::after_decision() {
   forward_->begin(*request_->permit, *request_, *request_->config->upstreams[route.upstream], total);
   stage_ = stage::forwarding;
   return true;
+}
+
+/// Before anything tells of them, so that fields, body and log agree.
+void session::spread_waits() {
+  const int percent = config().deny.jitter_percent;
+  if (percent > 0) {
+    http::spread_waits(request_->result, percent, static_cast<std::uint32_t>(worker_.random.next()));
+  }
+}
+
+void session::add_rate_limit_fields() {
+  if (request_->charges.empty()) return;
+  const deny_settings& deny = config().deny;
+  http::item_options options;
+  options.epoch = deny.reset_is_time;
+  if (options.epoch) options.wall_now_us = wall_now_us();
+  if (deny.tell_partitions) options.partition_key = &config().hash_key;
+  http::append_rate_limit_fields(request_->rate_fields, request_->charges, request_->result,
+                                 listener_->emitters ? *listener_->emitters : deny.headers, options);
 }
 
 void session::count_decision() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An allowed request at its upstream.
 #include "proxy/downstream/session.hpp"
+#include "proxy/http/rate_limit_merge.hpp"
 #include "proxy/http/rewrite.hpp"
 
 namespace weir::proxy {
@@ -92,6 +93,10 @@ http::framing session::write_response_head() {
   context.request_id = request_->request_id;
   context.via = config().via;
   context.date = worker_.date;
+  if (http::tells_limits(response)) {
+    context.replaced =
+        http::merge_rate_limit_fields(request_->rate_fields, response, forward_->response_buffer());
+  }
   context.extra_fields = request_->rate_fields;
   if (request_->permit && request_->permit->owes()) {
     request_->meter.begin(request_->charges, response, forward_->response_buffer());

@@ -89,6 +89,7 @@ bool session::shake_hands() {
       return no_handshake(listener_counters::handshake_failed);
   }
   listener_->counters->handshakes[listener_counters::handshake_ok].add();
+  certificate_ = channel_.socket.peer();
   stage_ = stage::idle;
   since_us_ = worker_.now_us;
   return true;

@@ -2,22 +2,69 @@
 // What a request leaves behind: its settlement and its access record.
 #include "limiter/selectors/redact_query.hpp"
 #include "proxy/downstream/session.hpp"
+#include "proxy/http/grammar.hpp"
 #include "proxy/http/rate_limit_fields.hpp"
+#include "proxy/http/traceparent.hpp"
+#include "proxy/observe/deployment.hpp"
 #include "proxy/observe/log_ring.hpp"
 #include "proxy/observe/metrics.hpp"
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 
 namespace weir::proxy {
 
 namespace {
 
-/// Keys of users never reach the log by way of the query.
-std::string_view shown_query(active_request& r) {
+constexpr std::string_view redacted = "[redacted]";
+
+/// Secrets never reach the log by way of a query.
+std::string_view shown_query(std::string_view query, const active_request& r, std::string& storage) {
   const auto& hidden = r.config->hidden_parameters;
-  if (hidden.empty() || r.attributes.query.empty()) return r.attributes.query;
-  limiter::redact_query(r.attributes.query, hidden, r.query_shown);
-  return r.query_shown;
+  if (query.empty()) return query;
+  limiter::redact_query(query, hidden, storage);
+  return storage;
+}
+
+/// The page a client came from may hold a secret in its query, too.
+std::string_view shown_referer(std::string_view referer, active_request& r) {
+  const std::size_t query_at = referer.find('?');
+  if (query_at == std::string_view::npos) return referer;
+  r.referer_shown.assign(referer.substr(0, query_at + 1));
+  r.referer_shown.append(shown_query(referer.substr(query_at + 1), r, r.query_shown));
+  return r.referer_shown;
+}
+
+/// The fields the log is asked for; of several lines of a name the first.
+std::span<const logged_field> shown_fields(active_request& r, std::string_view buffer) {
+  r.fields_shown.clear();
+  for (const logged_header& wanted : r.config->logged_headers) {
+    for (std::size_t i = 0; i < r.head.field_count; ++i) {
+      const http::field& f = r.head.fields[i];
+      if (f.dropped || !http::grammar::equals_lower(r.head.name(f, buffer), wanted.name)) continue;
+      std::string_view value = r.head.value(f, buffer);
+      if (wanted.name == "referer") value = shown_referer(value, r);
+      r.fields_shown.push_back({wanted.name, wanted.redacted ? redacted : value});
+      break;
+    }
+  }
+  return r.fields_shown;
+}
+
+void note_trace(access_record& line, const active_request& r, std::string_view buffer) {
+  const http::field* f = r.head.find(http::header_id::traceparent);
+  if (f == nullptr) return;
+  const http::trace_context trace = http::parse_traceparent(r.head.value(*f, buffer));
+  line.trace_id = trace.trace_id;
+  line.span_id = trace.span_id;
+}
+
+void note_deployment(access_record& line) {
+  const deployment& here = this_deployment();
+  line.pod = here.pod;
+  line.pod_namespace = here.pod_namespace;
+  line.node = here.node;
 }
 
 }  // namespace
@@ -50,7 +97,17 @@ void session::record() {
     worker_.metrics.rejected_by_code[static_cast<std::size_t>(r.status)].add();
   }
   if (worker_.access_log == nullptr) return;
+  const std::chrono::microseconds took(duration);
+  if (!config().access_log.filter.keeps(r.status, std::chrono::duration_cast<milliseconds>(took), r.attempts,
+                                        r.verdict)) {
+    return;
+  }
+  write_log_line(duration);
+}
 
+void session::write_log_line(std::int64_t duration) {
+  active_request& r = *request_;
+  const bool refused_head = r.attributes.method.empty();
   access_record line;
   line.time_us = wall_now_us();
   line.request_id = r.request_id;
@@ -61,9 +118,11 @@ void session::record() {
   if (!refused_head) {
     line.method = r.attributes.method;
     line.path = r.target.path;
-    line.query = shown_query(r);
+    line.headers = shown_fields(r, buffer());  // before the query, whose storage it borrows
+    line.query = shown_query(r.attributes.query, r, r.query_shown);
+    note_trace(line, r, buffer());
     line.host = r.attributes.host;
-    line.proto = head.version_minor > 0 ? "HTTP/1.1" : "HTTP/1.0";
+    line.proto = r.head.version_minor > 0 ? "HTTP/1.1" : "HTTP/1.0";
     line.route = r.attributes.route;
     line.upstream = r.attributes.upstream;
   }
@@ -74,6 +133,7 @@ void session::record() {
   if (r.verdict == record_decision::exempt) line.exempt = r.listed->reason;
   const limiter::decision& decision = r.result;
   const int closest = http::closest_charge(r.charges, decision);
+  std::array<char, 16> key_hash;
   if (r.no_slot != nullptr && r.verdict == record_decision::deny) {
     line.rule = r.no_slot->name;
     line.limit = r.slots_at_most();
@@ -84,6 +144,8 @@ void session::record() {
     line.rule = r.charges[index].matched->name;
     line.limit = r.charges[index].quota().limit;
     line.remaining = decision.states[index].remaining;
+    key_hash = http::to_hex(http::hash_partition(config().hash_key, r.charges[index].subject));
+    line.key_hash = {key_hash.data(), key_hash.size()};
     if (r.verdict == record_decision::deny) line.retry_after_us = decision.retry_after_us;
   } else if (r.match.unauthenticated != nullptr) {
     line.rule = r.match.unauthenticated->name;
@@ -100,8 +162,9 @@ void session::record() {
   line.attempts = r.attempts;
   line.bytes_in = r.bytes_in();
   line.bytes_out = r.bytes_out;
+  note_deployment(line);
   r.scratch.clear();
-  append_json(r.scratch, line);
+  config().access_log.format->append(r.scratch, line);
   (void)worker_.access_log->push(r.scratch);
 }
 

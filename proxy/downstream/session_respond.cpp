@@ -3,10 +3,12 @@
 #include "proxy/decide/own_answer.hpp"
 #include "proxy/downstream/request_id.hpp"
 #include "proxy/downstream/session.hpp"
+#include "proxy/http/accept.hpp"
 #include "proxy/http/error_response.hpp"
 #include "proxy/http/rate_limit_fields.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace weir::proxy {
 
@@ -54,7 +56,21 @@ http::error_context session::begin_answer(std::string_view reason, bool close) {
   context.extra_fields = request_->rate_fields;
   context.head_request = head.method_id == http::method_id::head;
   context.close = close_after_;
+  note_audience(context);
   return context;
+}
+
+/// Who reads the answer, and in which form. A head that was refused says neither.
+void session::note_audience(http::error_context& context) const {
+  const deny_settings& deny = config().deny;
+  const http::request_head& head = request_->head;
+  const bool readable = !request_->attributes.method.empty();
+  context.negotiated = deny.body == deny_body::by_accept;
+  const bool problem = deny.body == deny_body::problem_json ||
+                       (context.negotiated && readable && http::prefers_problem_json(head, buffer()));
+  if (problem) context.body = http::answer_body::problem;
+  context.cors.on = deny.mirror_origin;
+  if (context.cors.on && readable) context.cors.origin = http::single_value(head, buffer(), "origin");
 }
 
 /// An OPTIONS that may be forwarded no further.
@@ -71,15 +87,18 @@ bool session::answer(http::local_error error, std::string_view reason, bool clos
   http::error_context context = begin_answer(reason, close || text.close);
   const limiter::decision& decision = request_->result;
   http::denial_details details;
+  std::array<std::string_view, http::max_items> violated;
   const bool denied =
       error == http::local_error::rate_limited || error == http::local_error::cost_exceeds_limit;
   if (error == http::local_error::concurrency_limited) {
     context.denial = &details;
-    details.rule = request_->no_slot->name;
+    details.rule = violated[0] = request_->no_slot->name;
+    context.violated = {violated.data(), 1};
     details.limit = request_->slots_at_most();
     details.retry_after_s = std::max<std::int64_t>(1, http::whole_seconds(decision.retry_after_us));
   } else if (denied) {
     context.denial = &details;
+    context.violated = {violated.data(), http::violated_policies(request_->charges, decision, violated)};
     const auto limiting = static_cast<std::size_t>(decision.limiting);
     const limiter::charge& charge = request_->charges[limiting];
     details.retry_after_s = http::retry_after_seconds(request_->charges, decision);

@@ -3,6 +3,7 @@
 
 #include "proxy/observe/json_writer.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -69,7 +70,56 @@ void append_denial(std::string& out, const denial_details& d) {
   if (d.retry_after_s >= 0) append_member(out, "\"retry_after\":", d.retry_after_s);
 }
 
-std::string body_of(const error_text& text, const error_context& c) {
+/// The registered problem types of rate limiting; everything else is told by its status alone.
+std::string_view problem_type(local_error e, int status) noexcept {
+  switch (e) {
+    case local_error::rate_limited:
+    case local_error::cost_exceeds_limit:
+    case local_error::concurrency_limited:
+      return "https://iana.org/assignments/http-problem-types#quota-exceeded";
+    case local_error::store_unavailable:
+    case local_error::upstream_overloaded:
+    case local_error::overloaded:
+    case local_error::draining:
+      return "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
+    case local_error::forbidden:  // of `block` with `status: 429`
+      if (status == 429) return "https://iana.org/assignments/http-problem-types#abnormal-usage-detected";
+      return "about:blank";
+    default:
+      return "about:blank";
+  }
+}
+
+/// RFC 9457 3.1: the title of a problem without a type of its own is that of its status.
+std::string_view problem_title(std::string_view type, const error_text& text, const error_context& c) {
+  if (type.ends_with("#quota-exceeded")) return "Quota exceeded";
+  if (type.ends_with("#temporary-reduced-capacity")) return "Temporary reduced capacity";
+  if (type.ends_with("#abnormal-usage-detected")) return "Abnormal usage detected";
+  return reason_phrase(c.status != 0 ? c.status : text.status);
+}
+
+std::string problem_of(local_error e, const error_text& text, const error_context& c) {
+  const int status = c.status != 0 ? c.status : text.status;
+  const std::string_view type = problem_type(e, status);
+  std::string body;
+  body.reserve(384);
+  body += R"({"type":")";
+  body += type;
+  body += R"(","title":)";
+  proxy::append_json_string(body, problem_title(type, text, c));
+  body += ',';
+  append_member(body, R"("status":)", status);
+  for (const std::string_view& name : c.violated) {
+    body += &name == c.violated.data() ? R"("violated-policies":[)" : ",";
+    proxy::append_json_string(body, name);
+  }
+  body += c.violated.empty() ? R"("request_id":)" : R"(],"request_id":)";
+  proxy::append_json_string(body, c.request_id);
+  body += '}';
+  return body;
+}
+
+std::string envelope_of(const error_text& text, const error_context& c) {
   std::string body;
   body.reserve(384);
   body += R"({"error":{"message":)";
@@ -82,6 +132,29 @@ std::string body_of(const error_text& text, const error_context& c) {
   proxy::append_json_string(body, c.request_id);
   body += "}}}";
   return body;
+}
+
+/// The names of complete lines, `, ` before each.
+void append_names(std::string& out, std::string_view lines) {
+  while (!lines.empty()) {
+    out += ", ";
+    out += lines.substr(0, lines.find(':'));
+    lines.remove_prefix(std::min(lines.find('\n'), lines.size() - 1) + 1);
+  }
+}
+
+/// What makes a page's script see the answer (Fetch standard, CORS protocol). The answer depends on Origin
+/// and Accept, so caches are told.
+void append_audience(std::string& out, const error_context& c, std::string_view extra_fields) {
+  if (c.negotiated || c.cors.on) {
+    out += "Vary: ";
+    out += !c.cors.on ? "Accept\r\n" : c.negotiated ? "Accept, Origin\r\n" : "Origin\r\n";
+  }
+  if (!c.cors.on || c.cors.origin.empty()) return;
+  append_line(out, "Access-Control-Allow-Origin: ", c.cors.origin);
+  out += "Access-Control-Expose-Headers: X-Request-ID";
+  append_names(out, extra_fields);
+  out += "\r\n";
 }
 
 }  // namespace
@@ -134,23 +207,28 @@ std::string_view reason_phrase(int status) noexcept {
 void append_error_response(std::string& out, local_error e, const error_context& c) {
   const error_text& text = describe(e);
   const int status = c.status != 0 ? c.status : text.status;
-  const std::string body = body_of(text, c);
+  const bool problem = c.body == answer_body::problem;
+  const std::string body = problem ? problem_of(e, text, c) : envelope_of(text, c);
 
   out += "HTTP/1.1 ";
   append_number(out, status);
   out += ' ';
   out += reason_phrase(status);
-  out += "\r\nContent-Type: application/json\r\nContent-Length: ";
+  out += problem ? "\r\nContent-Type: application/problem+json" : "\r\nContent-Type: application/json";
+  out += "\r\nContent-Length: ";
   append_number(out, static_cast<std::int64_t>(body.size()));
   out += "\r\nCache-Control: no-store\r\n";
   append_line(out, "Date: ", c.date);
   append_line(out, "Via: 1.1 ", c.via);
   append_line(out, "X-Request-ID: ", c.request_id);
+  const std::size_t extra_at = out.size();
   out += c.extra_fields;
   // lack of capacity always names a time to come back; a caller that knows a better one has passed it
   if (text.status == 503 && c.extra_fields.find("Retry-After:") == std::string_view::npos) {
     out += "Retry-After: 1\r\n";
   }
+  const std::string extra_fields = out.substr(extra_at);
+  append_audience(out, c, extra_fields);
   if (c.close) out += "Connection: close\r\n";
   out += "\r\n";
   if (!c.head_request) out += body;
@@ -175,6 +253,7 @@ void append_options_response(std::string& out, const error_context& c) {
   append_line(out, "Date: ", c.date);
   append_line(out, "X-Request-ID: ", c.request_id);
   out += c.extra_fields;
+  append_audience(out, c, c.extra_fields);
   if (c.close) out += "Connection: close\r\n";
   out += "\r\n";
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers that weir writes itself: one static table of status, type and message; JSON envelope.
+// Answers that weir writes itself: one static table of status, type and message; in a JSON
+// envelope or as a problem (RFC 9457).
 #pragma once
 
 #include "proxy/http/head.hpp"
@@ -56,6 +57,14 @@ struct denial_details {
   std::int64_t retry_after_s = -1;  ///< -1: left out
 };
 
+/// Who may read an answer in a browser that a page of another origin asked.
+struct cors_answer {
+  bool on = false;
+  std::string_view origin{};  ///< of the request, validated as a field value; empty: it has none
+};
+
+enum class answer_body : std::uint8_t { envelope, problem };
+
 struct error_context {
   std::string_view request_id{};
   std::string_view date{};
@@ -66,10 +75,16 @@ struct error_context {
   int status = 0;                   ///< overrides the table's (deny.status); 0 = the table's
   std::string_view message{};       ///< static text that overrides the table's; empty = the table's
   const denial_details* denial = nullptr;
+  answer_body body = answer_body::envelope;
+  std::span<const std::string_view> violated{};  ///< names of the rules that denied; of a problem
+  bool negotiated = false;                       ///< `body` was chosen by the request's Accept
+  cors_answer cors{};
 };
 
 /// Appends a complete response: status line, Content-Type, Content-Length, Cache-Control: no-store, Date,
-/// X-Request-ID, extra fields, body `{"error":{"message","type","details":{...,"request_id"}}}`.
+/// X-Request-ID, extra fields, body `{"error":{"message","type","details":{...,"request_id"}}}`, or
+/// `{"type","title","status","violated-policies","request_id"}` of a problem. With CORS the page may read it,
+/// and the fields that only weir sends.
 void append_error_response(std::string& out, local_error e, const error_context& c);
 
 /// Replaces `out` with the Allow line of a 405 or an OPTIONS: `methods`, or all that weir forwards by name
@@ -77,7 +92,7 @@ void append_error_response(std::string& out, local_error e, const error_context&
 void assign_allow(std::string& out, std::span<const std::string> methods);
 
 /// Appends the answer to an OPTIONS that may go no further than weir: 200 without a body. Of `c`: request_id,
-/// date, extra_fields (Allow among them), close.
+/// date, extra_fields (Allow among them), cors, close.
 void append_options_response(std::string& out, const error_context& c);
 
 /// The local_error that corresponds to a scanner refusal's status (400 -> bad_request, 414 -> uri_too_long,

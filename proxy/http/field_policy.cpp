@@ -41,7 +41,9 @@ void keep_underscore_names(request_head& head, std::string_view buffer,
                            std::span<const std::string> reserved) noexcept {
   for (field& f : fields_of(head)) {
     const std::string_view name = head.name(f, buffer);
-    if (f.dropped && has_underscore(name)) f.dropped = is_reserved(name, reserved);
+    if (!f.dropped || !has_underscore(name) || is_reserved(name, reserved)) continue;
+    f.dropped = false;
+    --head.underscore_names;
   }
 }
 

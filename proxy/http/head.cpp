@@ -3,6 +3,7 @@
 // response_scanner.cpp.
 #include "proxy/http/head.hpp"
 
+#include "proxy/http/grammar.hpp"
 #include "proxy/http/header_set.hpp"
 
 namespace weir::http {
@@ -35,6 +36,18 @@ std::string_view request_head::host(std::string_view buffer) const noexcept {
 
 const field* request_head::find(header_id id) const noexcept {
   return contains(seen_, id) ? find_field(*this, id) : nullptr;
+}
+
+std::string_view single_value(const request_head& head, std::string_view buffer,
+                              std::string_view name) noexcept {
+  std::string_view found;
+  for (std::size_t i = 0; i < head.field_count; ++i) {
+    const field& f = head.fields[i];
+    if (f.dropped || !grammar::equals_lower(head.name(f, buffer), name)) continue;
+    if (found.data() != nullptr) return {};
+    found = head.value(f, buffer);
+  }
+  return found;
 }
 
 std::string_view response_head::reason(std::string_view buffer) const noexcept {

@@ -46,6 +46,9 @@ enum class header_id : std::uint8_t {
   retry_after,
   ratelimit,
   ratelimit_policy,
+  ratelimit_limit,
+  ratelimit_remaining,
+  ratelimit_reset,
   x_ratelimit_limit,
   x_ratelimit_remaining,
   x_ratelimit_reset,
@@ -151,6 +154,7 @@ class request_head {
   /// recipient.
   std::uint64_t hops = any_hops;
   std::size_t field_count = 0;
+  std::size_t underscore_names = 0;  ///< fields dropped because their name has a `_`
   std::array<field, max_fields> fields;
 
  private:
@@ -173,6 +177,10 @@ class request_head {
   std::uint32_t host_at_ = 0, host_size_ = 0;
 };
 
+/// The value of the only line of that name (lower case); empty: there is none, or several.
+[[nodiscard]] std::string_view single_value(const request_head& head, std::string_view buffer,
+                                            std::string_view name) noexcept;
+
 /// A scanned response head from an upstream.
 class response_head {
  public:
@@ -192,6 +200,8 @@ class response_head {
     return buffer.substr(f.value_at, f.value_size);
   }
   [[nodiscard]] const field* find(header_id id) const noexcept;
+  /// The ids that came, one bit each: a header_set.
+  [[nodiscard]] std::uint64_t seen() const noexcept { return seen_; }
 
   int status = 0;  ///< 100 ... 599; 1xx heads are complete messages without a body
   int version_minor = 1;

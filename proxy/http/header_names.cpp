@@ -46,6 +46,9 @@ constexpr std::array known_names{
     known_name{"retry-after", header_id::retry_after},
     known_name{"ratelimit", header_id::ratelimit},
     known_name{"ratelimit-policy", header_id::ratelimit_policy},
+    known_name{"ratelimit-limit", header_id::ratelimit_limit},
+    known_name{"ratelimit-remaining", header_id::ratelimit_remaining},
+    known_name{"ratelimit-reset", header_id::ratelimit_reset},
     known_name{"x-ratelimit-limit", header_id::x_ratelimit_limit},
     known_name{"x-ratelimit-remaining", header_id::x_ratelimit_remaining},
     known_name{"x-ratelimit-reset", header_id::x_ratelimit_reset},
@@ -61,7 +64,7 @@ constexpr std::size_t bucket_of(std::string_view name) {
     return static_cast<unsigned>(static_cast<unsigned char>(name[i])) | 0x20U;
   };
   const std::size_t n = name.size();
-  return (n + letter(0) + letter(n / 2) * 3 + letter(n - 2) * 34) % buckets;
+  return (2 * n + letter(0) + letter(n / 2) * 36 + letter(n - 2)) % buckets;
 }
 
 constexpr std::array<std::uint8_t, buckets> make_index() {

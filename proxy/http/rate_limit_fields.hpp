@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Retry-After, RateLimit / RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-11) and the x-ratelimit
-// triple, all rendered from one decision so that they agree with each other.
+// The rate-limit fields of one response, all rendered from one decision so that they agree with each other.
 #pragma once
 
-#include "limiter/decision.hpp"
-#include "proxy/settings.hpp"
-
-#include <cstdint>
-#include <span>
-#include <string>
+#include "proxy/http/rate_limit_emitters.hpp"
 
 namespace weir::http {
 
@@ -18,20 +12,11 @@ namespace weir::http {
 /// Rules with `headers: retry_after` show nothing else; rules with `headers: hidden` nothing at all, not even
 /// their wait.
 void append_rate_limit_fields(std::string& out, std::span<const limiter::charge> charges,
-                              const limiter::decision& decision,
-                              std::span<const proxy::rate_limit_header> emitters);
+                              const limiter::decision& decision, const emitter_list& emitters,
+                              const item_options& options = {});
 
-/// Index of the charge whose rule is closest to its limit: the limiting one of a denial, else the one with
-/// the smallest remaining share of its capacity (ties: file order). -1 for an empty decision. Hidden rules
-/// take part, shadow ones do not.
-[[nodiscard]] int closest_charge(std::span<const limiter::charge> charges,
-                                 const limiter::decision& decision) noexcept;
-
-/// The wait a client may be told, in whole seconds: what Retry-After says. -1 when there is none to tell.
-[[nodiscard]] std::int64_t retry_after_seconds(std::span<const limiter::charge> charges,
-                                               const limiter::decision& decision) noexcept;
-
-/// ceil(us / 1e6), at least 1 when us > 0; 0 for us <= 0.
-[[nodiscard]] std::int64_t whole_seconds(std::int64_t us) noexcept;
+/// Makes the waits of a denial longer by the same share of 0 ... `percent` percent, so that clients do not
+/// come back together; `random` is 0 ... 2^32 - 1. Never shorter.
+void spread_waits(limiter::decision& denial, int percent, std::uint32_t random) noexcept;
 
 }  // namespace weir::http

@@ -247,6 +247,7 @@ class request_scanner {
       // many upstreams map '_' and '-' to one name: an alias would slip past everything that reads the real
       // one
       f.dropped = name.find('_') != std::string_view::npos;
+      head_.underscore_names += f.dropped ? 1U : 0U;
     }
     if (f.id == header_id::other) return;
     head_.repeated_ |= head_.seen_ & headers(f.id);
@@ -374,6 +375,7 @@ void request_head::begin(const head_limits& limits) noexcept {
   nominates = false;
   hops = any_hops;
   field_count = 0;
+  underscore_names = 0;
 }
 
 scan_status request_head::scan(std::string_view buffer) noexcept {

@@ -4,7 +4,6 @@
 #include "proxy/http/authority.hpp"
 #include "proxy/http/error_response.hpp"
 #include "proxy/http/grammar.hpp"
-#include "proxy/http/header_set.hpp"
 #include "proxy/http/text_writer.hpp"
 
 #include <algorithm>
@@ -43,6 +42,12 @@ class nominations {
   }
 
   [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+  template <typename Test>
+  [[nodiscard]] std::size_t count(Test test) const {
+    const auto end = names_.begin() + static_cast<std::ptrdiff_t>(count_);
+    return static_cast<std::size_t>(
+        std::count_if(names_.begin(), end, [&](word w) { return test(std::string_view(w.data, w.size)); }));
+  }
   [[nodiscard]] bool contain(std::string_view name) const noexcept {
     const auto end = names_.begin() + static_cast<std::ptrdiff_t>(count_);
     return std::any_of(names_.begin(), end, [name](word w) {
@@ -200,25 +205,6 @@ void append_status_line(text_writer& out, const response_head& head, std::string
   out.line(" ", head.reason(buffer));
 }
 
-bool has_field(const response_head& head, std::string_view buffer, std::string_view name) {
-  const header_id known = identify_header(name);
-  if (known != header_id::other) return head.find(known) != nullptr;
-  return std::any_of(
-      head.fields.begin(), head.fields.begin() + static_cast<std::ptrdiff_t>(head.field_count),
-      [&](const field& f) { return grammar::equals_ignoring_case(head.name(f, buffer), name); });
-}
-
-/// An upstream's own limits stand as they are: a line of ours never replaces or doubles one of the same name.
-void append_extra_fields(text_writer& out, const response_head& head, std::string_view buffer,
-                         std::string_view lines) {
-  while (!lines.empty()) {
-    const std::size_t size = std::min(lines.find('\n'), lines.size() - 1) + 1;
-    const std::string_view line = lines.substr(0, size);
-    if (!has_field(head, buffer, line.substr(0, line.find(':')))) out.put(line);
-    lines.remove_prefix(size);
-  }
-}
-
 void append_response_framing(text_writer& out, const response_head& head, framing towards_client) {
   const bool bodiless = head.status < 200 || head.status == 204;
   switch (towards_client) {
@@ -246,6 +232,15 @@ bool append_field(std::string& out, std::string_view name, std::string_view valu
   if (value.find_first_of(forbidden) != std::string_view::npos) return false;
   out.append(name).append(": ").append(value).append("\r\n");
   return true;
+}
+
+std::size_t ignored_nominations(const request_head& head, std::string_view buffer,
+                                std::span<const std::string> protected_headers) noexcept {
+  return nominations(head, buffer).count([&](std::string_view name) {
+    return contains(never_nominated, identify_header(name)) ||
+           std::any_of(protected_headers.begin(), protected_headers.end(),
+                       [name](const std::string& p) { return grammar::equals_ignoring_case(name, p); });
+  });
 }
 
 void append_request_head(std::string& text, const request_head& head, std::string_view buffer,
@@ -286,11 +281,11 @@ void append_response_head(std::string& text, const response_head& head, std::str
   text_writer out(text, head.size() + c.extra_fields.size() + added_size);
   append_status_line(out, head, buffer);
   const nominations nominated(head, buffer);
-  const header_set removed = hop_by_hop | headers(id::content_length, id::x_request_id);
+  const header_set removed = hop_by_hop | headers(id::content_length, id::x_request_id) | c.replaced;
   const header_set copied = copy_fields(out, head, buffer, removed, nominated, nothing_protected);
   append_response_framing(out, head, c.framing);
   if (!contains(copied, id::date) && !c.date.empty()) out.line("Date: ", c.date);
-  append_extra_fields(out, head, buffer, c.extra_fields);
+  out.put(c.extra_fields);
   out.line("X-Request-ID: ", c.request_id);
   append_via(out, head.version_minor, c.via);
   append_upgrade(out, c.upgrade);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "proxy/http/head.hpp"
+#include "proxy/http/header_set.hpp"
 
 #include <cstdint>
 #include <span>
@@ -40,6 +41,11 @@ struct request_context {
 void append_request_head(std::string& out, const request_head& head, std::string_view buffer,
                          const request_context& c);
 
+/// How many options of Connection name a field that no client may remove: one of its message, or one of
+/// `protected_headers` (lower case).
+[[nodiscard]] std::size_t ignored_nominations(const request_head& head, std::string_view buffer,
+                                              std::span<const std::string> protected_headers) noexcept;
+
 struct response_context {
   int client_version_minor = 1;
   bool close = false;                     ///< send Connection: close
@@ -48,6 +54,7 @@ struct response_context {
   std::string_view via;
   std::string_view date;          ///< used when the upstream sent none
   std::string_view extra_fields;  ///< complete lines, e.g. the RateLimit fields, already rendered
+  header_set replaced = 0;        ///< fields of the upstream that `extra_fields` stands for
   std::string_view upgrade;       ///< of a 101: the protocol that follows
 };
 

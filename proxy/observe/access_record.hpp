@@ -1,20 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// One request, as it is written to the access log. All views are borrowed for the duration of append_json().
+// One request, as it is written to the access log. All views are borrowed while it is written.
 #pragma once
+
+#include "proxy/observe/log_format.hpp"
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 
 namespace weir::proxy {
 
 enum class record_decision : std::uint8_t { allow, deny, shadow_deny, exempt, blocked, rejected };
+inline constexpr std::size_t record_decision_count = 6;
 [[nodiscard]] std::string_view to_string(record_decision d) noexcept;
+
+/// A request field that is written to the log, its value redacted if need be.
+struct logged_field {
+  std::string_view name;  ///< lower case
+  std::string_view value;
+};
 
 struct access_record {
   std::int64_t time_us = 0;  ///< wall clock at the end of the request, since the Unix epoch
   std::string_view request_id;
+  std::string_view trace_id;   ///< of a valid traceparent
+  std::string_view span_id;    ///< likewise: the caller's span
   std::string_view client_ip;  ///< the client, ungrouped
   std::string_view peer_ip;
   std::string_view user_hash;  ///< keyed hash (or the raw id with `hash: false`); empty = no user
@@ -24,14 +34,16 @@ struct access_record {
   std::string_view host;
   std::string_view proto;  ///< "HTTP/1.1"
   std::string_view listener;
+  std::span<const logged_field> headers;
   std::string_view route;
   std::string_view upstream;
   std::string_view upstream_addr;  ///< endpoint of the last attempt
   int status = 0;                  ///< 499: the client left
   record_decision decision = record_decision::allow;
-  std::string_view rule;    ///< the limiting rule, or the closest one of an allowed request
-  std::string_view reason;  ///< e.g. over_limit, store_timeout, upstream_timeout, bad_request
-  std::string_view exempt;  ///< why nothing counted the request: the reason of its list item
+  std::string_view rule;      ///< the limiting rule, or the closest one of an allowed request
+  std::string_view key_hash;  ///< keyed hash of the partition key of `rule`
+  std::string_view reason;    ///< e.g. over_limit, store_timeout, upstream_timeout, bad_request
+  std::string_view exempt;    ///< why nothing counted the request: the reason of its list item
   std::span<const std::string_view> shadow;  ///< rules that would have denied, were they enforced
   std::int64_t limit = -1;                   ///< -1 = absent, also below
   std::int64_t remaining = -1;
@@ -43,10 +55,9 @@ struct access_record {
   int attempts = 0;
   std::uint64_t bytes_in = 0;   ///< request body bytes
   std::uint64_t bytes_out = 0;  ///< response body bytes
+  std::string_view pod;         ///< where this process runs, by the downward API
+  std::string_view pod_namespace;
+  std::string_view node;
 };
-
-/// Appends one JSON object and '\n'. Every outside byte is escaped (control, DEL and invalid UTF-8 as
-/// \u00XX); fields over 2 KiB are cut and `"truncated":true` is added; absent values are left out.
-void append_json(std::string& out, const access_record& r);
 
 }  // namespace weir::proxy

@@ -49,6 +49,10 @@ struct totals {
     for (std::size_t i = 0; i <= N; ++i) buckets[i] += h.buckets[i].value();
     sum_us += h.sum_us.value();
   }
+  void add(const totals& other) noexcept {
+    for (std::size_t i = 0; i <= N; ++i) buckets[i] += other.buckets[i];
+    sum_us += other.sum_us;
+  }
   [[nodiscard]] std::uint64_t count() const noexcept {
     return std::accumulate(buckets.begin(), buckets.end(), std::uint64_t{0});
   }
@@ -64,6 +68,9 @@ class exposition {
     help_ = help;
     started_ = false;
   }
+
+  /// Series written so far.
+  [[nodiscard]] std::size_t series() const noexcept { return series_; }
 
   void sample(labels with, std::uint64_t value) {
     line("", with);
@@ -111,10 +118,13 @@ class exposition {
  private:
   void line(std::string_view suffix, labels with, label last = {}) {
     if (!started_) header();
+    ++series_;
     out_ += name_;
     out_ += suffix;
     char before = '{';
-    for (const label& l : with) append_label(l, std::exchange(before, ','));
+    for (const label& l : with) {
+      if (!l.second.empty()) append_label(l, std::exchange(before, ','));
+    }
     if (!last.first.empty()) append_label(last, std::exchange(before, ','));
     out_ += before == '{' ? " " : "} ";
   }
@@ -141,6 +151,7 @@ class exposition {
 
   std::string out_;
   std::string_view name_, type_, help_;
+  std::size_t series_ = 0;
   bool started_ = false;
 };
 
@@ -254,10 +265,14 @@ using names_list = std::vector<slot_name>;
 
 // ---- Requests ----
 
-void render_requests(exposition& to, const shard_list& shards, const names_list& routes) {
-  using label_set = std::tuple<std::string_view, std::string_view, int>;  // route, method, status
-  std::map<label_set, totals<buckets_a_us.size()>> sums;
-  totals<buckets_a_us.size()> overflow;
+using request_totals = totals<buckets_a_us.size()>;
+constexpr std::size_t series_per_label_set = buckets_a_us.size() + 3;  // +Inf, sum and count
+/// Kept free for what the other metrics may still add: statuses that were not seen yet.
+constexpr std::size_t series_in_reserve = 64;
+
+/// `routes` tells which of them exist.
+std::map<request_labels, request_totals> sum_requests(const shard_list& shards, const names_list& routes) {
+  std::map<request_labels, request_totals> sums;
   for (const metric_shard* shard : shards) {
     for (std::size_t at = 0; at < metric_shard::series_table::size(); ++at) {
       const request_series* series = shard->requests().find(at);
@@ -267,8 +282,25 @@ void render_requests(exposition& to, const shard_list& shards, const names_list&
       if (route == routes.end()) continue;
       sums[{route->name, http::method_label(series->method), series->status}].add(series->duration);
     }
-    overflow.add(shard->overflow_series.duration);
   }
+  return sums;
+}
+
+/// Label sets that fit, besides `_overflow`.
+std::size_t room_for_label_sets(std::size_t max_series, std::size_t written) noexcept {
+  const std::size_t taken = written + series_in_reserve + series_per_label_set;
+  return taken < max_series ? (max_series - taken) / series_per_label_set : 0;
+}
+
+/// The last of all: they take the room that the others leave.
+void render_requests(exposition& to, const shard_list& shards, const names_list& routes,
+                     std::size_t max_series, series_budget& budget) {
+  const auto sums = sum_requests(shards, routes);
+  std::map<request_labels, std::uint64_t> wanted;
+  for (const auto& [set, sum] : sums) wanted.emplace(set, sum.count());
+  const auto& admitted = budget.admit(wanted, room_for_label_sets(max_series, to.series()));
+  request_totals overflow;
+  for (const metric_shard* shard : shards) overflow.add(shard->overflow_series.duration);
   to.family("http_server_request_duration_seconds", "histogram", "Duration of requests.");
   const auto sample = [&](std::string_view route, std::string_view method, std::string_view code,
                           const auto& sum) {
@@ -276,9 +308,17 @@ void render_requests(exposition& to, const shard_list& shards, const names_list&
         {{"http_request_method", method}, {"http_route", route}, {"http_response_status_code", code}}, sum,
         buckets_a_us);
   };
-  for (const auto& [set, sum] : sums)
-    sample(std::get<0>(set), std::get<1>(set), std::to_string(std::get<2>(set)), sum);
+  for (const auto& [set, sum] : sums) {
+    if (admitted.contains(set)) {
+      sample(std::get<0>(set), std::get<1>(set), std::to_string(std::get<2>(set)), sum);
+    } else {
+      overflow.add(sum);
+    }
+  }
   if (overflow.count() > 0) sample(overflow_name, overflow_name, overflow_name, overflow);
+  to.family("weir_metrics_overflow_total", "counter",
+            "Requests counted under _overflow: too many label sets.");
+  to.sample({}, overflow.count());
 }
 
 // ---- Rules ----
@@ -641,6 +681,9 @@ void render_tls(exposition& to, const scrape_inputs& in, const listener_totals& 
   }
 }
 
+constexpr std::array<std::string_view, metric_shard::ignored_part_count> ignored_names{"underscore",
+                                                                                       "nomination"};
+
 void render_connections(exposition& to, const shard_list& shards, const listener_totals& sums,
                         const names_list& listeners) {
   to.family("weir_connections", "gauge", "Open client connections.");
@@ -655,6 +698,12 @@ void render_connections(exposition& to, const shard_list& shards, const listener
                 sums.sum(
                     slot, [i](auto& c) -> auto& { return c.rejected[i]; }));
     }
+  }
+  to.family("weir_http_ignored_total", "counter",
+            "Parts of request heads that were ignored: names with _, nominations of protected fields.");
+  for (std::size_t i = 0; i < ignored_names.size(); ++i) {
+    to.sample({{"reason", ignored_names[i]}}, sum_over(
+                                                  shards, [i](auto& s) -> auto& { return s.ignored[i]; }));
   }
   to.family("weir_http_rejected_total", "counter", "Requests refused before a decision, by status.");
   for (std::size_t code = 0; code < status_codes; ++code) {
@@ -680,13 +729,9 @@ void render_config(exposition& to, const scrape_inputs& in) {
   to.sample({{"hash", in.current->hash}}, true);
 }
 
-void render_self(exposition& to, const shard_list& shards, const scrape_inputs& in) {
+void render_self(exposition& to, const scrape_inputs& in) {
   to.family("weir_log_dropped_total", "counter", "Access log lines that were lost.");
   to.sample({}, in.log_dropped);
-  to.family("weir_metrics_overflow_total", "counter",
-            "Requests counted under _overflow: too many label sets.");
-  to.sample({}, sum_over(
-                    shards, [](auto& s) -> auto& { return s.series_overflow; }));
   to.family("weir_admin_requests_total", "counter", "Answers of the admin port.");
   to.sample({{"code", "200"}}, in.admin_requests_200);
   to.sample({{"code", "404"}}, in.admin_requests_404);
@@ -695,7 +740,12 @@ void render_self(exposition& to, const shard_list& shards, const scrape_inputs& 
   to.family("weir_draining", "gauge", "1 between the stop signal and the exit.");
   to.sample({}, in.draining);
   to.family("weir_build_info", "gauge", "What is running; always 1.");
-  to.sample({{"version", in.version}, {"compiler", in.compiler}}, true);
+  to.sample({{"version", in.version},
+             {"compiler", in.compiler},
+             {"pod", in.place.pod},
+             {"namespace", in.place.pod_namespace},
+             {"node", in.place.node}},
+            true);
 }
 
 void render_process(exposition& to, const process_stats& stats) {
@@ -753,19 +803,36 @@ std::uint32_t metric_names::list_slot(std::string_view reason) {
 request_series& metric_shard::find_series(std::uint32_t key, std::uint32_t route_slot, http::method_id method,
                                           int status) {
   constexpr std::uint32_t golden_ratio = 0x9e3779b1u;
-  static_assert(series_table::size() == 4096, "the hash takes the upper 12 bits");
-  std::size_t at = (key * golden_ratio) >> 20;
+  static_assert(series_table::size() == 8192, "the hash takes the upper 13 bits");
+  std::size_t at = (key * golden_ratio) >> 19;
   while (const request_series* found = series_.find(at)) {
     if (series_key(found->route_slot, found->method, found->status) == key) return series_[at];
     at = (at + 1) % series_table::size();
   }
-  if (series_size_ == max_series) return overflow_series;
+  if (series_size_ == max_label_sets) return overflow_series;
   ++series_size_;
   auto series = std::make_unique<request_series>();
   series->route_slot = route_slot;
   series->method = method;
   series->status = status;
   return series_.put(at, std::move(series));
+}
+
+// ---- Which label sets ----
+
+const std::set<request_labels>& series_budget::admit(const std::map<request_labels, std::uint64_t>& wanted,
+                                                     std::size_t room) {
+  std::erase_if(admitted_, [&](const request_labels& set) { return !wanted.contains(set); });
+  std::vector<const std::pair<const request_labels, std::uint64_t>*> fresh;
+  for (const auto& candidate : wanted) {
+    if (!admitted_.contains(candidate.first)) fresh.push_back(&candidate);
+  }
+  std::stable_sort(fresh.begin(), fresh.end(), [](auto* a, auto* b) { return a->second > b->second; });
+  for (const auto* candidate : fresh) {
+    if (admitted_.size() >= room) break;
+    admitted_.insert(candidate->first);
+  }
+  return admitted_;
 }
 
 // ---- Registry ----
@@ -776,13 +843,13 @@ metric_shard& metrics_registry::add_shard() {
 }
 
 std::string metrics_registry::render(const scrape_inputs& in) {
+  const std::scoped_lock one_at_a_time(render_mutex_);
   const shard_list shards = snapshot();
   exposition to;
   names_list routes{{names.route_slot("_none"), "_none"}};
   for (const route_settings& route : in.current->routes) {
     export_name(routes, names.route_slot(route.name), route.name);
   }
-  render_requests(to, shards, routes);
   to.family("weir_overhead_seconds", "histogram", "Time of a request that was not spent upstream.");
   to.histogram_sample({},
                       totals_over<buckets_b_us.size()>(
@@ -824,8 +891,9 @@ std::string metrics_registry::render(const scrape_inputs& in) {
   render_connections(to, shards, of_listeners, listeners);
   render_tls(to, in, of_listeners, listeners);
   render_config(to, in);
-  render_self(to, shards, in);
+  render_self(to, in);
   render_process(to, in.process);
+  render_requests(to, shards, routes, in.current->metrics.max_series, budget_);
   return to.take();
 }
 

@@ -7,6 +7,7 @@
 #include "limiter/redis/counters.hpp"
 #include "limiter/rule.hpp"
 #include "proxy/http/head.hpp"
+#include "proxy/observe/deployment.hpp"
 #include "proxy/settings.hpp"
 #include "proxy/upstream/health/circuit.hpp"
 #include "proxy/upstream/pool_state.hpp"
@@ -14,10 +15,13 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 namespace weir::proxy {
@@ -186,8 +190,8 @@ class slot_table {
 /// thread. The first use of a slot or series allocates.
 class metric_shard {
  public:
-  static constexpr std::size_t max_series = 2048;                   ///< of requests; beyond: `_overflow`
-  using series_table = slot_table<request_series, 2 * max_series>;  ///< open addressing, at most half full
+  static constexpr std::size_t max_label_sets = 5888;     ///< of requests; beyond: `_overflow`
+  using series_table = slot_table<request_series, 8192>;  ///< open addressing, at most three quarters full
 
   [[nodiscard]] rule_counters& rule(std::uint32_t slot) { return rules_[slot]; }
   [[nodiscard]] upstream_counters& upstream(std::uint32_t slot) { return upstreams_[slot]; }
@@ -229,8 +233,12 @@ class metric_shard {
   std::array<histogram<buckets_b_us.size()>, store_operation_count> store_requests;  ///< durations
   std::array<counter, limiter::errc_count> store_errors;
   std::array<counter, status_codes>
-      rejected_by_code;            ///< weir_http_rejected_total: refused before a decision
-  request_series overflow_series;  ///< requests of label sets beyond max_series
+      rejected_by_code;  ///< weir_http_rejected_total: refused before a decision
+  /// Parts of heads that were not taken for what they said: names with `_`, and Connection options that name
+  /// a field that no client may remove.
+  enum ignored_part : std::uint8_t { underscore, nomination, ignored_part_count };
+  std::array<counter, ignored_part_count> ignored;
+  request_series overflow_series;  ///< requests of label sets beyond max_label_sets
   counter series_overflow;
 
  private:
@@ -283,7 +291,24 @@ struct scrape_inputs {
   std::int64_t store_keys = -1;                        ///< memory store; -1 = not one
   std::int64_t store_evictions = 0;
   std::string_view version, compiler;
+  deployment place;       ///< labels of weir_build_info
   process_stats process;  ///< read_process_stats(); left out of the text when it is empty
+};
+
+/// Labels of http_server_request_duration_seconds: route, method, status.
+using request_labels = std::tuple<std::string, std::string_view, int>;
+
+/// Which label sets are told apart when not all of them may be. One that was told apart stays so while its
+/// route exists, so that no counter goes back.
+class series_budget {
+ public:
+  /// `wanted`: label sets with the number of requests of each. Answers those that are told apart: the ones
+  /// that were, then the most used, up to `room` of them.
+  const std::set<request_labels>& admit(const std::map<request_labels, std::uint64_t>& wanted,
+                                        std::size_t room);
+
+ private:
+  std::set<request_labels> admitted_;
 };
 
 class metrics_registry {
@@ -292,14 +317,17 @@ class metrics_registry {
   /// Called before the worker starts.
   metric_shard& add_shard();
   /// Prometheus text 0.0.4; passes `promtool check metrics`. Any thread.
-  /// Only rules, routes, upstreams and listeners of `in.current` appear; it must not be null.
+  /// Only rules, routes, upstreams and listeners of `in.current` appear; it must not be null. At most
+  /// `metrics.max_series` series, if the policy itself names fewer.
   [[nodiscard]] std::string render(const scrape_inputs& in);
 
  private:
   [[nodiscard]] std::vector<const metric_shard*> snapshot();
 
-  std::mutex mutex_;
+  std::mutex mutex_;         // of shards_
+  std::mutex render_mutex_;  // of budget_
   std::vector<std::unique_ptr<metric_shard>> shards_;
+  series_budget budget_;
 };
 
 }  // namespace weir::proxy

@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <climits>
+#include <fcntl.h>
 #include <mutex>
 #include <new>
 #include <poll.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -24,6 +27,8 @@ struct own_log {
   std::mutex mutex;  // guards the rest and keeps lines whole
   repeat_filter filter;
   std::uint64_t lost = 0;
+  std::string to = "stderr";
+  int fd = STDERR_FILENO;
 };
 
 own_log& the_log() {
@@ -38,15 +43,29 @@ std::int64_t now_us() {
 
 /// A pipe with room takes PIPE_BUF bytes without blocking, so asking first and writing that much at a time
 /// never stops the caller, and the file status flags that other processes share with us stay as they are.
-bool write_without_blocking(std::string_view line) noexcept {
+bool write_without_blocking(int fd, std::string_view line) noexcept {
   while (!line.empty()) {
-    pollfd out{STDERR_FILENO, POLLOUT, 0};
+    pollfd out{fd, POLLOUT, 0};
     if (::poll(&out, 1, 0) != 1 || (out.revents & POLLOUT) == 0) return false;
-    const ssize_t n = ::write(STDERR_FILENO, line.data(), std::min<std::size_t>(line.size(), PIPE_BUF));
+    const ssize_t n = ::write(fd, line.data(), std::min<std::size_t>(line.size(), PIPE_BUF));
     if (n <= 0) return false;
     line.remove_prefix(static_cast<std::size_t>(n));
   }
   return true;
+}
+
+int open_destination(const std::string& to) {
+  if (to == "stderr") return STDERR_FILENO;
+  if (to == "stdout") return STDOUT_FILENO;
+  const int fd = ::open(to.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), "log.to: cannot open " + to);
+  return fd;
+}
+
+/// The log's mutex is held.
+void move_log(own_log& log, int fd) noexcept {
+  if (log.fd > STDERR_FILENO) ::close(log.fd);
+  log.fd = fd;
 }
 
 bool is_bare(std::string_view value) noexcept {
@@ -152,9 +171,31 @@ void append_log_line(std::string& out, bool json, std::int64_t time_us, log_leve
   out += json ? "}\n" : "\n";
 }
 
-void configure_own_log(const log_settings& settings) noexcept {
+void configure_own_log(const log_settings& settings) {
+  {
+    own_log& log = the_log();
+    const std::scoped_lock lock(log.mutex);
+    if (settings.to != log.to) {
+      move_log(log, open_destination(settings.to));
+      log.to = settings.to;
+    }
+  }
   the_log().level.store(settings.level, std::memory_order_relaxed);
   the_log().json.store(settings.json, std::memory_order_relaxed);
+}
+
+void reopen_own_log() {
+  std::string cause;
+  {
+    own_log& log = the_log();
+    const std::scoped_lock lock(log.mutex);
+    try {
+      move_log(log, open_destination(log.to));
+    } catch (const std::system_error& error) {
+      cause = error.code().message();
+    }
+  }
+  if (!cause.empty()) log_event(log_level::error, "log not reopened, the old file stays", {{"cause", cause}});
 }
 
 void log_event(log_level level, std::string_view message, std::initializer_list<log_field> fields) {
@@ -166,7 +207,7 @@ void log_event(log_level level, std::string_view message, std::initializer_list<
   std::string line;
   append_log_line(line, log.json.load(std::memory_order_relaxed), now_us<std::chrono::system_clock>(), level,
                   message, fields, suppressed, log.lost);
-  if (write_without_blocking(line)) {
+  if (write_without_blocking(log.fd, line)) {
     log.lost = 0;
   } else {
     log.lost += 1 + suppressed;

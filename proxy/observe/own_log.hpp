@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// weir's own log on stderr: one line per event, text or JSON. Thread-safe; never on the request path above
-// debug.
+// weir's own log, on stderr unless told otherwise: one line per event, text or JSON. Thread-safe; never on
+// the request path above debug.
 #pragma once
 
 #include "proxy/settings.hpp"
@@ -18,19 +18,25 @@ struct log_field {
   std::string value;
 };
 
-/// Sets level and format for the process; called at start and on reload.
-void configure_own_log(const log_settings& settings) noexcept;
+/// Sets level, format and destination for the process; called at start and on reload. Throws
+/// std::system_error when a file cannot be opened: then nothing has changed.
+void configure_own_log(const log_settings& settings);
+
+/// SIGUSR1: opens the file again, under its name. When it cannot be opened the old one stays, and that is
+/// logged.
+void reopen_own_log();
 
 /// Writes `ts level msg name=value ...` (text) or one JSON object. Lines of equal level and msg beyond 10 a
 /// second are suppressed and counted in the next one (`suppressed=N`). Values are escaped. `message` is text
-/// of the source code. Never blocks: while stderr takes nothing the line is lost and counted in the next one
+/// of the source code. Never blocks: while its destination takes nothing the line is lost and counted in the
+/// next one
 /// (`lost=N`).
 void log_event(log_level level, std::string_view message, std::initializer_list<log_field> fields = {});
 
 /// Says that memory ran out, if there is enough to say so.
 void log_out_of_memory() noexcept;
 
-// ---- The pure parts of it, without clock and stderr ----
+// ---- The pure parts of it, without clock and destination ----
 
 /// Lets 10 lines per second and (level, message) pass and counts the rest. Bounded: knows the 64 latest
 /// messages.

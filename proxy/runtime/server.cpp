@@ -267,6 +267,7 @@ void server::on_signal(int signal) {
       break;
     case SIGUSR1:
       if (log_writer_) log_writer_->reopen();
+      reopen_own_log();
       break;
     case SIGINT:
       draining_ ? cut() : begin_drain(milliseconds{0});
@@ -341,7 +342,11 @@ void server::admin_reload(const std::string& peer, const reload_answer& done) {
 void server::take_over(const prepared_config& next, const resolved_endpoints& addresses) {
   bound_listeners bound{workers_.size()};
   bound.bind(next.config->listeners, config().listeners);
-  configure_own_log(next.config->log);
+  try {
+    configure_own_log(next.config->log);
+  } catch (const std::system_error& error) {
+    log_event(log_level::error, "the own log stays where it was", {{"cause", error.what()}});
+  }
   for (std::size_t i = 0; i < workers_.size(); ++i)
     workers_[i]->reload(next.config, addresses, next.tls, bound.take(i));
   watch_endpoints(next, addresses);
@@ -397,6 +402,7 @@ std::string server::render_metrics() {
     in.store_evictions = shared_table_->evictions();
   }
   in.version = version_;
+  in.place = this_deployment();
   in.compiler = compiler_;
   in.process = read_process_stats();
   return metrics_.render(in);

@@ -91,6 +91,10 @@ io_status stream_socket::handshake() noexcept {
   return tls_->handshake();
 }
 
+std::unique_ptr<const identity::peer_names> stream_socket::peer() const {
+  return tls_ ? tls_->peer() : nullptr;
+}
+
 const char* stream_socket::handshake_problem() const noexcept {
   return tls_ ? tls_->problem() : "";
 }

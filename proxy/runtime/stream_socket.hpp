@@ -14,6 +14,10 @@ namespace weir::proxy::tls {
 class tls_stream;
 }
 
+namespace weir::identity {
+struct peer_names;
+}  // namespace weir::proxy::tls
+
 namespace weir::proxy {
 
 enum class io_status : std::uint8_t {
@@ -59,6 +63,8 @@ class stream_socket {
   void start_tls(std::unique_ptr<tls::tls_stream> layer) noexcept;
   /// ok: read() and write() may be used; would_block: again after the next event.
   [[nodiscard]] io_status handshake() noexcept;
+  /// After the handshake: who the peer has proven to be; null = nobody.
+  [[nodiscard]] std::unique_ptr<const identity::peer_names> peer() const;
   /// Why the handshake failed; static text.
   [[nodiscard]] const char* handshake_problem() const noexcept;
   [[nodiscard]] bool is_tls() const noexcept { return tls_ != nullptr; }

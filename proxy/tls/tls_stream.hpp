@@ -4,6 +4,7 @@
 
 #include "proxy/runtime/stream_socket.hpp"
 #include "proxy/tls/context.hpp"
+#include "proxy/tls/peer_names.hpp"
 
 #include <memory>
 
@@ -21,6 +22,8 @@ class tls_stream {
 
   /// ok: done; would_block: again after the next event; else the connection is of no use.
   [[nodiscard]] io_status handshake() noexcept;
+  /// After the handshake: see verified_peer().
+  [[nodiscard]] std::unique_ptr<const identity::peer_names> peer() const { return verified_peer(ssl_.get()); }
   /// Why the handshake failed; static text.
   [[nodiscard]] const char* problem() const noexcept { return problem_; }
 

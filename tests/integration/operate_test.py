@@ -298,7 +298,7 @@ def an_identical_file_is_unchanged_and_another_store_is_refused(t):
 STAMP = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z")
 TYPES = {"ts": str, "request_id": str, "client_ip": str, "peer_ip": str, "user_hash": str, "method": str, "path": str,
          "query": str, "host": str, "proto": str, "listener": str, "route": str, "upstream": str, "upstream_addr": str,
-         "status": int, "decision": str, "rule": str, "reason": str, "limit": int, "remaining": int,
+         "status": int, "decision": str, "rule": str, "key_hash": str, "reason": str, "limit": int, "remaining": int,
          "retry_after_ms": (int, float), "duration_ms": (int, float), "upstream_ms": (int, float),
          "limiter_ms": (int, float), "attempts": int, "bytes_in": int, "bytes_out": int, "truncated": bool}
 ALWAYS = {"ts", "request_id", "client_ip", "status", "decision", "duration_ms"}

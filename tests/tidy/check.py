@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from cmake_sources import owners
+from policy_words import policy_words
 
 ROOMS = ("lua", "limiter", "proxy", "config")
 
@@ -152,7 +153,7 @@ def readmes(root, files):
                 yield f"{file}:{line_of(text, match.start())}: no such file: {target}"
 
 
-CHECKS = (layering, coroutine_forms, licence_headers, forbidden_words, readmes)
+CHECKS = (layering, coroutine_forms, licence_headers, forbidden_words, readmes, policy_words)
 
 
 def files_of(root):

@@ -154,6 +154,31 @@ class Text(Tree):
         self.assert_finds(check.readmes, "proxy/README.md:2: no such file: nowhere.md")
 
 
+class PolicyWords(Tree):
+    TABLE = "| `deny.cors` | word | none | `none` `mirror`; pages |\n| `workers` | integer | auto | 1 |\n"
+
+    def setUp(self):
+        super().setUp()
+        self.write("config/README.md", self.TABLE)
+        self.write("limiter/selectors/user.cpp", '    .name = "user",\n')
+        self.write("tests/integration/a_test.py", 'policy(deny={"cors": "mirror"}, workers=1, key=["user"])\n')
+
+    def test_all_that_is_used(self):
+        self.assertEqual(self.problems(check.policy_words), [])
+
+    def test_a_key_a_word_and_a_selector_that_no_test_uses(self):
+        self.write("tests/integration/a_test.py", 'policy(log={"cors": "none"})\n')
+        self.assertEqual(self.problems(check.policy_words),
+                         ["no test uses deny.cors", "no test uses deny.cors=mirror", "no test uses workers",
+                          "no test uses selector user"])
+
+    def test_the_list_of_other_places_holds_nothing_in_vain(self):
+        self.write("tests/tidy/policy_words.txt", "# note\nworkers <- tests/integration/a_test.py: all\nnone <- x: y\n")
+        self.assertEqual(self.problems(check.policy_words),
+                         ["tests/tidy/policy_words.txt: workers is found without it",
+                          "tests/tidy/policy_words.txt: there is no none"])
+
+
 if __name__ == "__main__":
     result = unittest.TextTestRunner(verbosity=0).run(unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__]))
     failed = len(result.failures) + len(result.errors)

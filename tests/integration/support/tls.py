@@ -80,8 +80,9 @@ class Authority:
         alternatives = [f"DNS:{n}" for n in names] + [f"IP:{a}" for a in addresses]
         return self._issue(names[0] if names else addresses[0], "serverAuth", alternatives, expired, kind)
 
-    def client(self, name="weir", expired=False):
-        return self._issue(name, "clientAuth", [], expired)
+    def client(self, name="weir", expired=False, alternatives=()):
+        """`alternatives`: such as "URI:spiffe://example/billing"."""
+        return self._issue(name, "clientAuth", list(alternatives), expired)
 
     def _issue(self, name, usage, alternatives, expired, kind="ec"):
         self._count += 1

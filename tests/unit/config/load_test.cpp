@@ -601,9 +601,88 @@ TEST_CASE("deny reaches the settings and ratelimit-11 is what ratelimit means no
   const auto d =
       settings_of("deny: {status: 503, headers: [x-ratelimit, ratelimit-11], headers_on: denied}\n").deny;
   CHECK(d.status == 503);
-  CHECK(d.headers == std::vector{proxy::rate_limit_header::x_ratelimit, proxy::rate_limit_header::ratelimit});
+  REQUIRE(d.headers.size() == 2);
+  CHECK(d.headers[0]->name == "x-ratelimit");
+  CHECK(d.headers[1]->name == "ratelimit-11");
   CHECK_FALSE(d.headers_on_all);
   CHECK(settings_of("deny: {headers: []}\n").deny.headers.empty());
+}
+
+TEST_CASE("how denials are told reaches the settings") {
+  const auto d = settings_of(
+                     "deny: {body: accept, reset: epoch, partition_key: hash, jitter: 50%, cors: mirror,\n"
+                     "       headers: [ratelimit-06, x-ratelimit-envoy]}\n")
+                     .deny;
+  CHECK(d.body == proxy::deny_body::by_accept);
+  CHECK(d.reset_is_time);
+  CHECK(d.tell_partitions);
+  CHECK(d.jitter_percent == 50);
+  CHECK(d.mirror_origin);
+  CHECK(settings_of("deny: {body: problem+json, cors: none}\n").deny.body == proxy::deny_body::problem_json);
+  const auto s =
+      settings_of("listen: [{address: \"127.0.0.1:1\", headers: [ratelimit-07]}, \"127.0.0.1:2\"]\n");
+  REQUIRE(s.listeners.at(0).headers);
+  CHECK(s.listeners[0].headers->at(0)->name == "ratelimit-07");
+  CHECK_FALSE(s.listeners.at(1).headers);
+}
+
+TEST_CASE("what is logged and how reaches the settings") {
+  const auto log = settings_of(
+                       "access_log: {format: caddy, redact: [X-Own], headers: [User-Agent],\n"
+                       "  filter: {statuses: [4xx, 200], min_duration: 5ms, min_attempts: 2,\n"
+                       "           decisions: [shadow_deny, exempt, blocked]}}\n")
+                       .access_log;
+  CHECK(log.format->name == "caddy");
+  CHECK(log.redact == std::vector<std::string>{"x-own"});
+  CHECK(log.headers == std::vector<std::string>{"user-agent"});
+  using proxy::record_decision;
+  const auto keeps = [&](int status, int ms, int attempts, record_decision decision) {
+    return log.filter.keeps(status, std::chrono::milliseconds(ms), attempts, decision);
+  };
+  CHECK(keeps(404, 5, 2, record_decision::exempt));
+  CHECK(keeps(200, 9, 3, record_decision::blocked));
+  CHECK_FALSE(keeps(500, 5, 2, record_decision::exempt));
+  CHECK_FALSE(keeps(404, 4, 2, record_decision::exempt));
+  CHECK_FALSE(keeps(404, 5, 1, record_decision::exempt));
+  CHECK_FALSE(keeps(404, 5, 2, record_decision::allow));
+  CHECK(
+      settings_of("").access_log.filter.keeps(499, std::chrono::milliseconds(0), 0, record_decision::allow));
+}
+
+TEST_CASE("own log, series and the store's clock reach the settings") {
+  const auto s = settings_of(
+      "log: {level: error, to: stdout}\nmetrics: {max_series: 1000}\n"
+      "store: {url: \"rediss://h\", clock: proxy, allow_grace: 30s, tls: {verify: false}}\n"
+      "rules: [{name: r, key: [client_ip], limit: 9/day, sharing: local}]\n");
+  CHECK(s.log.level == proxy::log_level::error);
+  CHECK(s.log.to == "stdout");
+  CHECK(s.metrics.max_series == 1000);
+  CHECK(s.store.redis.proxy_clock);
+  CHECK_FALSE(s.store.redis.tls.verify);
+  CHECK(s.store.allow_grace == std::chrono::seconds(30));
+  CHECK(s.policy.rules().at(0).sharing == limiter::sharing_mode::local);
+}
+
+TEST_CASE("a path parameter needs no `missing` where every named route has it") {
+  const std::string routes =
+      "routes: [{name: item, match: {path: [\"/a/{id}\", \"/b/{id}/c\"]}, upstream: web},\n"
+      "         {name: mixed, match: {path: [\"/c/{id}\", \"/c\"]}, upstream: web}]\n";
+  const auto codes = [&](const std::string& rule) {
+    return codes_of(load(std::string{head} + routes +
+                         "rules: [{name: r, key: [client_ip, \"path_param:id\"], limit: 1/day" + rule +
+                         "}]\n"));
+  };
+  CHECK(codes(", match: {route: item}").find("E0305") == std::string::npos);
+  CHECK(codes(", match: {route: [item, mixed]}").find("E0305") != std::string::npos);
+  CHECK(codes("").find("E0305") != std::string::npos);
+  CHECK(codes(", missing: skip").find("E0") == std::string::npos);
+}
+
+TEST_CASE("the names of path parameters keep their case") {
+  const auto s = settings_of(
+      "paths: {case: insensitive}\nroutes: [{name: a, match: {path: \"/Users/{userId}\"}, upstream: web}]\n"
+      "rules: [{name: r, key: [\"path_param:userId\", client_ip], match: {route: a}, limit: 1/day}]\n");
+  CHECK(s.routes.at(0).match.paths.at(0) == "/users/{userId}");
 }
 
 TEST_CASE("x- keys hold anchors and notes, and a JSON file is a policy file") {
@@ -748,12 +827,10 @@ TEST_CASE("problems without end are counted, not kept") {
 
 TEST_CASE("every key that this release does not have is refused") {
   for (const auto* text :
-       {"identity: {user: [{client_cert: subject}]}",
-        "exempt: [{match: {methods: GET}, reason: a, status: 404}]", "metrics: {max_series: 1000}",
+       {"exempt: [{match: {methods: GET}, reason: a, status: 404}]", "metrics: {series: 1000}",
         "trace: {sample: 1%}", "admin: {token_file: t}", "store: {breaker: {threshold: 5}}",
-        "store: {pool: {minimum: 1}}", "store: {tls: {verify: false}}",
-        "listen: [{address: \"0.0.0.0:1\", tls: {alpn: h2}}]", "deny: {body: envelope}",
-        "deny: {cors: mirror}", "access_log: {redact: []}", "log: {to: stderr}",
+        "store: {pool: {minimum: 1}}", "store: {tls: {alpn: x}}",
+        "listen: [{address: \"0.0.0.0:1\", tls: {alpn: h2}}]", "deny: {trailers: true}",
         "rules: [{name: r, key: [client_ip], limit: 1/second, delay: 1s}]"}) {
     CAPTURE(text);
     CHECK(codes_of(load(std::string{head} + text + "\n")).find("E0312") != std::string::npos);
@@ -1080,6 +1157,15 @@ const std::vector<provocation>& provocations() {
                     "limit: 1/second}]\n"},
       {"E0403", h + "listen: 127.0.0.1:9901\n"},
       {"E0405", h + "deny: {headers: [ratelimit, ratelimit-11]}\n"},
+      {"E0304", h + "store: {clock: proxy}\n"},
+      {"E0304", h + "store: {url: \"redis://h\", clock: proxy, cold_start: empty}\n"},
+      {"W0601", h + "store: {url: \"rediss://h\", tls: {verify: false}}\n"},
+      {"E0302", h + "identity: {user: [{client_cert: subject}]}\n"},
+      {"E0204", h + "deny: {jitter: 51%}\n"},
+      {"W0301",
+       "version: 1\nupstreams: {web: {url: \"http://h\", health_check: {path: \"/healthz?x\"}}}\n"
+       "rules: [{name: r, key: [client_ip], limit: 10/minute}]\n"},
+      {"E0407", h + "rules: [{name: r, key: [\"path_param:id\"], missing: skip, limit: 1/day}]\n"},
       {"E0501", h + "hash_key_file: /nowhere/at/all\n"},
       {"E0502", h + "store: {url: \"redis://h\", password_file: /dev/null}\n"},
       {"E0502", h + "hash_key_file: /dev/null\n"},

@@ -51,7 +51,7 @@ TEST_CASE("workers, the admin port and the store's place need a restart") {
   CHECK(refused("", "store: {breaker: {failures: 9}}\n") == "store");
   CHECK(refused("", "store: {key_prefix: \"a:\"}\n") == "store");
   CHECK(refused("", "store: {pool: {command_timeout: 9ms}}\n") == "store");
-  CHECK(refused("", "access_log: {to: stderr}\n") == "access_log");
+  CHECK(refused("", "access_log: {to: stderr}\n") == "access_log.to");
   CHECK(refused("", "limits: {connections: 9}\n") == "limits.connections");
 }
 

@@ -327,8 +327,9 @@ TEST_CASE("impossible replies are refused") {
   }
 }
 
-TEST_CASE("the script is named by its SHA-1") {
-  const std::string_view script = weir::lua::decide_script();
+namespace {
+
+std::string sha1_of(std::string_view script) {
   std::array<unsigned char, SHA_DIGEST_LENGTH> digest{};
   SHA1(reinterpret_cast<const unsigned char*>(script.data()), script.size(), digest.data());
   std::string hex;
@@ -337,7 +338,23 @@ TEST_CASE("the script is named by its SHA-1") {
     hex += digits[byte >> 4];
     hex += digits[byte & 15];
   }
-  CHECK(weir::lua::decide_sha1() == hex);
+  return hex;
+}
+
+}  // namespace
+
+TEST_CASE("the script is named by its SHA-1") {
+  CHECK(weir::lua::decide_sha1() == sha1_of(weir::lua::decide_script()));
+}
+
+TEST_CASE("the script for a proxy's clock is the same core, with its own name, and never asks for the time") {
+  const std::string_view script = weir::lua::proxy_clock_script();
+  CHECK(script.ends_with(weir::lua::decide_core()));
+  CHECK(script.find("redis.call('TIME')") == std::string_view::npos);
+  CHECK(weir::lua::proxy_clock_members_script().find("redis.call('TIME')") == std::string_view::npos);
+  CHECK(weir::lua::members_script().find("redis.call('TIME')") != std::string_view::npos);
+  CHECK(sha1_of(script) == weir::lua::proxy_clock_sha1());
+  CHECK(weir::lua::proxy_clock_sha1() != weir::lua::decide_sha1());
 }
 
 TEST_CASE("the production prelude reads the server's clock once and no argument") {

@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 #include <set>
+#include <string>
+#include <vector>
 
 using namespace weir::limiter;
 
@@ -179,8 +181,10 @@ TEST_CASE("only a selector's own syntax is accepted") {
 
 TEST_CASE("every selector is named, and knows whether it can be absent and who chooses it") {
   CHECK(selector_names() ==
-        "client_ip method host route upstream user tier header:X cookie:X query:X claim:X constant:TEXT");
-  const std::set<std::string> from_the_client{"user", "header:X", "cookie:X", "query:X", "claim:X"};
+        "client_ip method host route upstream user tier header:X cookie:X query:X claim:X path_param:X "
+        "constant:TEXT");
+  const std::set<std::string> from_the_client{"user",    "header:X", "cookie:X",
+                                              "query:X", "claim:X",  "path_param:X"};
   std::string_view names = selector_names();
   int count = 0;
   for (std::size_t end = 0; end != std::string_view::npos; ++count) {
@@ -193,5 +197,31 @@ TEST_CASE("every selector is named, and knows whether it can be absent and who c
     CHECK(can_be_absent(*parsed) == (from_the_client.contains(name) || name == "tier"));
     CHECK(is_client_chosen(*parsed) == from_the_client.contains(name));
   }
-  CHECK(count == 12);
+  CHECK(count == 13);
+}
+
+TEST_CASE("a path parameter is the segment its name stands for in the route") {
+  const std::vector<std::string> paths{"/v1/users/{id}/posts/{post}", "/v2/{id}/**", "/plain"};
+  request_attributes request;
+  request.route_paths = &paths;
+  request.path = "/v1/users/a%2Fb/posts/7/";
+  CHECK(value_of("path_param:id", request) == "a%2Fb");
+  CHECK(value_of("path_param:post", request) == "7");
+  CHECK(value_of("path_param:other", request) == "(absent)");
+  request.path = "/v2/x/y/z";
+  CHECK(value_of("path_param:id", request) == "x");
+  CHECK(value_of("path_param:post", request) == "(absent)");
+  request.path = "/plain";
+  CHECK(value_of("path_param:id", request) == "(absent)");
+  request.route_paths = nullptr;
+  request.path = "/v2/x";
+  CHECK(value_of("path_param:id", request) == "(absent)");
+}
+
+TEST_CASE("a path parameter has the name of a template's segment") {
+  CHECK(parse_selector("path_param:user_id-2"));
+  CHECK_FALSE(parse_selector("path_param"));
+  CHECK_FALSE(parse_selector("path_param:"));
+  CHECK_FALSE(parse_selector("path_param:a b"));
+  CHECK_FALSE(parse_selector("path_param:{id}"));
 }

@@ -167,3 +167,62 @@ TEST_CASE("syntax errors and what may hide a message boundary close the connecti
   CHECK_FALSE(describe(local_error::no_route).close);
   CHECK_FALSE(describe(local_error::upstream_timeout).close);
 }
+
+TEST_CASE("a denial as a problem names its type, status and the rules that denied") {
+  const std::array<std::string_view, 2> violated{"burst", "daily"};
+  const parts p =
+      render(local_error::rate_limited,
+             {.request_id = "id-1", .status = 420, .body = answer_body::problem, .violated = violated});
+  CHECK(has_line(p, "Content-Type: application/problem+json"));
+  CHECK(
+      p.body ==
+      R"({"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Quota exceeded",)"
+      R"("status":420,"violated-policies":["burst","daily"],"request_id":"id-1"})");
+}
+
+TEST_CASE("every error can be a problem whose status is that of the response") {
+  for (int i = 0; i < errors; ++i) {
+    const auto e = static_cast<local_error>(i);
+    const parts p = render(e, {.request_id = "r", .body = answer_body::problem});
+    const auto problem = boost::json::parse(p.body).as_object();
+    CAPTURE(p.body);
+    CHECK(problem.at("status").as_int64() == describe(e).status);
+    CHECK(p.head.starts_with("HTTP/1.1 " + std::to_string(describe(e).status)));
+    CHECK(problem.at("request_id") == "r");
+    CHECK_FALSE(problem.contains("violated-policies"));
+    const std::string type(problem.at("type").as_string());
+    CHECK(type.ends_with("#temporary-reduced-capacity") == (describe(e).status == 503));
+    CHECK(type.ends_with("#quota-exceeded") == (describe(e).status == 429));
+  }
+}
+
+TEST_CASE("an abuser who is told 429 is told why") {
+  const parts p =
+      render(local_error::forbidden, {.request_id = "r", .status = 429, .body = answer_body::problem});
+  CHECK(p.body.find("#abnormal-usage-detected") != std::string::npos);
+  const parts usual = render(local_error::forbidden, {.request_id = "r", .body = answer_body::problem});
+  CHECK(usual.body.find("\"type\":\"about:blank\",\"title\":\"Forbidden\"") != std::string::npos);
+}
+
+TEST_CASE("a page of another origin may read an answer and the fields that were sent") {
+  const parts p =
+      render(local_error::rate_limited, {.request_id = "r",
+                                         .extra_fields = "Retry-After: 5\r\nRateLimit: \"a\";r=0;t=5\r\n",
+                                         .cors = {true, "https://app.example"}});
+  CHECK(has_line(p, "Access-Control-Allow-Origin: https://app.example"));
+  CHECK(has_line(p, "Access-Control-Expose-Headers: X-Request-ID, Retry-After, RateLimit"));
+  CHECK(has_line(p, "Vary: Origin"));
+  const parts capacity = render(local_error::overloaded, {.request_id = "r", .cors = {true, "null"}});
+  CHECK(has_line(capacity, "Access-Control-Expose-Headers: X-Request-ID, Retry-After"));
+}
+
+TEST_CASE("caches are told what an answer depends on") {
+  CHECK(has_line(render(local_error::no_route, {.cors = {true, ""}}), "Vary: Origin"));
+  CHECK(has_line(render(local_error::no_route, {.negotiated = true}), "Vary: Accept"));
+  CHECK(has_line(render(local_error::no_route, {.negotiated = true, .cors = {true, ""}}),
+                 "Vary: Accept, Origin"));
+  const parts plain = render(local_error::no_route, {});
+  CHECK(plain.head.find("Vary") == std::string::npos);
+  CHECK(plain.head.find("Access-Control") == std::string::npos);
+  CHECK(render(local_error::no_route, {.cors = {true, ""}}).head.find("Access-Control") == std::string::npos);
+}

@@ -193,22 +193,74 @@ TEST_CASE("requests of different label sets are kept apart, equal ones of two wo
 
 TEST_CASE("label sets beyond the bound are counted under _overflow") {
   scene s;
+  s.current.metrics.max_series = 200'000;
   const std::uint32_t users = s.registry.names.route_slot("users");
   std::size_t sets = 0;
   for (int method = 0; method < 10; ++method) {
-    for (int status = 100; status < 400; ++status, ++sets) {
+    for (int status = 0; status < 600; ++status, ++sets) {
       s.shard.request(users, static_cast<method_id>(method), status, 1);
     }
   }
-  const std::size_t over = sets - metric_shard::max_series;
+  const std::size_t over = sets - metric_shard::max_label_sets;
   CHECK(s.shard.series_overflow.value() == over);
   CHECK(s.has("weir_metrics_overflow_total " + std::to_string(over)));
   CHECK(s.has(
       "http_server_request_duration_seconds_count{http_request_method=\"_overflow\",http_route=\"_overflow\","
       "http_response_status_code=\"_overflow\"} " +
       std::to_string(over)));
-  s.shard.request(users, static_cast<method_id>(0), 100, 1);  // a known set is still counted as itself
+  s.shard.request(users, static_cast<method_id>(0), 0, 1);  // a known set is still counted as itself
   CHECK(s.shard.series_overflow.value() == over);
+}
+
+std::size_t series_in(const std::string& text) {
+  return count_of("\n" + text, "\n") - count_of("\n" + text, "\n#") - 1;
+}
+
+TEST_CASE("no more series than max_series, the most used by name, and all requests counted") {
+  scene s;
+  s.current.metrics.max_series = 1000;
+  const std::uint32_t users = s.registry.names.route_slot("users");
+  for (int status = 100; status < 500; ++status) s.shard.request(users, method_id::get, status, 1);
+  for (int i = 0; i < 5; ++i) s.shard.request(users, method_id::get, 499, 1);
+  const std::string text = s.text();
+  CHECK(series_in(text) <= 1000);
+  CHECK(series_in(text) > 900);
+  const std::size_t named = count_of(text, "http_server_request_duration_seconds_count{") - 1;
+  CHECK(named > 10);
+  CHECK(s.has("weir_metrics_overflow_total " + std::to_string(400 - named)));
+  CHECK(s.mentions("http_response_status_code=\"_overflow\"} " + std::to_string(400 - named)));
+  CHECK(s.mentions("http_response_status_code=\"499\"} 6"));
+}
+
+TEST_CASE("a label set that was told apart stays so, however busy the others get") {
+  scene s;
+  s.current.metrics.max_series = 1000;
+  const std::uint32_t users = s.registry.names.route_slot("users");
+  s.shard.request(users, method_id::get, 200, 1);
+  CHECK(s.mentions("http_response_status_code=\"200\"} 1"));
+  for (int status = 300; status < 600; ++status) {
+    for (int i = 0; i < 3; ++i) s.shard.request(users, method_id::get, status, 1);
+  }
+  const std::string text = s.text();
+  CHECK(text.find("http_response_status_code=\"200\"} 1") != std::string::npos);
+  CHECK(series_in(text) <= 1000);
+  CHECK(s.text() == text);
+}
+
+TEST_CASE("the build tells where it runs, as far as it is known") {
+  scene s;
+  s.in.version = "1.0";
+  s.in.compiler = "g++";
+  CHECK(s.has("weir_build_info{version=\"1.0\",compiler=\"g++\"} 1"));
+  s.in.place = {"app-7", "shop", ""};
+  CHECK(s.has("weir_build_info{version=\"1.0\",compiler=\"g++\",pod=\"app-7\",namespace=\"shop\"} 1"));
+}
+
+TEST_CASE("ignored parts of heads are counted by reason") {
+  scene s;
+  s.shard.ignored[metric_shard::underscore].add(3);
+  CHECK(s.has("weir_http_ignored_total{reason=\"underscore\"} 3"));
+  CHECK(s.has("weir_http_ignored_total{reason=\"nomination\"} 0"));
 }
 
 TEST_CASE("slots are stable, and names beyond the table share the last one") {

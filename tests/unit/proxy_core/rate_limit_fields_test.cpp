@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http/rate_limit_fields.hpp"
 
+#include <array>
 #include <cstdint>
 #include <doctest/doctest.h>
+#include <initializer_list>
 #include <limits>
 #include <list>
 #include <string>
@@ -10,12 +12,22 @@
 
 using namespace weir;
 using limiter::header_visibility;
-using proxy::rate_limit_header;
 
 namespace {
 
 constexpr std::int64_t second = 1'000'000;
-const std::vector<rate_limit_header> defaults{rate_limit_header::retry_after, rate_limit_header::ratelimit};
+
+http::emitter_list named(std::initializer_list<std::string_view> names) {
+  http::emitter_list list;
+  for (const std::string_view name : names) {
+    for (const http::rate_limit_emitter& emitter : http::rate_limit_emitters()) {
+      if (emitter.name == name) list.push_back(&emitter);
+    }
+  }
+  return list;
+}
+
+const http::emitter_list defaults = http::default_emitters();
 
 /// A decision under construction.
 struct scene {
@@ -46,9 +58,10 @@ struct scene {
                {.allowed = false, .retry_after_us = retry_after_us, .reset_after_us = 60 * second});
   }
 
-  [[nodiscard]] std::string fields(const std::vector<rate_limit_header>& emitters = defaults) const {
+  [[nodiscard]] std::string fields(const http::emitter_list& emitters = defaults,
+                                   const http::item_options& options = {}) const {
     std::string out;
-    http::append_rate_limit_fields(out, charges, decision, emitters);
+    http::append_rate_limit_fields(out, charges, decision, emitters, options);
     return out;
   }
 };
@@ -109,7 +122,7 @@ TEST_CASE("the limiting rule comes before a rule with less left") {
   s.denying("day", 9 * second).quota.limit = 7;
   s.decision.states.back().remaining = 3;
   s.allowing("burst", 100, 0);
-  CHECK(s.fields({rate_limit_header::ratelimit}).find("RateLimit: \"day\";r=3;t=9, \"burst\";r=0;t=30") !=
+  CHECK(s.fields(named({"ratelimit"})).find("RateLimit: \"day\";r=3;t=9, \"burst\";r=0;t=30") !=
         std::string::npos);
   CHECK(http::closest_charge(s.charges, s.decision) == 0);
 }
@@ -162,17 +175,17 @@ TEST_CASE("r never exceeds q, also when the burst is larger than the limit") {
 TEST_CASE("Retry-After is the longest wait of the denying rules, rounded up and at least 1") {
   scene s;
   s.denying("short", 1);
-  CHECK(s.fields({rate_limit_header::retry_after}) == "Retry-After: 1\r\n");
+  CHECK(s.fields(named({"retry-after"})) == "Retry-After: 1\r\n");
   s.denying("long", 59'000'001);
   s.decision.limiting = 0;
-  CHECK(s.fields({rate_limit_header::retry_after}) == "Retry-After: 60\r\n");
+  CHECK(s.fields(named({"retry-after"})) == "Retry-After: 60\r\n");
   CHECK(http::retry_after_seconds(s.charges, s.decision) == 60);
 }
 
 TEST_CASE("a denial whose wait is zero still says 1") {
   scene s;
   s.denying("edge", 0);
-  CHECK(s.fields({rate_limit_header::retry_after}) == "Retry-After: 1\r\n");
+  CHECK(s.fields(named({"retry-after"})) == "Retry-After: 1\r\n");
 }
 
 TEST_CASE("when no wait helps there is no Retry-After and no t") {
@@ -188,15 +201,13 @@ TEST_CASE("when no wait helps there is no Retry-After and no t") {
 TEST_CASE("an allowed request has no Retry-After") {
   scene s;
   s.allowing("burst", 100, 50);
-  CHECK(s.fields({rate_limit_header::retry_after}).empty());
+  CHECK(s.fields(named({"retry-after"})).empty());
 }
 
 TEST_CASE("a hidden rule shows nothing, not even its wait") {
   scene s;
   s.denying("secret", 50 * second).headers = header_visibility::hidden;
-  CHECK(
-      s.fields({rate_limit_header::retry_after, rate_limit_header::ratelimit, rate_limit_header::x_ratelimit})
-          .empty());
+  CHECK(s.fields(named({"retry-after", "ratelimit", "x-ratelimit"})).empty());
   s.allowing("open", 100, 50);
   CHECK(s.fields() == "RateLimit-Policy: \"open\";q=100;w=60\r\nRateLimit: \"open\";r=50;t=30\r\n");
   CHECK(http::closest_charge(s.charges, s.decision) == 0);
@@ -212,14 +223,14 @@ TEST_CASE("the x-ratelimit triple shows the closest rule with the same numbers")
   scene s;
   s.allowing("wide", 1000, 900);
   s.allowing("near", 100, 5);
-  CHECK(s.fields({rate_limit_header::x_ratelimit}) ==
+  CHECK(s.fields(named({"x-ratelimit"})) ==
         "X-RateLimit-Limit: 100\r\nX-RateLimit-Remaining: 5\r\nX-RateLimit-Reset: 30\r\n");
 }
 
 TEST_CASE("fields come in the order of the emitters") {
   scene s;
   s.denying("burst", second);
-  CHECK(s.fields({rate_limit_header::x_ratelimit, rate_limit_header::retry_after}) ==
+  CHECK(s.fields(named({"x-ratelimit", "retry-after"})) ==
         "X-RateLimit-Limit: 100\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1\r\nRetry-After: 1\r\n");
 }
 
@@ -249,4 +260,122 @@ TEST_CASE("seconds are rounded up") {
   CHECK(http::whole_seconds(1'000'000) == 1);
   CHECK(http::whole_seconds(1'000'001) == 2);
   CHECK(http::whole_seconds(std::numeric_limits<std::int64_t>::max()) == 9'223'372'036'855);
+}
+
+TEST_CASE("draft 07 is a dictionary beside the windows of all rules") {
+  scene s;
+  s.allowing("wide", 1000, 900);
+  s.allowing("near", 100, 5);
+  CHECK(s.fields(named({"ratelimit-07"})) ==
+        "RateLimit-Policy: 100;w=60, 1000;w=60\r\nRateLimit: limit=100, remaining=5, reset=30\r\n");
+}
+
+TEST_CASE("draft 07 demands a reset: where no wait helps it is the window") {
+  scene s;
+  s.denying("never", -1);
+  CHECK(s.fields(named({"ratelimit-07"})) ==
+        "RateLimit-Policy: 100;w=60\r\nRateLimit: limit=100, remaining=0, reset=60\r\n");
+}
+
+TEST_CASE("the drafts up to 06 have a field for each number") {
+  scene s;
+  s.denying("day", 9 * second);
+  CHECK(s.fields(named({"ratelimit-06"})) ==
+        "RateLimit-Limit: 100\r\nRateLimit-Policy: 100;w=60\r\nRateLimit-Remaining: 0\r\n"
+        "RateLimit-Reset: 9\r\n");
+}
+
+TEST_CASE("Envoy's form names every window behind the closest limit") {
+  scene s;
+  s.allowing("wide", 1000, 900);
+  s.allowing("near", 100, 5);
+  CHECK(s.fields(named({"x-ratelimit-envoy"})) ==
+        "X-RateLimit-Limit: 100, 100;w=60;name=\"near\", 1000;w=60;name=\"wide\"\r\n"
+        "X-RateLimit-Remaining: 5\r\nX-RateLimit-Reset: 30\r\n");
+}
+
+TEST_CASE("a reset may be told as a time, rounded up, so that nobody comes too early") {
+  scene s;
+  s.denying("burst", 4'000'001);
+  const std::string fields =
+      s.fields(named({"x-ratelimit", "ratelimit"}), {.epoch = true, .wall_now_us = 1'700'000'000'500'000});
+  CHECK(fields.find("X-RateLimit-Reset: 1700000005\r\n") != std::string::npos);
+  CHECK(fields.find("\"burst\";r=0;t=5") != std::string::npos);  // drafts know no times
+}
+
+TEST_CASE("a partition is told by a keyed hash, the same in policy and state") {
+  scene s;
+  s.allowing("burst", 100, 50);
+  s.charges[0].subject = limiter::hash_subject("9:client_ip9:192.0.2.1");
+  http::hash_key key{};
+  const std::string first = s.fields(defaults, {.partition_key = &key});
+  const auto at = first.find(";pk=:");
+  REQUIRE(at != std::string::npos);
+  const std::string pk = first.substr(at, 18);
+  CHECK(pk.ends_with("=:"));
+  CHECK(first ==
+        "RateLimit-Policy: \"burst\";q=100;w=60" + pk + "\r\nRateLimit: \"burst\";r=50;t=30" + pk + "\r\n");
+  key[31] = 1;
+  CHECK(s.fields(defaults, {.partition_key = &key}) != first);
+  CHECK(first.find("192.0.2.1") == std::string::npos);
+}
+
+TEST_CASE("quotas of bytes are told in bytes") {
+  scene s;
+  limiter::rule& rule = s.allowing("egress", 500, 100);
+  rule.response_cost.emplace();
+  rule.response_cost->unit = 1024;
+  CHECK(s.fields() ==
+        "RateLimit-Policy: \"egress\";q=512000;qu=\"content-bytes\";w=60\r\n"
+        "RateLimit: \"egress\";r=102400;t=30\r\n");
+}
+
+TEST_CASE("requests at the same time have no window, stand last, and no single value speaks of them") {
+  scene s;
+  limiter::rule& slots = s.allowing("inflight", 10, 0);
+  slots.slots.emplace();
+  CHECK(s.fields() ==
+        "RateLimit-Policy: \"inflight\";q=10;qu=\"concurrent-requests\"\r\nRateLimit: \"inflight\";r=0\r\n");
+  CHECK(s.fields(named({"x-ratelimit", "ratelimit-07"})).empty());
+  CHECK(s.fields(named({"ratelimit-06", "x-ratelimit-envoy"})).empty());
+  s.allowing("burst", 100, 50);
+  CHECK(s.fields().find("RateLimit: \"burst\";r=50;t=30, \"inflight\";r=0\r\n") != std::string::npos);
+}
+
+TEST_CASE("spread waits are longer, never shorter, and by one share") {
+  for (const std::uint32_t random : {0U, 1U, 0x8000'0000U, 0xffff'ffffU}) {
+    scene s;
+    s.denying("a", 4 * second);
+    s.denying("b", 8 * second);
+    s.allowing("c", 10, 5);
+    s.decision.retry_after_us = 8 * second;
+    http::spread_waits(s.decision, 50, random);
+    CHECK(s.decision.states[0].retry_after_us >= 4 * second);
+    CHECK(s.decision.states[0].retry_after_us <= 6 * second);
+    CHECK(s.decision.states[1].retry_after_us == s.decision.retry_after_us);
+    CHECK(s.decision.states[2].reset_after_us == 30 * second);
+    const auto expected = 8 * second + (4 * second >> 16) * (random >> 16);
+    CHECK(s.decision.retry_after_us == doctest::Approx(static_cast<double>(expected)).epsilon(0.001));
+  }
+}
+
+TEST_CASE("a wait that never ends is not spread, and the longest does not overflow") {
+  scene s;
+  s.denying("never", -1);
+  s.decision.retry_after_us = std::int64_t{1} << 52;
+  http::spread_waits(s.decision, 50, 0xffff'ffffU);
+  CHECK(s.decision.states[0].retry_after_us == -1);
+  CHECK(s.decision.retry_after_us > std::int64_t{1} << 52);
+}
+
+TEST_CASE("the rules that deny are named in file order, hidden ones are not") {
+  scene s;
+  s.denying("first", second);
+  s.allowing("open", 10, 5);
+  s.denying("secret", second).headers = header_visibility::hidden;
+  s.denying("last", second);
+  std::array<std::string_view, http::max_items> names;
+  REQUIRE(http::violated_policies(s.charges, s.decision, names) == 2);
+  CHECK(names[0] == "first");
+  CHECK(names[1] == "last");
 }

@@ -113,9 +113,10 @@ std::string_view node::link::script() const {
   return node_.plan_->settings.proxy_clock ? lua::proxy_clock_script() : lua::decide_script();
 }
 
-/// The keys of a pack may lie in any slot.
+/// The keys of a pack may lie in any slot, and its script asks for the server's time.
 bool node::link::may_pack(const call_group& group, std::int64_t now_us) const noexcept {
-  return node_.plan_->settings.topology != redis_topology::cluster && packable(group) &&
+  const redis_settings& settings = node_.plan_->settings;
+  return settings.topology != redis_topology::cluster && !settings.proxy_clock && packable(group) &&
          !may_be_cold(group.members.front()->charges, node_.since_us_, now_us);
 }
 

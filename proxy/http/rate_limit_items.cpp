@@ -21,8 +21,7 @@ std::size_t decided(std::span<const charge> charges, const decision& d) noexcept
 /// Is charge a nearer to its limit than b? Shares of the capacity, compared without a division.
 bool closer(std::span<const charge> charges, const decision& d, std::size_t a, std::size_t b) noexcept {
   const auto share = [&](std::size_t left, std::size_t right) {
-    return static_cast<double>(d.states[left].remaining) *
-           static_cast<double>(charges[right].quota().burst);
+    return static_cast<double>(d.states[left].remaining) * static_cast<double>(charges[right].quota().burst);
   };
   return share(a, b) < share(b, a);
 }

@@ -16,7 +16,7 @@ class tls_stream;
 
 namespace weir::identity {
 struct peer_names;
-}  // namespace weir::proxy::tls
+}  // namespace weir::identity
 
 namespace weir::proxy {
 

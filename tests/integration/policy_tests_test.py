@@ -27,3 +27,19 @@ def a_test_passes_fails_or_cannot_be_read(t):
     code, told, complaint = _test(t, POLICY % "many")
     equal((code, told), (78, ""))
     assert "error[E0205]" in complaint, complaint
+
+
+WATCHED = """version: 1
+upstreams: {web: {url: "http://127.0.0.1:3000"}}
+rules:
+  - {name: now, key: [client_ip], limit: 9/minute}
+  - {name: next, key: [client_ip], limit: 2/minute, mode: shadow}
+tests: [{name: three, send: {times: 3}, expect: {allowed: 3, shadow_denied_by: %s}}]
+"""
+
+
+def a_shadow_rule_is_expected_by_its_name(t):
+    equal(_test(t, WATCHED % "next")[0], 0)
+    code, told, _ = _test(t, WATCHED % "now")
+    equal(code, 3)
+    assert "shadow_denied_by" in told and "next" in told, told

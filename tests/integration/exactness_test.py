@@ -88,7 +88,8 @@ def decisions_under_concurrency_replay_through_the_reference_model(t):
             if b"{members}" in decision.keys[0]:
                 continue  # a heartbeat
             assert isinstance(decision.reply, list), decision.reply
-            by_key.setdefault(decision.keys[-1], []).append(decision)
+            for keys, requests, reply in decision.each():
+                by_key.setdefault(keys[-1], []).append((requests, reply))
         equal(len(by_key), 2, "keys")
         for decisions in by_key.values():
             total += _replay(reference, name, decisions)
@@ -100,9 +101,8 @@ def _replay(reference, name, decisions):
     its numbers are those after the last, or of the first that was denied."""
     rule = {"algorithm": name, "limit": 40, "period_us": 2_000_000, "burst": 40}
     state, admitted = reference.MODELS[name](rule), []
-    for decision in sorted(decisions, key=lambda d: d.reply[0]):
-        now, passed, allowed, remaining, retry, reset = decision.reply[:6]
-        requests = int(decision.args[1]) if decision.args[1].isdigit() else 1
+    for requests, reply in sorted(decisions, key=lambda d: d[1][0]):
+        now, passed, allowed, remaining, retry, reset = reply[:6]
         wants = [reference.decide_one(state, "take", 1, now) for _ in range(requests)]
         equal(passed, sum(w["allowed"] for w in wants), f"{name} at {now}: admitted of {requests}")
         got = {"allowed": bool(allowed), "remaining": remaining, "retry_after_us": retry, "reset_after_us": reset}

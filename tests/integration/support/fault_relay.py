@@ -97,6 +97,19 @@ class Decision:
         self.reply = None           # what Redis said, as a value; None = never forwarded or never answered
         self.replied = False        # the whole reply, unchanged, was sent on to weir
 
+    def each(self):
+        """(its keys, how many equal requests, [now, m, integers of each rule ...]) of every decision of the call: of a
+        pack several, see lua/README.md."""
+        if not (self.args[0] == b"t" or self.args[0].isdigit()):
+            yield self.keys, int(self.args[1]) if self.args[1].isdigit() else 1, self.reply
+            return
+        key, argument, said = 0, 0, 1
+        while argument < len(self.args):
+            keys, arguments, rules = (1, 5, 1) if self.args[argument] == b"t" else \
+                (int(self.args[argument]), 3 + int(self.args[argument + 1]), int(self.args[argument + 2]))
+            yield self.keys[key:key + keys], 1, [self.reply[0], *self.reply[said:said + 1 + 5 * rules]]
+            key, argument, said = key + keys, argument + arguments, said + 1 + 5 * rules
+
     @property
     def may_be_repeated(self):
         return isinstance(self.reply, bytes) and self.reply.startswith(NOT_EXECUTED)

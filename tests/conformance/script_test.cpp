@@ -714,6 +714,13 @@ TEST_CASE("in a pack each decision stands by itself") {
     CHECK(part(reply, 0).front() == 1);
     CHECK(host.data.size() == 2);
   }
+  SUBCASE("a bucket of another rule stays beside") {
+    const std::string other = text(now_us + 400'000);
+    host.data[keys[1]].text = other + "999";
+    const auto reply = host.evaluate(keys, arguments);
+    CHECK(part(reply, 1) == allowed);
+    CHECK(host.data[keys[1]].text == "bbbb=" + text(now_us + 100'000) + ";#999=" + other);
+  }
   SUBCASE("a key of another type fails alone") {
     host.data[keys[1]].is_list = true;
     const auto reply = host.evaluate(keys, arguments);

@@ -68,7 +68,7 @@ struct listener_settings {
 };
 /// One listener keeps its socket while the rest of it changes.
 [[nodiscard]] inline bool same_socket(const listener_settings& a, const listener_settings& b) {
-  return a.name == b.name && a.address == b.address;
+  return a.address == b.address;
 }
 
 struct admin_settings {

@@ -112,12 +112,12 @@ const table<proxy::access_log_settings>& access_log_table() {
                 meanings),
             row("redact", "[authorization, cookie, x-api-key]",
                 value_type<s>{
-                    "list of field names", "up to 64",
+                    "field name or list", "up to 64",
                     [](s& out, const node& n, context& ctx) { read_field_names(out.redact, n, ctx); }},
                 "more fields and query parameters whose values are never written"),
             row("headers", "[]",
                 value_type<s>{
-                    "list of field names", "up to 64",
+                    "field name or list", "up to 64",
                     [](s& out, const node& n, context& ctx) { read_field_names(out.headers, n, ctx); }},
                 "request fields that are written"),
             std::move(filter),

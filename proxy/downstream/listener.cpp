@@ -88,14 +88,17 @@ listener::listener(services& worker, session_set& sessions, const listener_setti
       context_(std::make_shared<listener_context>()),
       fd_(fd),
       places_(places) {
-  context_->name = settings.name;
-  context_->counters = &counters;
-  update(settings, std::move(tls));
+  update(settings, counters, std::move(tls));
   if (!is_unix()) context_->port = std::to_string(settings.address.port);
 }
 
-void listener::update(const listener_settings& settings, std::shared_ptr<const tls::server_context> tls) {
+void listener::update(const listener_settings& settings, listener_counters& counters,
+                      std::shared_ptr<const tls::server_context> tls) {
+  // Connections that are open are counted under the name they came by.
+  if (context_->name != settings.name) context_ = std::make_shared<listener_context>(*context_);
   settings_ = settings;
+  context_->name = settings.name;
+  context_->counters = &counters;
   context_->tls = std::move(tls);
   context_->proxy_protocol = settings.proxy_protocol;
   context_->emitters = settings.headers;

@@ -26,8 +26,9 @@ class listener final : public ready_handler, private timer, private yielding {
 
   /// Registers with the readiness set. Throws std::system_error.
   void start();
-  /// TLS and PROXY protocol of connections that come from now on, emitters of all responses.
-  void update(const listener_settings& settings, std::shared_ptr<const tls::server_context> tls);
+  /// Name, TLS and PROXY protocol of connections that come from now on, emitters of responses.
+  void update(const listener_settings& settings, listener_counters& counters,
+              std::shared_ptr<const tls::server_context> tls);
   /// Accepts what the kernel has queued already, then closes.
   void close();
   /// close(), for good: its connections end as in a drain.

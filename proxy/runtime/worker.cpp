@@ -247,7 +247,7 @@ void worker::update_listeners(const settings& config, const tls::context_set& tl
     }
     const auto kept = std::find_if(before.begin(), before.end(),
                                    [&](const auto& l) { return l && same_socket(l->configured(), wanted); });
-    (*kept)->update(wanted, tls.listeners[i]);
+    (*kept)->update(wanted, shard_.listener(names_.listener_slot(wanted.name)), tls.listeners[i]);
     listeners_.push_back(std::move(*kept));
   }
   for (const auto& gone : before) {

@@ -90,7 +90,8 @@ std::string rule_lines(const explained_rule& x, std::size_t width, const paint& 
       "{}{}  ", name, allowed ? in.good("allows   ") : in.bad(x.shadow ? "shadow   " : "denies   "));
   if (x.state) {
     text += fmt::format("{} left", x.state->remaining);
-    if (!allowed) text += (x.shadow ? ", would deny; admitted " : ", admitted ") + wait_in_words(x.state->retry_after_us);
+    if (!allowed)
+      text += (x.shadow ? ", would deny; admitted " : ", admitted ") + wait_in_words(x.state->retry_after_us);
     text += "; ";
   }
   const std::string indent(width + 15, ' ');

@@ -40,6 +40,12 @@ std::size_t record_writer::room_for_values(const access_record& r) noexcept {
   return room;
 }
 
+std::string& record_writer::room_of_thread(std::size_t size) {
+  static thread_local std::string room;
+  if (room.size() < size) room.resize(size);
+  return room;
+}
+
 /// Not cut inside a UTF-8 sequence, which would turn a whole character into escapes.
 std::string_view record_writer::fitting(std::string_view value) noexcept {
   if (value.size() <= max_logged_field) return value;

@@ -20,13 +20,10 @@ class record_writer {
  public:
   /// `names_room`: bytes that the names of all members need; values are counted by themselves.
   record_writer(std::string& out, const access_record& r, std::size_t names_room)
-      : out_(out), before_(out.size()) {
-    out.resize(before_ + names_room + room_for_values(r));
-    at_ = out.data() + before_;
-  }
+      : out_(out), room_(room_of_thread(names_room + room_for_values(r))), at_(room_.data()) {}
   ~record_writer() {
-    assert(at_ <= out_.data() + out_.size());
-    out_.resize(static_cast<std::size_t>(at_ - out_.data()));
+    assert(at_ <= room_.data() + room_.size());
+    out_.append(room_.data(), static_cast<std::size_t>(at_ - room_.data()));
   }
   record_writer(const record_writer&) = delete;
   record_writer& operator=(const record_writer&) = delete;
@@ -139,11 +136,13 @@ class record_writer {
 
  private:
   static std::size_t room_for_values(const access_record& r) noexcept;
+  /// Kept and never shrunk, so that no record pays for making it; at most what the longest record needs.
+  static std::string& room_of_thread(std::size_t size);
   [[nodiscard]] std::string_view fitting(std::string_view value) noexcept;
 
   std::string& out_;
-  std::size_t before_;
-  char* at_ = nullptr;
+  std::string& room_;
+  char* at_;
   bool truncated_ = false;
 };
 

@@ -843,6 +843,15 @@ TEST_CASE("script: the digits of a lone bucket are not its block") {
   CHECK(s.run("take", {punishing(rule_a(1), 60'000'000)}).integers[2] == 1);
 }
 
+TEST_CASE("script: a block does not take the place of a bucket that is known by its digits") {
+  script s;
+  const std::string bucket = "#001=" + text(now_us + 500'000);  // empty
+  s.put(bucket + ";zzzz=k" + text(now_us + 10'000'000) + ":7");
+  CHECK(s.run("take", {punishing(rule_a(1), 60'000'000)}).integers[2] == 0);
+  CHECK(s.host.data[key].text.find(bucket) != std::string::npos);
+  CHECK(s.host.data[key].text.find("aaaa!=p") != std::string::npos);
+}
+
 TEST_CASE("script: a log keeps its block in the value of its subject") {
   script s;
   s.run("take", {punishing(rule_log(3), 60'000'000)});

@@ -15,7 +15,7 @@ namespace weir::config {
 class foreign_map {
  public:
   /// `path` names it in notes: "http.routers.api".
-  foreign_map(YAML::Node node, std::string path) : node_(std::move(node)), path_(std::move(path)) {}
+  foreign_map(const YAML::Node& node, std::string path) : node_(node), path_(std::move(path)) {}
 
   [[nodiscard]] bool exists() const { return node_.IsDefined() && node_.IsMap(); }
   [[nodiscard]] int line() const { return node_.IsDefined() ? node_.Mark().line + 1 : 0; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/identity_checks.hpp"
 
+#include "config/file_lines.hpp"
 #include "config/values.hpp"
 #include "limiter/path_template.hpp"
 
@@ -12,33 +13,6 @@ namespace {
 
 constexpr std::size_t lines_max = 1'000'000;
 constexpr std::size_t tiers_max = 256;
-
-/// A line of a list file without white space around it; comments begin with `#`.
-struct file_line {
-  std::string_view text;
-  std::size_t number = 0;
-};
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
-
-/// Calls `read` for every line that holds something; stops when it answers false. False: too many lines.
-template <class Read>
-bool for_each_line(std::string_view content, Read read) {
-  std::size_t number = 0;
-  while (!content.empty()) {
-    if (++number > lines_max) return false;
-    const auto end = content.find('\n');
-    const std::string_view text = trimmed(content.substr(0, end));
-    content = end == std::string_view::npos ? std::string_view{} : content.substr(end + 1);
-    if (text.empty() || text.front() == '#') continue;
-    if (!read(file_line{text, number})) return true;
-  }
-  return true;
-}
 
 /// One allocation for all lines.
 std::vector<limiter::value_table::entry> room_for_lines(std::string_view content) {
@@ -132,7 +106,7 @@ bool is_known_early(const limiter::selector& selector) {
 
 void read_tier_file(tier_draft& d, reporter& report) {
   auto entries = room_for_lines(*d.csv);
-  const bool whole = for_each_line(*d.csv, [&](const file_line& line) {
+  const bool whole = for_each_line(*d.csv, lines_max, [&](const file_line& line) {
     const auto comma = line.text.rfind(',');
     const auto value = trimmed(line.text.substr(0, comma));
     const auto tier =
@@ -179,7 +153,7 @@ void complete_tier(file_draft& draft, tier_draft& d, reporter& report) {
 
 void read_networks(list_draft& d, reporter& report) {
   std::vector<limiter::address_range> ranges;
-  const bool whole = for_each_line(*d.content, [&](const file_line& line) {
+  const bool whole = for_each_line(*d.content, lines_max, [&](const file_line& line) {
     const auto network = identity::parse_cidr(line.text);
     if (network) {
       identity::append_ranges(ranges, *network);
@@ -194,7 +168,7 @@ void read_networks(list_draft& d, reporter& report) {
 
 void read_values(list_draft& d, reporter& report) {
   auto entries = room_for_lines(*d.content);
-  const bool whole = for_each_line(*d.content, [&](const file_line& line) {
+  const bool whole = for_each_line(*d.content, lines_max, [&](const file_line& line) {
     entries.push_back(limiter::value_table::make_entry(line.text, 0));
     return true;
   });

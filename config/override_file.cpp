@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/override_file.hpp"
 
+#include "config/file_lines.hpp"
+
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
@@ -11,29 +13,19 @@ namespace {
 
 constexpr std::size_t columns_max = 16;
 constexpr std::size_t complaints_max = 10;
-constexpr std::size_t longest_reason = 256;
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
 
 class override_reader {
  public:
   override_reader(const place& at, reporter& report) : at_(at), report_(report) {}
 
   std::vector<override_draft> read(std::string_view content) {
-    while (!content.empty() && complaints_ < complaints_max) {
-      if (++number_ > override_lines_max) {
-        complain(fmt::format("the file has more than {} lines", override_lines_max));
-        break;
-      }
-      const auto end = content.find('\n');
-      const auto line = trimmed(content.substr(0, end));
-      content = end == std::string_view::npos ? std::string_view{} : content.substr(end + 1);
-      if (line.empty() || line.front() == '#') continue;
-      if (!read_line(line)) break;
+    const bool whole = for_each_line(content, override_lines_max, [this](const file_line& line) {
+      number_ = line.number;
+      return read_line(line.text) && complaints_ < complaints_max;
+    });
+    if (!whole) {
+      number_ = override_lines_max + 1;
+      complain(fmt::format("the file has more than {} lines", override_lines_max));
     }
     if (!from_ && complaints_ == 0) complain("the first line must name the columns");
     return std::move(items_);
@@ -99,8 +91,8 @@ class override_reader {
     item.value = by_column[value];
     item.reason = by_column[reason];
     if (item.value.empty()) return complain("there is no value");
-    if (item.reason.empty() || item.reason.size() > longest_reason)
-      return complain(fmt::format("a reason has 1 to {} bytes", longest_reason));
+    if (item.reason.empty() || item.reason.size() > override_reason_max)
+      return complain(fmt::format("a reason has 1 to {} bytes", override_reason_max));
     item.quota.unlimited = by_column[limit] == "unlimited";
     if (!item.quota.unlimited && !take(item.quota.limit, parse_rate(by_column[limit]))) return;
     if (!by_column[burst].empty()) {

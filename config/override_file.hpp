@@ -14,6 +14,7 @@ namespace weir::config {
 
 inline constexpr std::size_t override_file_max = 16 * 1024 * 1024;  ///< bytes
 inline constexpr std::size_t override_lines_max = 100'000;
+inline constexpr std::size_t override_reason_max = 256;  ///< bytes
 
 /// The columns of one line of CSV (RFC 4180): parted by commas; in quotes a column may hold commas, and a
 /// doubled quote is one. Nothing when a quote is not closed or does not enclose the whole column. White space

@@ -162,6 +162,19 @@ std::optional<std::size_t> read_word(const node& n, context& ctx, std::span<cons
   return std::nullopt;
 }
 
+void read_entries(const node& n, context& ctx, std::string_view expected, std::string_view form,
+                  const std::function<void(const entry&)>& read) {
+  if (n.unresolved) return;
+  if (n.kind != node_kind::map) {
+    ctx.report.error("E0301", n.at, fmt::format("expected {}", expected), {std::string(form), ""});
+    return;
+  }
+  for (const entry& e : n.entries) {
+    const reporter::scope scope{ctx.report, e.key};
+    read(e);
+  }
+}
+
 void read_list(const node& n, context& ctx, std::size_t min, std::size_t max, single one,
                const std::function<void(const node&)>& read) {
   if (n.unresolved) return;

@@ -83,6 +83,11 @@ enum class single { refused, accepted };
 void read_list(const node& n, context& ctx, std::size_t min, std::size_t max, single one,
                const std::function<void(const node&)>& read);
 
+/// Calls `read` for every entry of a map whose keys are the user's own; anything else is E0301: `expected`
+/// says what should stand there, `form` shows it.
+void read_entries(const node& n, context& ctx, std::string_view expected, std::string_view form,
+                  const std::function<void(const entry&)>& read);
+
 /// A file of the policy, at most `size_max` bytes; E0501 when it cannot be read.
 [[nodiscard]] std::optional<std::string> read_file(const node& n, context& ctx, std::size_t size_max);
 

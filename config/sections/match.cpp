@@ -73,13 +73,7 @@ auto read_values_of(const char* selector) {
 /// `{NAME: value}`; `prefix` and NAME make the selector. `"*"` asks for presence alone.
 auto read_map_of(const char* prefix) {
   return [prefix](match_draft& out, const node& n, context& ctx) {
-    if (n.unresolved) return;
-    if (n.kind != node_kind::map) {
-      ctx.report.error("E0301", n.at, "expected a map of names and values", {"{NAME: value}", ""});
-      return;
-    }
-    for (const auto& e : n.entries) {
-      const reporter::scope scope{ctx.report, e.key};
+    read_entries(n, ctx, "a map of names and values", "{NAME: value}", [&](const entry& e) {
       auto from = limiter::parse_selector(prefix + e.key);
       if (!from) {
         ctx.report.error("E0213", e.at, fmt::format("{} is no name", in_ticks(e.key)));
@@ -88,7 +82,7 @@ auto read_map_of(const char* prefix) {
       } else {
         read_values(out, std::move(*from), e.value, ctx);
       }
-    }
+    });
   };
 }
 

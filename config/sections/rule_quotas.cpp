@@ -13,7 +13,6 @@ using d = rule_draft;
 
 constexpr std::size_t tiers_max = 64;
 constexpr std::size_t overrides_max = 1000;
-constexpr std::size_t longest_reason = 256;
 
 void read_limit(quota_draft& out, const node& n, context& ctx) {
   out.limit_at = n.at;
@@ -65,8 +64,8 @@ void read_rule_tiers(d& out, const node& n, context& ctx) {
 void read_reason(override_draft& out, const node& n, context& ctx) {
   const auto text = read_text(n, ctx);
   if (!text) return;
-  if (text->empty() || text->size() > longest_reason) {
-    ctx.report.error("E0205", n.at, fmt::format("a reason has 1 to {} bytes", longest_reason));
+  if (text->empty() || text->size() > override_reason_max) {
+    ctx.report.error("E0205", n.at, fmt::format("a reason has 1 to {} bytes", override_reason_max));
     return;
   }
   out.reason = *text;
@@ -84,7 +83,8 @@ const table<override_draft>& override_table() {
        row("burst", "the number of `limit`", in_quota<o>(burst_type())),
        row("until", "", value_type<o>{"time", "such as `2027-01-31T00:00:00Z`", read_until},
            "the override ends at this instant, also while weir runs"),
-       row("reason", required, value_type<o>{"text", fmt::format("1–{} bytes", longest_reason), read_reason},
+       row("reason", required,
+           value_type<o>{"text", fmt::format("1–{} bytes", override_reason_max), read_reason},
            "why somebody is treated otherwise")}};
   return all;
 }

@@ -37,13 +37,7 @@ std::optional<std::string> read_line(const node& n, context& ctx) {
 /// `{NAME: text}`; `read_name` makes a name of a key.
 template <class ReadName>
 void read_pairs(text_pairs& out, const node& n, context& ctx, ReadName read_name) {
-  if (n.unresolved) return;
-  if (n.kind != node_kind::map) {
-    ctx.report.error("E0301", n.at, "expected a map of names and values", {"{NAME: value}", ""});
-    return;
-  }
-  for (const auto& e : n.entries) {
-    const reporter::scope scope{ctx.report, e.key};
+  read_entries(n, ctx, "a map of names and values", "{NAME: value}", [&](const entry& e) {
     const auto value = read_line(e.value, ctx);
     const std::optional<std::string> name = read_name(e);
     if (!name) {
@@ -51,7 +45,7 @@ void read_pairs(text_pairs& out, const node& n, context& ctx, ReadName read_name
     } else if (value) {
       out.emplace_back(*name, *value);
     }
-  }
+  });
 }
 
 std::optional<std::string> field_name(const entry& e) {
@@ -226,17 +220,11 @@ value_type<test_draft> named_rule(std::optional<std::string> expectation::*membe
 }
 
 void read_remaining(test_draft& out, const node& n, context& ctx) {
-  if (n.unresolved) return;
-  if (n.kind != node_kind::map) {
-    ctx.report.error("E0301", n.at, "expected a map of rules and numbers", {"{RULE: number}", ""});
-    return;
-  }
-  for (const auto& e : n.entries) {
-    const reporter::scope scope{ctx.report, e.key};
+  read_entries(n, ctx, "a map of rules and numbers", "{RULE: number}", [&](const entry& e) {
     const auto number = read_bound(e.value, ctx);
     if (number) out.value.expect.remaining.emplace_back(e.key, *number);
     out.rules.push_back({e.key, e.at});
-  }
+  });
 }
 
 /// A row of `expect` that fills the expectation alone.

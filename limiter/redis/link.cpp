@@ -42,6 +42,12 @@ std::int64_t own_clock_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(since_epoch).count();
 }
 
+call_group group_of(call& only) {
+  call_group group;
+  group.members.push_back(&only);
+  return group;
+}
+
 void append_heartbeat(std::string& out, const heartbeat_words& words, bool proxy_clock) {
   const std::string configurations = words.key + ":configurations";
   const std::string resets = words.key + ":resets";
@@ -74,14 +80,14 @@ void node::link::write(std::vector<call_group>&& batch, clock::time_point now) {
   std::string& out = connection_->output();
   bool healing = false;
   std::size_t commands = 0;
+  const std::int64_t now_us = node_.store_now_us(now);
   call_group pack;
   const auto send_pack = [&] {
     if (pack.members.empty()) return;
     ++commands;
-    if (pack.members.size() == 1) return append_decision(out, std::exchange(pack, {}), false);
-    append_pack(out, std::exchange(pack, {}));
+    if (pack.members.size() == 1) return append_decision(out, std::exchange(pack, {}), false, now_us);
+    append_pack(out, std::exchange(pack, {}), now_us);
   };
-  const std::int64_t now_us = node_.store_now_us(now);
   for (call_group& group : batch) {
     call* const first = group.first();
     if (first == nullptr) continue;
@@ -95,7 +101,7 @@ void node::link::write(std::vector<call_group>&& batch, clock::time_point now) {
     // own.
     const bool with_text = first->healed == most_healings || (first->healed > 0 && !healing);
     if (first->asking) append_control(out, sent_command::kind::asking, {"ASKING"});
-    append_decision(out, std::move(group), with_text);
+    append_decision(out, std::move(group), with_text, now_us);
     // Newer servers evict scripts that only EVAL brought.
     if (with_text && !std::exchange(healing, true))
       append_control(out, sent_command::kind::load, {"SCRIPT", "LOAD", script()});
@@ -120,7 +126,7 @@ bool node::link::may_pack(const call_group& group, std::int64_t now_us) const no
          !may_be_cold(group.members.front()->charges, node_.since_us_, now_us);
 }
 
-void node::link::append_pack(std::string& out, call_group&& calls) {
+void node::link::append_pack(std::string& out, call_group&& calls, std::int64_t now_us) {
   boost::container::small_vector<std::span<const charge>, most_packed> decisions;
   sent_command command{.type = sent_command::kind::pack,
                        .group = {},
@@ -137,20 +143,19 @@ void node::link::append_pack(std::string& out, call_group&& calls) {
   if (!std::exchange(pack_loaded_, true))
     append_control(out, sent_command::kind::load, {"SCRIPT", "LOAD", lua::pack_script()});
   redis::append_pack(out, lua::pack_sha1(), node_.plan_->settings.key_prefix, decisions,
-                     {.estimate_us = node_.store_now_us(clock::now())});
+                     {.estimate_us = now_us});
   node_.in_flight_ += command.places;
   add(node_.environment_->counters.packed, command.places);
   command.group = std::move(calls);
   sent(std::move(command));
 }
 
-void node::link::append_decision(std::string& out, call_group&& group, bool with_text) {
+void node::link::append_decision(std::string& out, call_group&& group, bool with_text, std::int64_t now_us) {
   const call& first = *group.first();
   const std::size_t places = group.members.size();
   const bool decides = first.heartbeat == nullptr;
   if (!decides) append_heartbeat(out, *first.heartbeat, node_.plan_->settings.proxy_clock);
   if (decides) {
-    const std::int64_t now_us = node_.store_now_us(clock::now());
     const bool proxy_clock = node_.plan_->settings.proxy_clock;
     const std::string_view digest = proxy_clock ? lua::proxy_clock_sha1() : lua::decide_sha1();
     append_decide(out, with_text ? "EVAL" : "EVALSHA", with_text ? script() : digest,
@@ -202,9 +207,7 @@ bool node::link::ping_first(clock::time_point now) {
 void node::link::write_probe(call& peek, clock::time_point now) {
   std::string& out = connection_->output();
   append_control(out, sent_command::kind::ping, {"PING"});
-  call_group group;
-  group.members.push_back(&peek);
-  append_decision(out, std::move(group), false);
+  append_decision(out, group_of(peek), false, node_.store_now_us(now));
   age_.used(now);
   show(gauge_state::busy);
   connection_->write();
@@ -308,7 +311,7 @@ void node::link::on_pack(sent_command& command, const reply& answer) {
     if (member == nullptr) continue;
     if (said == pack_answer::failed) {
       member->alone = true;
-      send_alone(*member);
+      node_.send_again(group_of(*member));
     } else {
       member->on_done({.error = errc::ok, .reply = &reply, .text = {}, .sent = true});
     }
@@ -331,9 +334,8 @@ void node::link::on_heartbeat(sent_command& command, const reply& answer) {
 
 void node::link::on_error_reply(sent_command& command, std::string_view text) {
   const errc error = classify_error(text);
-  if (error == errc::noscript &&
-      (command.type == sent_command::kind::pack ? heal_pack(command) : heal(command)))
-    return;
+  if (error == errc::noscript && command.type == sent_command::kind::pack) return heal_pack(command);
+  if (error == errc::noscript && heal(command)) return;
   if (error == errc::window && move_windows(command, text)) return;
   const std::string_view code = error_code(text);
   // A replica stays one, and a lost login stays lost, for as long as this connection lives.
@@ -367,20 +369,13 @@ bool node::link::heal(sent_command& command) {
 }
 
 /// Its members go again one by one, the first with the text of the script they need then.
-bool node::link::heal_pack(sent_command& command) {
+void node::link::heal_pack(sent_command& command) {
   pack_loaded_ = false;
   for (call* const member : command.group.members) {
     if (member == nullptr) continue;
     ++member->healed;
-    send_alone(*member);
+    node_.send_again(group_of(*member));
   }
-  return true;
-}
-
-void node::link::send_alone(call& member) {
-  call_group group;
-  group.members.push_back(&member);
-  node_.send_again(std::move(group));
 }
 
 /// The server's clock lies in no calendar window of the call, which was not executed: computes them anew from
@@ -449,9 +444,8 @@ void node::link::on_lost(errc reason, std::string_view cause) {
 void node::link::fail_sent(errc reason) {
   while (!sent_.empty() && !node_.stopped_) {
     sent_command command = take_oldest();
-    const auto done = [this](call_group*) { answering_ = nullptr; };
-    const std::unique_ptr<call_group, decltype(done)> answering(answering_ = &command.group, done);
-    for (call* const& member : command.group.members) {
+    const telling members(answering_, command.group);
+    for (call* const member : command.group.members) {
       if (node_.stopped_) return;
       if (member != nullptr) member->on_done({.error = reason, .reply = nullptr, .text = {}, .sent = true});
     }

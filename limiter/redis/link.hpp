@@ -79,8 +79,9 @@ class node::link final : public connection::owner {
   void drop(errc reason, std::string_view cause);
   void close_as(redis_counters::close_reason reason) noexcept;
   [[nodiscard]] std::string_view script() const;
-  void append_decision(std::string& out, call_group&& group, bool with_text);
-  void append_pack(std::string& out, call_group&& calls);
+  // `now_us`: what the store's clock shows
+  void append_decision(std::string& out, call_group&& group, bool with_text, std::int64_t now_us);
+  void append_pack(std::string& out, call_group&& calls, std::int64_t now_us);
   [[nodiscard]] bool may_pack(const call_group& group, std::int64_t now_us) const noexcept;
   void append_control(std::string& out, sent_command::kind type,
                       std::initializer_list<std::string_view> words);
@@ -92,8 +93,7 @@ class node::link final : public connection::owner {
   void on_error_reply(sent_command& command, std::string_view text);
   void condemn(sent_command command, errc reason, std::string_view cause);
   [[nodiscard]] bool heal(sent_command& command);
-  bool heal_pack(sent_command& command);
-  void send_alone(call& member);
+  void heal_pack(sent_command& command);
   [[nodiscard]] bool move_windows(sent_command& command, std::string_view text);
   void fail_sent(errc reason);
   [[nodiscard]] std::optional<clock::time_point> earliest_sent() const noexcept;

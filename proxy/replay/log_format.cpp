@@ -169,22 +169,28 @@ std::optional<log_format> log_format::of_string(std::string_view text, std::stri
   return format;
 }
 
+/// Reads a copy of the first lines: reading writes into its line.
+template <class Take>
+void log_format::for_each_request(std::string_view text, std::size_t lines_max, Take take) const {
+  std::string sample(text);
+  char* at = sample.data();
+  char* const end = at + sample.size();
+  for (std::size_t lines = 0; lines < lines_max && at < end; ++lines) {
+    char* const line_end = std::find(at, end, '\n');
+    logged_request request;
+    line_problem problem;
+    if (read({at, line_end}, request, problem) == line_kind::request) take(request);
+    at = line_end == end ? end : line_end + 1;
+  }
+}
+
 std::optional<log_format> log_format::detect(std::string_view text) {
   std::optional<log_format> best;
   std::size_t most = 0;
   for (const std::string_view name : format_names) {
     log_format format = *named(name);
-    std::string sample(text);
     std::size_t understood = 0;
-    char* at = sample.data();
-    char* const end = at + sample.size();
-    for (std::size_t lines = 0; lines < detection_lines && at < end; ++lines) {
-      char* const line_end = std::find(at, end, '\n');
-      logged_request request;
-      line_problem problem;
-      if (format.read({at, line_end}, request, problem) == line_kind::request) ++understood;
-      at = line_end == end ? end : line_end + 1;
-    }
+    format.for_each_request(text, detection_lines, [&](const logged_request&) { ++understood; });
     if (understood > most) {
       most = understood;
       best = std::move(format);
@@ -194,17 +200,7 @@ std::optional<log_format> log_format::detect(std::string_view text) {
 }
 
 void log_format::learn(std::string_view text) {
-  if (!json_) return;
-  std::string sample(text);
-  char* at = sample.data();
-  char* const end = at + sample.size();
-  for (std::size_t lines = 0; lines < learned_lines && at < end; ++lines) {
-    char* const line_end = std::find(at, end, '\n');
-    logged_request request;
-    line_problem problem;
-    if (read({at, line_end}, request, problem) == line_kind::request) learn_from(request);
-    at = line_end == end ? end : line_end + 1;
-  }
+  if (json_) for_each_request(text, learned_lines, [this](const logged_request& r) { learn_from(r); });
 }
 
 void log_format::learn_from(const logged_request& r) {

@@ -60,6 +60,8 @@ class log_format {
   [[nodiscard]] line_kind read(std::span<char> line, logged_request& out, line_problem& problem) const;
 
  private:
+  template <class Take>
+  void for_each_request(std::string_view text, std::size_t lines_max, Take take) const;
   void learn_from(const logged_request& request);
 
   std::string name_;

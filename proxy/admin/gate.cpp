@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/admin/gate.hpp"
 
-#include <algorithm>
+#include "proxy/http/grammar.hpp"
 
 namespace weir::proxy::admin {
 
 namespace {
 
-constexpr std::string_view space = " \t\r\n";
+using http::grammar::equals_ignoring_case;
 
-bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [lower](char x, char y) { return lower(x) == lower(y); });
-}
+constexpr std::string_view space = " \t\r\n";
 
 std::string_view trimmed(std::string_view text) noexcept {
   const auto first = text.find_first_not_of(space);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/decide/identify_user.hpp"
 
+#include "proxy/identity/keyed_hash.hpp"
 #include "proxy/identity/peer_names.hpp"
-#include "proxy/identity/user_hash.hpp"
 
 namespace weir::proxy {
 namespace {

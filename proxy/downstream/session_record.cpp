@@ -144,7 +144,7 @@ void session::write_log_line(std::int64_t duration) {
     line.rule = r.charges[index].matched->name;
     line.limit = r.charges[index].quota().limit;
     line.remaining = decision.states[index].remaining;
-    key_hash = http::to_hex(http::hash_partition(config().hash_key, r.charges[index].subject));
+    key_hash = identity::to_hex(identity::hash_with_key(config().hash_key, r.charges[index].subject.view()));
     line.key_hash = {key_hash.data(), key_hash.size()};
     if (r.verdict == record_decision::deny) line.retry_after_us = decision.retry_after_us;
   } else if (r.match.unauthenticated != nullptr) {

@@ -31,9 +31,9 @@ class line_writer {
     return *this;
   }
   /// sf-binary (RFC 9651 3.3.5).
-  line_writer& operator<<(const partition_hash& hash) noexcept {
+  line_writer& operator<<(const identity::keyed_hash& hash) noexcept {
     constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    static_assert(sizeof(partition_hash) % 3 == 2, "the last group has two bytes and one pad");
+    static_assert(sizeof(identity::keyed_hash) % 3 == 2, "the last group has two bytes and one pad");
     *at_++ = ':';
     for (std::size_t i = 0; i < hash.size(); i += 3) {
       const bool last = i + 2 == hash.size();

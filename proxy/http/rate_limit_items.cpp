@@ -50,7 +50,7 @@ std::int64_t bytes_of_a_unit(const limiter::rule& rule) noexcept {
   return bytes ? rule.response_cost->unit : 0;
 }
 
-item make_item(const charge& c, const limiter::rule_state& state, const item_options& options) noexcept {
+item make_item(const charge& c, const limiter::rule_state& state, const item_options& options) {
   const limiter::rule& rule = *c.matched;
   item it;
   it.name = std::string_view(rule.name).substr(0, max_item_name);
@@ -61,7 +61,8 @@ item make_item(const charge& c, const limiter::rule_state& state, const item_opt
   }
   it.unit = bytes_of_a_unit(rule);
   it.r = std::clamp<std::int64_t>(state.remaining, 0, it.q);
-  if (options.partition_key != nullptr) it.partition = hash_partition(*options.partition_key, c.subject);
+  if (options.partition_key != nullptr)
+    it.partition = identity::hash_with_key(*options.partition_key, c.subject.view());
   if (rule.slots) return it;  // nobody knows when a slot gets free
   const std::int64_t wait_us = state.allowed ? state.reset_after_us : state.retry_after_us;
   if (wait_us < 0) return it;
@@ -72,29 +73,8 @@ item make_item(const charge& c, const limiter::rule_state& state, const item_opt
 
 }  // namespace
 
-partition_hash hash_partition(const hash_key& key, const limiter::subject_key& subject) noexcept {
-  std::array<char, sizeof(hash_key) + sizeof(subject.text)> keyed;
-  std::memcpy(keyed.data(), key.data(), key.size());
-  std::memcpy(keyed.data() + key.size(), subject.text.data(), subject.text.size());
-  const limiter::sha256_digest digest = limiter::sha256({keyed.data(), keyed.size()});
-  partition_hash cut;
-  std::copy_n(digest.begin(), cut.size(), cut.begin());
-  return cut;
-}
-
-std::array<char, 16> to_hex(const partition_hash& hash) noexcept {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::array<char, 16> text;
-  for (std::size_t i = 0; i < hash.size(); ++i) {
-    text[2 * i] = digits[hash[i] >> 4];
-    text[2 * i + 1] = digits[hash[i] & 15];
-  }
-  return text;
-}
-
 /// The limiting rule first, then by remaining share, slots last. More than max_items: the farthest fall off.
-item_list collect_items(std::span<const charge> charges, const decision& d,
-                        const item_options& options) noexcept {
+item_list collect_items(std::span<const charge> charges, const decision& d, const item_options& options) {
   std::array<std::size_t, max_items> order;
   std::size_t size = 0;
   const auto before = [&](std::size_t a, std::size_t b) {

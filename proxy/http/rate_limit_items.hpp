@@ -3,6 +3,7 @@
 #pragma once
 
 #include "limiter/decision.hpp"
+#include "proxy/identity/keyed_hash.hpp"
 
 #include <array>
 #include <cstddef>
@@ -16,27 +17,16 @@ inline constexpr std::size_t max_items = 8;                          ///< rules 
 inline constexpr std::size_t max_item_name = 64;                     ///< of a rule
 inline constexpr std::int64_t max_sf_integer = 999'999'999'999'999;  ///< RFC 9651 3.3.1: 15 digits
 
-/// Eight bytes of a keyed hash of a partition key: recognisable, not reversible.
-using partition_hash = std::array<std::uint8_t, 8>;
-using hash_key = std::array<unsigned char, 32>;
-
-/// SHA-256(key || subject), cut. The key is secret and of fixed length.
-[[nodiscard]] partition_hash hash_partition(const hash_key& key,
-                                            const limiter::subject_key& subject) noexcept;
-
-/// Lower-case digits, as logs show it.
-[[nodiscard]] std::array<char, 16> to_hex(const partition_hash& hash) noexcept;
-
 /// What the fields say about one rule.
 struct item {
   std::string_view name;
-  std::int64_t q = 0;        ///< quota
-  std::int64_t w = 0;        ///< window, s; 0 = none: `q` requests at the same time
-  std::int64_t r = 0;        ///< remaining, 0 ... q
-  std::int64_t t = -1;       ///< seconds until more; -1 = no wait helps, or unknown
-  std::int64_t t_epoch = 0;  ///< the same as seconds of the Unix epoch; 0 when t is -1
-  std::int64_t unit = 1;     ///< bytes of one unit; 0 = units are no bytes
-  partition_hash partition{};
+  std::int64_t q = 0;                ///< quota
+  std::int64_t w = 0;                ///< window, s; 0 = none: `q` requests at the same time
+  std::int64_t r = 0;                ///< remaining, 0 ... q
+  std::int64_t t = -1;               ///< seconds until more; -1 = no wait helps, or unknown
+  std::int64_t t_epoch = 0;          ///< the same as seconds of the Unix epoch; 0 when t is -1
+  std::int64_t unit = 1;             ///< bytes of one unit; 0 = units are no bytes
+  identity::keyed_hash partition{};  ///< of the partition key
 };
 
 /// Visible rules of one decision, closest first; limits on requests at the same time behind them.
@@ -56,12 +46,12 @@ struct item_list {
 /// How a decision is told.
 struct item_options {
   bool epoch = false;
-  std::int64_t wall_now_us = 0;             ///< Unix time; read with `epoch`
-  const hash_key* partition_key = nullptr;  ///< null: partitions are not told
+  std::int64_t wall_now_us = 0;                       ///< Unix time; read with `epoch`
+  const identity::hash_key* partition_key = nullptr;  ///< null: partitions are not told
 };
 
 [[nodiscard]] item_list collect_items(std::span<const limiter::charge> charges, const limiter::decision& d,
-                                      const item_options& options) noexcept;
+                                      const item_options& options);
 
 /// Index of the charge whose rule is closest to its limit: the limiting one of a denial, else the one with
 /// the smallest remaining share of its capacity (ties: file order). -1 for an empty decision. Hidden rules

@@ -4,7 +4,7 @@
 #include "limiter/request_match.hpp"
 #include "proxy/decide/identify.hpp"
 #include "proxy/identity/client_chain.hpp"
-#include "proxy/identity/user_hash.hpp"
+#include "proxy/identity/keyed_hash.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>

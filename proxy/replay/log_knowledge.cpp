@@ -2,7 +2,7 @@
 #include "proxy/replay/log_knowledge.hpp"
 
 #include "limiter/selectors/selector.hpp"
-#include "proxy/identity/user_hash.hpp"
+#include "proxy/identity/keyed_hash.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/replay/replayer.hpp"
 
-#include "proxy/identity/user_hash.hpp"
+#include "proxy/identity/keyed_hash.hpp"
 
 #include <algorithm>
 #include <array>

@@ -307,7 +307,7 @@ TEST_CASE("a partition is told by a keyed hash, the same in policy and state") {
   scene s;
   s.allowing("burst", 100, 50);
   s.charges[0].subject = limiter::hash_subject("9:client_ip9:192.0.2.1");
-  http::hash_key key{};
+  weir::identity::hash_key key{};
   const std::string first = s.fields(defaults, {.partition_key = &key});
   const auto at = first.find(";pk=:");
   REQUIRE(at != std::string::npos);

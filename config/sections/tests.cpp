@@ -228,7 +228,7 @@ void read_remaining(test_draft& out, const node& n, context& ctx) {
 }
 
 /// A row of `expect` that fills the expectation alone.
-key_row<test_draft> expect_row(std::string_view name, value_type<expectation> value,
+key_row<test_draft> expect_row(std::string_view name, const value_type<expectation>& value,
                                std::string_view meaning) {
   return row(name, "",
              value_type<test_draft>{value.type, value.range,

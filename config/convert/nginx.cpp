@@ -394,7 +394,7 @@ class nginx_converter {
   }
 
   /// Of a literal path or of all paths that begin with it.
-  static std::optional<std::string> template_of(std::string pattern, bool exact) {
+  static std::optional<std::string> template_of(const std::string& pattern, bool exact) {
     if (!pattern.starts_with('/') || pattern.find_first_of("{}*") != std::string::npos) return std::nullopt;
     return usable_template(exact ? pattern : below(pattern));
   }

@@ -113,7 +113,8 @@ std::string policy_draft::free_name(const std::string& kind, std::string_view wa
   }
   base.resize(std::min(base.size(), longest));
   while (base.ends_with('-')) base.pop_back();
-  if (base.empty() || base.front() < 'a') base = kind.substr(0, 1) + (base.empty() ? "" : "-") + base;
+  if (base.empty() || base.front() < 'a')
+    base = base.empty() ? kind.substr(0, 1) : fmt::format("{}-{}", kind.front(), base);
   auto name = base;
   for (int number = 2; !names.insert(kind + "/" + name).second; ++number)
     name = fmt::format("{}-{}", base, number);

@@ -16,13 +16,14 @@ constexpr std::string_view data_field = "data:";
 body_cost_reader::body_cost_reader(std::string_view json_pointer, std::string_view content_type,
                                    std::string_view content_encoding)
     : tokens_(parse_json_pointer(json_pointer)), json_(tokens_) {
-  event_stream_ = http::equals_ignoring_case(http::trim_ows(content_type.substr(0, content_type.find(';'))),
-                                             "text/event-stream");
-  const std::string_view coding = http::trim_ows(content_encoding);
-  if (http::equals_ignoring_case(coding, "gzip") || http::equals_ignoring_case(coding, "x-gzip")) {
+  event_stream_ = http::grammar::equals_ignoring_case(
+      http::grammar::trim_ows(content_type.substr(0, content_type.find(';'))), "text/event-stream");
+  const std::string_view coding = http::grammar::trim_ows(content_encoding);
+  if (http::grammar::equals_ignoring_case(coding, "gzip") ||
+      http::grammar::equals_ignoring_case(coding, "x-gzip")) {
     coding_ = std::make_unique<gunzip>();
   } else {
-    unreadable_ = !coding.empty() && !http::equals_ignoring_case(coding, "identity");
+    unreadable_ = !coding.empty() && !http::grammar::equals_ignoring_case(coding, "identity");
   }
 }
 

@@ -3,18 +3,20 @@
 
 #include "limiter/request_attributes.hpp"
 #include "limiter/sha256.hpp"
+#include "limiter/subject_cache.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace weir::limiter {
 namespace {
 
-void append_counted(std::string& encoding, std::string_view text) {
-  std::array<char, 20> digits;
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), text.size()).ptr;
-  encoding.append(digits.data(), end);
-  encoding.push_back(':');
-  encoding.append(text);
+constexpr std::size_t count_room = 21;  // digits and colon
+
+char* put_counted(char* at, std::string_view text) noexcept {
+  at = std::to_chars(at, at + count_room, text.size()).ptr;
+  *at++ = ':';
+  return std::copy_n(text.data(), text.size(), at);
 }
 
 bool stands_for_itself(unsigned char byte) noexcept {
@@ -39,8 +41,10 @@ void append_escaped(std::string& name, std::string_view text) {
 }  // namespace
 
 void append_descriptor_entry(std::string& encoding, std::string_view selector_text, std::string_view value) {
-  append_counted(encoding, selector_text);
-  append_counted(encoding, value);
+  const std::size_t before = encoding.size();
+  encoding.resize(before + 2 * count_room + selector_text.size() + value.size());
+  const char* const end = put_counted(put_counted(encoding.data() + before, selector_text), value);
+  encoding.resize(static_cast<std::size_t>(end - encoding.data()));
 }
 
 subject_key hash_subject(std::string_view encoding) noexcept {
@@ -52,6 +56,7 @@ subject_key hash_subject(std::string_view encoding) noexcept {
 
 bool describe(std::span<const selector> key, const request_attributes& request, std::string& scratch,
               subject_key& subject) {
+  static thread_local subject_cache known;  // a pure function, remembered
   scratch.clear();
   std::string decoded;  // used only by values that are percent-encoded in the request
   for (const selector& s : key) {
@@ -59,7 +64,7 @@ bool describe(std::span<const selector> key, const request_attributes& request, 
     if (!value) return false;
     append_descriptor_entry(scratch, s.text, *value);
   }
-  subject = hash_subject(scratch);
+  subject = known.find(scratch);
   return true;
 }
 

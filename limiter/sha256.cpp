@@ -5,6 +5,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "limiter/sha256.hpp"
 
+#include <algorithm>
 #include <openssl/sha.h>
 
 namespace weir::limiter {
@@ -20,18 +21,13 @@ sha256_digest sha256(std::string_view bytes) noexcept {
 
 void encode_base64url(std::span<const std::uint8_t> bytes, std::span<char> text) noexcept {
   constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::uint32_t pending = 0;
-  int pending_bits = 0;
-  std::size_t next_byte = 0;
-  for (char& c : text) {
-    if (pending_bits < 6) {
-      const std::uint8_t byte = next_byte < bytes.size() ? bytes[next_byte] : 0;  // past the end: zero bits
-      pending = (pending << 8) | byte;
-      pending_bits += 8;
-      ++next_byte;
-    }
-    pending_bits -= 6;
-    c = alphabet[(pending >> pending_bits) & 0x3f];
+  std::size_t at = 0;
+  while (!bytes.empty()) {
+    const auto byte = [bytes](std::size_t i) { return i < bytes.size() ? std::uint32_t{bytes[i]} : 0u; };
+    const std::uint32_t group = byte(0) << 16 | byte(1) << 8 | byte(2);  // past the end: zero bits
+    for (int shift = 18; shift >= 0 && at < text.size(); shift -= 6)
+      text[at++] = alphabet[group >> shift & 63];
+    bytes = bytes.subspan(std::min<std::size_t>(bytes.size(), 3));
   }
 }
 

@@ -125,6 +125,7 @@ void compile_policy(std::shared_ptr<const settings> s, std::uint64_t secret, com
   if (s->jwt) {
     out.tokens = std::make_unique<identity::token_cache>(*s->jwt, std::move(selectors.claim_names), secret);
   }
+  out.hashes = std::make_unique<identity::keyed_hasher>(s->hash_key);
   out.settings = std::move(s);
 }
 

@@ -4,6 +4,7 @@
 
 #include "limiter/path_template.hpp"
 #include "limiter/request_attributes.hpp"
+#include "proxy/identity/keyed_hash.hpp"
 #include "proxy/identity/token_cache.hpp"
 #include "proxy/settings.hpp"
 
@@ -22,7 +23,7 @@ struct logged_header {
   bool redacted = false;
 };
 
-/// Immutable for requests. Belongs to one thread, for the sake of `tokens`.
+/// Immutable for requests. Belongs to one thread, for the sake of `tokens` and `hashes`.
 struct compiled_policy {
   std::shared_ptr<const proxy::settings> settings;
   limiter::path_trie route_paths;              ///< values are indices into settings->routes
@@ -33,7 +34,8 @@ struct compiled_policy {
   std::vector<logged_header> logged_headers;
   std::vector<limiter::selector>
       single_values;  ///< of queries and cookies that identity, matches and lists read
-  std::unique_ptr<identity::token_cache> tokens;  ///< null: no tokens are read
+  std::unique_ptr<identity::token_cache> tokens;   ///< null: no tokens are read
+  std::unique_ptr<identity::keyed_hasher> hashes;  ///< what logs and clients see of users and partitions
 
   /// Index of the first route that matches, or nothing.
   /// `path` is normalised; the route of the attributes is not read.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/decide/identify_user.hpp"
 
-#include "proxy/identity/keyed_hash.hpp"
 #include "proxy/identity/peer_names.hpp"
+
+#include <algorithm>
 
 namespace weir::proxy {
 namespace {
@@ -14,6 +15,10 @@ std::optional<std::string_view> name_in(const identity::peer_names* certificate,
                             : which == certificate_name::san_dns ? certificate->san_dns
                                                                  : certificate->san_uri;
   return name.empty() ? std::nullopt : std::optional<std::string_view>(name);
+}
+
+bool is_user_alone(const limiter::rule& rule) noexcept {
+  return rule.key.size() == 1 && rule.key.front().text == "user";
 }
 
 std::optional<std::string_view> tier_of(const tier_source& source, limited_request& request) {
@@ -48,13 +53,21 @@ void find_user(limited_request& request) {
                            : limiter::select(source.from, request.attributes, request.user_storage);
     if (!value) continue;
     request.attributes.user = value;
-    if (source.hash) {
-      identity::append_user_hash(request.user_hash, request.policy->settings->hash_key, *value);
-    } else {
-      request.user_hash = *value;
-    }
+    request.user_from = &source;
     return;
   }
+}
+
+std::string_view shown_user(const limited_request& request, std::array<char, 16>& digits) {
+  const auto& user = request.attributes.user;
+  if (!user) return {};
+  if (request.user_from == nullptr || !request.user_from->hash) return *user;
+  identity::keyed_hasher& hashes = *request.policy->hashes;
+  const auto& charges = request.charges;
+  const auto known = std::find_if(charges.begin(), charges.end(),
+                                  [](const limiter::charge& c) { return is_user_alone(*c.matched); });
+  digits = identity::to_hex(known != charges.end() ? hashes.of(known->subject) : hashes.of_user(*user));
+  return {digits.data(), digits.size()};
 }
 
 void find_tier(limited_request& request) {

@@ -5,7 +5,9 @@
 
 #include "proxy/decide/limited_request.hpp"
 
+#include <array>
 #include <cstdint>
+#include <string_view>
 
 namespace weir::proxy {
 
@@ -13,8 +15,12 @@ namespace weir::proxy {
 /// charged.
 void find_token(limited_request& request, std::int64_t wall_us);
 
-/// Fills user and user_hash: the first source that yields a value wins.
+/// Fills user and where it is from: the first source that yields a value wins.
 void find_user(limited_request& request);
+
+/// What logs call the user: a keyed hash, or the id itself when its source has `hash: false`; empty: there is
+/// none. The view is that of the id, or into `digits`.
+[[nodiscard]] std::string_view shown_user(const limited_request& request, std::array<char, 16>& digits);
 
 /// Fills tier: the first source that yields a value wins.
 void find_tier(limited_request& request);

@@ -13,13 +13,14 @@ void limited_request::begin(const compiled_policy& current) {
   charges.clear();
   here.clear();
   result = {};
-  for (std::string* text : {&path_storage, &host, &client_ip, &client_group, &user_hash}) text->clear();
+  for (std::string* text : {&path_storage, &host, &client_ip, &client_group}) text->clear();
   identity_values.clear();
   route.reset();
   peer_trusted = false;
   certificate = nullptr;
   token.reset();
   token_problem = identity::jwt_problem::none;
+  user_from = nullptr;
   listed = nullptr;
   for (limiter::match_result* old : {&match, &slot_match}) {
     old->charges.clear();

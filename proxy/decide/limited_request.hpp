@@ -38,7 +38,6 @@ class limited_request : public limiter::pending_decision,
   std::string host;          ///< lower case, for matching
   std::string client_ip;     ///< the client, ungrouped
   std::string client_group;  ///< the client's partition
-  std::string user_hash;
   std::string scratch;
   std::vector<std::uint32_t> route_scratch;
   std::vector<std::string_view> identity_values;  ///< by policy->identity_headers; empty = absent
@@ -47,6 +46,7 @@ class limited_request : public limiter::pending_decision,
   const identity::peer_names* certificate = nullptr;  ///< of the client, verified; null: none
   std::shared_ptr<const identity::verified_token> token;
   identity::jwt_problem token_problem = identity::jwt_problem::none;
+  const user_source* user_from = nullptr;   ///< null: no user, or one that was given
   const listed_requests* listed = nullptr;  ///< of `block` or `exempt`, see admission
 
   [[nodiscard]] std::optional<std::string_view> header(std::string_view lower_case_name) const override;

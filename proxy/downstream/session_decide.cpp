@@ -166,7 +166,7 @@ void session::add_rate_limit_fields() {
   http::item_options options;
   options.epoch = deny.reset_is_time;
   if (options.epoch) options.wall_now_us = wall_now_us();
-  if (deny.tell_partitions) options.partition_key = &config().hash_key;
+  if (deny.tell_partitions) options.partitions = request_->config->hashes.get();
   http::append_rate_limit_fields(request_->rate_fields, request_->charges, request_->result,
                                  listener_->emitters ? *listener_->emitters : deny.headers, options);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a request leaves behind: its settlement and its access record.
 #include "limiter/selectors/redact_query.hpp"
+#include "proxy/decide/identify_user.hpp"
 #include "proxy/downstream/session.hpp"
 #include "proxy/http/grammar.hpp"
 #include "proxy/http/rate_limit_fields.hpp"
@@ -113,7 +114,8 @@ void session::write_log_line(std::int64_t duration) {
   line.request_id = r.request_id;
   line.client_ip = r.client_ip.empty() ? std::string_view(peer_text_) : std::string_view(r.client_ip);
   line.peer_ip = peer_text_;
-  line.user_hash = r.user_hash;
+  std::array<char, 16> user_digits;
+  line.user_hash = shown_user(r, user_digits);
   line.listener = listener_->name;
   if (!refused_head) {
     line.method = r.attributes.method;
@@ -144,7 +146,7 @@ void session::write_log_line(std::int64_t duration) {
     line.rule = r.charges[index].matched->name;
     line.limit = r.charges[index].quota().limit;
     line.remaining = decision.states[index].remaining;
-    key_hash = identity::to_hex(identity::hash_with_key(config().hash_key, r.charges[index].subject.view()));
+    key_hash = identity::to_hex(r.config->hashes->of(r.charges[index].subject));
     line.key_hash = {key_hash.data(), key_hash.size()};
     if (r.verdict == record_decision::deny) line.retry_after_us = decision.retry_after_us;
   } else if (r.match.unauthenticated != nullptr) {

@@ -120,10 +120,7 @@ bool session::answer(http::local_error error, std::string_view reason, bool clos
     context.extra_fields = request_->rate_fields;
   }
   request_->status = context.status = answer_status(*request_, error);
-  std::string& out = request_->to_client.text;
-  const std::size_t before = out.size();
-  http::append_error_response(out, error, context);
-  request_->bytes_out = out.size() - (out.find("\r\n\r\n", before) + 4);
+  request_->bytes_out = http::append_error_response(request_->to_client.text, error, context);
   return true;
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http/error_response.hpp"
 
+#include "proxy/http/text_writer.hpp"
 #include "proxy/observe/json_writer.hpp"
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 namespace weir::http {
 namespace {
@@ -38,36 +38,35 @@ constexpr std::array<error_text, 23> table{{
     {503, "draining", "the proxy is shutting down", true},
     {500, "internal", "internal error", true},
 }};
+constexpr std::size_t usual_head = 512;  // or less, without what the caller adds
+constexpr std::size_t usual_body = 384;
+
 static_assert(table.size() == static_cast<std::size_t>(local_error::internal) + 1);
 
-void append_number(std::string& out, std::int64_t value) {
-  std::array<char, 24> text;
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
-  out.append(text.data(), end);
+void put_json(text_writer& out, std::string_view text) {
+  out.write(proxy::json_string_room(text.size()),
+            [text](char* at) { return proxy::put_json_string(at, text); });
 }
 
-void append_line(std::string& out, std::string_view name_and_colon, std::string_view value) {
-  if (value.empty()) return;
-  out += name_and_colon;
-  out += value;
-  out += "\r\n";
+void put_line(text_writer& out, std::string_view name_and_colon, std::string_view value) {
+  if (!value.empty()) out.line(name_and_colon, value);
 }
 
-void append_member(std::string& out, std::string_view name_and_colon, std::int64_t value) {
-  out += name_and_colon;
-  append_number(out, value);
-  out += ',';
+void put_member(text_writer& out, std::string_view name_and_colon, std::int64_t value) {
+  out.put(name_and_colon);
+  out.put_number(value);
+  out.put(",");
 }
 
-void append_denial(std::string& out, const denial_details& d) {
+void put_denial(text_writer& out, const denial_details& d) {
   if (!d.rule.empty()) {
-    out += "\"rule\":";
-    proxy::append_json_string(out, d.rule);
-    out += ',';
-    append_member(out, "\"limit\":", d.limit);
-    append_member(out, "\"remaining\":", d.remaining);
+    out.put("\"rule\":");
+    put_json(out, d.rule);
+    out.put(",");
+    put_member(out, "\"limit\":", d.limit);
+    put_member(out, "\"remaining\":", d.remaining);
   }
-  if (d.retry_after_s >= 0) append_member(out, "\"retry_after\":", d.retry_after_s);
+  if (d.retry_after_s >= 0) put_member(out, "\"retry_after\":", d.retry_after_s);
 }
 
 /// The registered problem types of rate limiting; everything else is told by its status alone.
@@ -98,63 +97,70 @@ std::string_view problem_title(std::string_view type, const error_text& text, co
   return reason_phrase(c.status != 0 ? c.status : text.status);
 }
 
-std::string problem_of(local_error e, const error_text& text, const error_context& c) {
+void put_problem(text_writer& out, local_error e, const error_text& text, const error_context& c) {
   const int status = c.status != 0 ? c.status : text.status;
   const std::string_view type = problem_type(e, status);
-  std::string body;
-  body.reserve(384);
-  body += R"({"type":")";
-  body += type;
-  body += R"(","title":)";
-  proxy::append_json_string(body, problem_title(type, text, c));
-  body += ',';
-  append_member(body, R"("status":)", status);
+  out.put(R"({"type":")", type, R"(","title":)");
+  put_json(out, problem_title(type, text, c));
+  put_member(out, R"(,"status":)", status);
   for (const std::string_view& name : c.violated) {
-    body += &name == c.violated.data() ? R"("violated-policies":[)" : ",";
-    proxy::append_json_string(body, name);
+    out.put(&name == c.violated.data() ? R"("violated-policies":[)" : ",");
+    put_json(out, name);
   }
-  body += c.violated.empty() ? R"("request_id":)" : R"(],"request_id":)";
-  proxy::append_json_string(body, c.request_id);
-  body += '}';
-  return body;
+  out.put(c.violated.empty() ? R"("request_id":)" : R"(],"request_id":)");
+  put_json(out, c.request_id);
+  out.put("}");
 }
 
-std::string envelope_of(const error_text& text, const error_context& c) {
-  std::string body;
-  body.reserve(384);
-  body += R"({"error":{"message":)";
-  proxy::append_json_string(body, c.message.empty() ? text.message : c.message);
-  body += R"(,"type":")";
-  body += text.type;
-  body += R"(","details":{)";
-  if (c.denial != nullptr) append_denial(body, *c.denial);
-  body += "\"request_id\":";
-  proxy::append_json_string(body, c.request_id);
-  body += "}}}";
+void put_envelope(text_writer& out, const error_text& text, const error_context& c) {
+  out.put(R"({"error":{"message":)");
+  put_json(out, c.message.empty() ? text.message : c.message);
+  out.put(R"(,"type":")", text.type, R"(","details":{)");
+  if (c.denial != nullptr) put_denial(out, *c.denial);
+  out.put("\"request_id\":");
+  put_json(out, c.request_id);
+  out.put("}}}");
+}
+
+/// Kept per thread, so that an answer allocates nothing.
+const std::string& body_of(local_error e, const error_text& text, const error_context& c) {
+  thread_local std::string body;
+  body.clear();
+  text_writer out(body, usual_body);
+  if (c.body == answer_body::problem) {
+    put_problem(out, e, text, c);
+  } else {
+    put_envelope(out, text, c);
+  }
   return body;
 }
 
 /// The names of complete lines, `, ` before each.
-void append_names(std::string& out, std::string_view lines) {
+void put_names(text_writer& out, std::string_view lines) {
   while (!lines.empty()) {
-    out += ", ";
-    out += lines.substr(0, lines.find(':'));
+    out.put(", ", lines.substr(0, lines.find(':')));
     lines.remove_prefix(std::min(lines.find('\n'), lines.size() - 1) + 1);
   }
 }
 
 /// What makes a page's script see the answer (Fetch standard, CORS protocol). The answer depends on Origin
-/// and Accept, so caches are told.
-void append_audience(std::string& out, const error_context& c, std::string_view extra_fields) {
+/// and Accept, so caches are told. `own_fields`: complete lines that stand beside `c.extra_fields`.
+void put_audience(text_writer& out, const error_context& c, std::string_view own_fields) {
   if (c.negotiated || c.cors.on) {
-    out += "Vary: ";
-    out += !c.cors.on ? "Accept\r\n" : c.negotiated ? "Accept, Origin\r\n" : "Origin\r\n";
+    out.put("Vary: ", !c.cors.on ? "Accept\r\n" : c.negotiated ? "Accept, Origin\r\n" : "Origin\r\n");
   }
   if (!c.cors.on || c.cors.origin.empty()) return;
-  append_line(out, "Access-Control-Allow-Origin: ", c.cors.origin);
-  out += "Access-Control-Expose-Headers: X-Request-ID";
-  append_names(out, extra_fields);
-  out += "\r\n";
+  out.line("Access-Control-Allow-Origin: ", c.cors.origin);
+  out.put("Access-Control-Expose-Headers: X-Request-ID");
+  put_names(out, c.extra_fields);
+  put_names(out, own_fields);
+  out.line();
+}
+
+/// Lack of capacity always names a time to come back; a caller that knows a better one has passed it.
+std::string_view own_wait(const error_text& text, const error_context& c) noexcept {
+  const bool wanted = text.status == 503 && c.extra_fields.find("Retry-After:") == std::string_view::npos;
+  return wanted ? "Retry-After: 1\r\n" : "";
 }
 
 }  // namespace
@@ -204,34 +210,31 @@ std::string_view reason_phrase(int status) noexcept {
   }
 }
 
-void append_error_response(std::string& out, local_error e, const error_context& c) {
-  const error_text& text = describe(e);
-  const int status = c.status != 0 ? c.status : text.status;
+std::size_t append_error_response(std::string& text, local_error e, const error_context& c) {
+  const error_text& what = describe(e);
+  const int status = c.status != 0 ? c.status : what.status;
   const bool problem = c.body == answer_body::problem;
-  const std::string body = problem ? problem_of(e, text, c) : envelope_of(text, c);
+  const std::string& body = body_of(e, what, c);
+  const std::string_view wait = own_wait(what, c);
 
-  out += "HTTP/1.1 ";
-  append_number(out, status);
-  out += ' ';
-  out += reason_phrase(status);
-  out += problem ? "\r\nContent-Type: application/problem+json" : "\r\nContent-Type: application/json";
-  out += "\r\nContent-Length: ";
-  append_number(out, static_cast<std::int64_t>(body.size()));
-  out += "\r\nCache-Control: no-store\r\n";
-  append_line(out, "Date: ", c.date);
-  append_line(out, "Via: 1.1 ", c.via);
-  append_line(out, "X-Request-ID: ", c.request_id);
-  const std::size_t extra_at = out.size();
-  out += c.extra_fields;
-  // lack of capacity always names a time to come back; a caller that knows a better one has passed it
-  if (text.status == 503 && c.extra_fields.find("Retry-After:") == std::string_view::npos) {
-    out += "Retry-After: 1\r\n";
-  }
-  const std::string extra_fields = out.substr(extra_at);
-  append_audience(out, c, extra_fields);
-  if (c.close) out += "Connection: close\r\n";
-  out += "\r\n";
-  if (!c.head_request) out += body;
+  text_writer out(text, usual_head + c.extra_fields.size() + body.size());
+  out.put("HTTP/1.1 ");
+  out.put_number(status);
+  out.line(" ", reason_phrase(status));
+  out.put(problem ? "Content-Type: application/problem+json" : "Content-Type: application/json",
+          "\r\nContent-Length: ");
+  out.put_number(body.size());
+  out.line("\r\nCache-Control: no-store");
+  put_line(out, "Date: ", c.date);
+  put_line(out, "Via: 1.1 ", c.via);
+  put_line(out, "X-Request-ID: ", c.request_id);
+  out.put(c.extra_fields, wait);
+  put_audience(out, c, wait);
+  if (c.close) out.line("Connection: close");
+  out.line();
+  if (c.head_request) return 0;
+  out.put(body);
+  return body.size();
 }
 
 void assign_allow(std::string& out, std::span<const std::string> methods) {
@@ -247,15 +250,15 @@ void assign_allow(std::string& out, std::span<const std::string> methods) {
   out += "\r\n";
 }
 
-void append_options_response(std::string& out, const error_context& c) {
-  out += "HTTP/1.1 200 OK\r\n";
-  out += "Content-Length: 0\r\n";
-  append_line(out, "Date: ", c.date);
-  append_line(out, "X-Request-ID: ", c.request_id);
-  out += c.extra_fields;
-  append_audience(out, c, c.extra_fields);
-  if (c.close) out += "Connection: close\r\n";
-  out += "\r\n";
+void append_options_response(std::string& text, const error_context& c) {
+  text_writer out(text, usual_head + c.extra_fields.size());
+  out.line("HTTP/1.1 200 OK\r\nContent-Length: 0");
+  put_line(out, "Date: ", c.date);
+  put_line(out, "X-Request-ID: ", c.request_id);
+  out.put(c.extra_fields);
+  put_audience(out, c, {});
+  if (c.close) out.line("Connection: close");
+  out.line();
 }
 
 local_error error_for_status(int status) noexcept {

@@ -84,8 +84,8 @@ struct error_context {
 /// Appends a complete response: status line, Content-Type, Content-Length, Cache-Control: no-store, Date,
 /// X-Request-ID, extra fields, body `{"error":{"message","type","details":{...,"request_id"}}}`, or
 /// `{"type","title","status","violated-policies","request_id"}` of a problem. With CORS the page may read it,
-/// and the fields that only weir sends.
-void append_error_response(std::string& out, local_error e, const error_context& c);
+/// and the fields that only weir sends. Answers how many of the bytes are the body.
+std::size_t append_error_response(std::string& out, local_error e, const error_context& c);
 
 /// Replaces `out` with the Allow line of a 405 or an OPTIONS: `methods`, or all that weir forwards by name
 /// when none are listed.

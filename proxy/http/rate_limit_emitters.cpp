@@ -69,11 +69,11 @@ std::int64_t scaled(std::int64_t units, std::int64_t unit) noexcept {
 
 /// draft-ietf-httpapi-ratelimit-headers-11. Quotas of bytes are told in bytes.
 void append_draft_11(std::string& out, const item_list& list) {
-  if (list.size == 0) return;
+  if (list.items.empty()) return;
   line_writer to;
   const auto put_name = [&](std::size_t k) { to << (k > 0 ? ", \"" : "\"") << list.items[k].name << "\""; };
   to << "RateLimit-Policy: ";
-  for (std::size_t k = 0; k < list.size; ++k) {
+  for (std::size_t k = 0; k < list.items.size(); ++k) {
     const item& it = list.items[k];
     put_name(k);
     to << ";q=" << scaled(it.q, it.unit);
@@ -86,7 +86,7 @@ void append_draft_11(std::string& out, const item_list& list) {
     if (list.partitions) to << ";pk=" << it.partition;
   }
   to << "\r\nRateLimit: ";
-  for (std::size_t k = 0; k < list.size; ++k) {
+  for (std::size_t k = 0; k < list.items.size(); ++k) {
     const item& it = list.items[k];
     put_name(k);
     to << ";r=" << scaled(it.r, it.unit);
@@ -99,7 +99,7 @@ void append_draft_11(std::string& out, const item_list& list) {
 
 /// `100;w=60, 1000;w=3600`: the policies of the drafts up to 07.
 void put_windows(line_writer& to, const item_list& list, bool names) {
-  for (std::size_t k = 0; k < list.size && list.items[k].w > 0; ++k) {
+  for (std::size_t k = 0; k < list.items.size() && list.items[k].w > 0; ++k) {
     if (k > 0) to << ", ";
     to << list.items[k].q << ";w=" << list.items[k].w;
     if (names) to << ";name=\"" << list.items[k].name << "\"";

@@ -61,8 +61,7 @@ item make_item(const charge& c, const limiter::rule_state& state, const item_opt
   }
   it.unit = bytes_of_a_unit(rule);
   it.r = std::clamp<std::int64_t>(state.remaining, 0, it.q);
-  if (options.partition_key != nullptr)
-    it.partition = identity::hash_with_key(*options.partition_key, c.subject.view());
+  if (options.partitions != nullptr) it.partition = options.partitions->of(c.subject);
   if (rule.slots) return it;  // nobody knows when a slot gets free
   const std::int64_t wait_us = state.allowed ? state.reset_after_us : state.retry_after_us;
   if (wait_us < 0) return it;
@@ -93,12 +92,11 @@ item_list collect_items(std::span<const charge> charges, const decision& d, cons
     order[at] = i;
   }
   item_list list;
-  list.size = size;
   list.retry_after_s = retry_after_seconds(charges, d);
   list.epoch = options.epoch;
-  list.partitions = options.partition_key != nullptr;
+  list.partitions = options.partitions != nullptr;
   for (std::size_t k = 0; k < size; ++k) {
-    list.items[k] = make_item(charges[order[k]], d.states[order[k]], options);
+    list.items.push_back(make_item(charges[order[k]], d.states[order[k]], options));
   }
   return list;
 }

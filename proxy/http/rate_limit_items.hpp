@@ -6,6 +6,7 @@
 #include "proxy/identity/keyed_hash.hpp"
 
 #include <array>
+#include <boost/container/static_vector.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -31,23 +32,22 @@ struct item {
 
 /// Visible rules of one decision, closest first; limits on requests at the same time behind them.
 struct item_list {
-  std::array<item, max_items> items;
-  std::size_t size = 0;
+  boost::container::static_vector<item, max_items> items;
   std::int64_t retry_after_s = -1;  ///< -1: none to tell
   bool epoch = false;               ///< X-RateLimit-Reset is a time, not a wait
   bool partitions = false;          ///< tell `partition`
 
   /// The closest rule that counts units in a window; null: there is none.
   [[nodiscard]] const item* closest() const noexcept {
-    return size > 0 && items[0].w > 0 ? items.data() : nullptr;
+    return !items.empty() && items[0].w > 0 ? items.data() : nullptr;
   }
 };
 
 /// How a decision is told.
 struct item_options {
   bool epoch = false;
-  std::int64_t wall_now_us = 0;                       ///< Unix time; read with `epoch`
-  const identity::hash_key* partition_key = nullptr;  ///< null: partitions are not told
+  std::int64_t wall_now_us = 0;                  ///< Unix time; read with `epoch`
+  identity::keyed_hasher* partitions = nullptr;  ///< names partitions; null: they are not told
 };
 
 [[nodiscard]] item_list collect_items(std::span<const limiter::charge> charges, const limiter::decision& d,

@@ -2,9 +2,8 @@
 // Appends many small pieces to a string: the string grows once, the pieces are copied behind a plain pointer.
 #pragma once
 
-#include <array>
 #include <charconv>
-#include <cstdint>
+#include <concepts>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -31,19 +30,29 @@ class text_writer {
   [[gnu::always_inline]] void line(const Parts&... parts) {
     copy(std::string_view(parts)..., std::string_view("\r\n", 2));
   }
-  void put_number(std::uint64_t n) {
-    std::array<char, 20> digits;
-    const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), n).ptr;
-    put(std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
+  template <std::integral Number>
+  void put_number(Number n) {
+    constexpr std::size_t longest = 20;
+    write(longest, [n](char* at) { return std::to_chars(at, at + longest, n).ptr; });
+  }
+  /// What `put` writes into at most `room` bytes; it answers the end.
+  template <typename Put>
+  void write(std::size_t room, Put put) {
+    reserve(room);
+    char* const at = out_.data() + at_;
+    at_ += static_cast<std::size_t>(put(at) - at);
   }
 
  private:
-  template <typename... Views>
-  [[gnu::always_inline]] void copy(Views... views) {
-    const std::size_t size = (views.size() + ...);
+  void reserve(std::size_t size) {
     if (out_.size() - at_ < size) [[unlikely]] {
       out_.resize(2 * out_.size() + size);
     }
+  }
+  template <typename... Views>
+  [[gnu::always_inline]] void copy(Views... views) {
+    const std::size_t size = (views.size() + ...);
+    reserve(size);
     char* to = out_.data() + at_;
     const auto copy_one = [&to](std::string_view s) {
       if (!s.empty()) std::memcpy(to, s.data(), s.size());

@@ -1,34 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/identity/keyed_hash.hpp"
 
-#include "limiter/sha256.hpp"
+#include "proxy/hex.hpp"
 
 #include <algorithm>
+#include <openssl/evp.h>
+#include <stdexcept>
 
 namespace weir::identity {
 
-keyed_hash hash_with_key(const hash_key& key, std::string_view text) {
-  thread_local std::string keyed;
-  keyed.assign(reinterpret_cast<const char*>(key.data()), key.size());
-  keyed.append(text);
-  const limiter::sha256_digest digest = limiter::sha256(keyed);
+void keyed_hasher::release::operator()(evp_cipher_ctx_st* cipher) const noexcept {
+  EVP_CIPHER_CTX_free(cipher);
+}
+
+keyed_hasher::keyed_hasher(const hash_key& key) : cipher_(EVP_CIPHER_CTX_new()) {
+  static_assert(sizeof(hash_key) == 32, "AES-256");
+  // One block is all there ever is, so no mode is involved: ECB is the library's word for that.
+  if (!cipher_ || EVP_EncryptInit_ex(cipher_.get(), EVP_aes_256_ecb(), nullptr, key.data(), nullptr) != 1)
+    throw std::runtime_error("AES-256 is not available");
+}
+
+keyed_hash keyed_hasher::of(const limiter::subject_key& subject) noexcept {
+  constexpr int block = 16;
+  static_assert(sizeof(subject.text) >= block);
+  std::array<unsigned char, 2 * block> encrypted{};  // what the library may write at most
+  int size = 0;
+  EVP_EncryptUpdate(cipher_.get(), encrypted.data(), &size,
+                    reinterpret_cast<const unsigned char*>(subject.text.data()), block);
   keyed_hash cut;
-  std::copy_n(digest.begin(), cut.size(), cut.begin());
+  std::copy_n(encrypted.begin(), cut.size(), cut.begin());
   return cut;
 }
 
+keyed_hash keyed_hasher::of_user(std::string_view id) {
+  thread_local std::string encoding;
+  encoding.clear();
+  limiter::append_descriptor_entry(encoding, "user", id);
+  return of(limiter::hash_subject(encoding));
+}
+
 std::array<char, 16> to_hex(const keyed_hash& hash) noexcept {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::array<char, 16> text;
-  for (std::size_t i = 0; i < hash.size(); ++i) {
-    text[2 * i] = digits[hash[i] >> 4];
-    text[2 * i + 1] = digits[hash[i] & 15];
-  }
-  return text;
+  std::uint64_t value = 0;
+  for (const std::uint8_t byte : hash) value = value << 8 | byte;
+  return proxy::hex_digits(value);
 }
 
 void append_user_hash(std::string& out, const hash_key& key, std::string_view id) {
-  const std::array<char, 16> text = to_hex(hash_with_key(key, id));
+  const std::array<char, 16> text = to_hex(keyed_hasher(key).of_user(id));
   out.append(text.data(), text.size());
 }
 

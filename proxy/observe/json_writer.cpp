@@ -2,29 +2,41 @@
 #include "proxy/observe/json_writer.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <charconv>
 #include <chrono>
 #include <cstring>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 namespace weir::proxy {
 namespace {
 
-constexpr std::uint64_t every_byte(std::uint64_t value) noexcept {
-  return value * 0x0101010101010101ull;
-}
-
-/// True when one of eight bytes is a control byte, `"`, `\`, DEL or not ASCII. (Carries between bytes may
-/// raise a false alarm, never hide a byte.)
-bool needs_care(std::uint64_t word) noexcept {
-  constexpr std::uint64_t high = every_byte(0x80);
-  const auto has_zero = [](std::uint64_t w) { return (w - every_byte(1)) & ~w & high; };
-  const std::uint64_t control = (word - every_byte(0x20)) & ~word & high;
-  return ((word & high) | control | has_zero(word ^ every_byte('"')) | has_zero(word ^ every_byte('\\')) |
-          has_zero(word ^ every_byte(0x7f))) != 0;
-}
-
 constexpr bool is_plain(unsigned char c) noexcept {
   return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+constexpr std::size_t step = 16;
+
+/// Bit i: byte i of `step` ones cannot stand for itself.
+unsigned special_bits(const char* bytes) noexcept {
+#ifdef __SSE2__
+  const __m128i all = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
+  const __m128i from_space = _mm_sub_epi8(all, _mm_set1_epi8(0x20));  // 0 ... 0x5e: printable ASCII
+  const __m128i printable = _mm_cmpeq_epi8(_mm_min_epu8(from_space, _mm_set1_epi8(0x5e)), from_space);
+  const __m128i marks =
+      _mm_or_si128(_mm_cmpeq_epi8(all, _mm_set1_epi8('"')), _mm_cmpeq_epi8(all, _mm_set1_epi8('\\')));
+  return static_cast<unsigned>(_mm_movemask_epi8(_mm_andnot_si128(marks, printable))) ^ 0xffffu;
+#else
+  unsigned bits = 0;
+  for (std::size_t i = 0; i < step; ++i) {
+    bits |= static_cast<unsigned>(!is_plain(static_cast<unsigned char>(bytes[i]))) << i;
+  }
+  return bits;
+#endif
 }
 
 /// Size of the well-formed multi-byte sequence at the start of `text` (RFC 3629: no overlong form, no
@@ -75,14 +87,6 @@ char* put_special(char* at, std::string_view& text) noexcept {
   return at;
 }
 
-char* put_character(char* at, std::string_view& text) noexcept {
-  const char c = text.front();
-  if (!is_plain(static_cast<unsigned char>(c))) return put_special(at, text);
-  *at = c;
-  text.remove_prefix(1);
-  return at + 1;
-}
-
 /// `digits` decimal digits with leading zeros.
 char* put_digits(char* at, std::uint64_t value, int digits) noexcept {
   for (int i = digits - 1; i >= 0; --i) {
@@ -90,6 +94,28 @@ char* put_digits(char* at, std::uint64_t value, int digits) noexcept {
     value /= 10;
   }
   return at + digits;
+}
+
+/// `2026-01-01T00:00:00.`
+using second_text = std::array<char, 20>;
+second_text text_of(std::chrono::sys_seconds second) noexcept {
+  using namespace std::chrono;
+  const auto day = floor<days>(second);
+  const year_month_day date{day};
+  const hh_mm_ss time{second - day};
+  second_text text;
+  char* at = text.data();
+  const auto put = [&at](std::int64_t value, int digits, char end) {
+    at = put_digits(at, static_cast<std::uint64_t>(value), digits);
+    *at++ = end;
+  };
+  put(static_cast<int>(date.year()), 4, '-');
+  put(static_cast<unsigned>(date.month()), 2, '-');
+  put(static_cast<unsigned>(date.day()), 2, 'T');
+  put(time.hours().count(), 2, ':');
+  put(time.minutes().count(), 2, ':');
+  put(time.seconds().count(), 2, '.');
+  return text;
 }
 
 /// Appends what `put` writes into at most `room` bytes.
@@ -103,20 +129,24 @@ void append(std::string& out, std::size_t room, Put put) {
 
 }  // namespace
 
+// The bytes up to the first special one are copied with those behind it, which are then written again.
 char* put_json_string(char* at, std::string_view text) noexcept {
   *at++ = '"';
   while (!text.empty()) {
-    std::uint64_t word = 0;
-    if (text.size() >= sizeof word) {
-      std::memcpy(&word, text.data(), sizeof word);
-      if (!needs_care(word)) {
-        std::memcpy(at, &word, sizeof word);
-        at += sizeof word;
-        text.remove_prefix(sizeof word);
-        continue;
-      }
+    std::array<char, step> padded;
+    const std::size_t size = std::min(text.size(), step);
+    const char* bytes = text.data();
+    if (size < step) {
+      padded.fill(' ');
+      std::memcpy(padded.data(), text.data(), size);
+      bytes = padded.data();
     }
-    at = put_character(at, text);
+    const unsigned special = special_bits(bytes);
+    const std::size_t plain = special == 0 ? size : static_cast<std::size_t>(std::countr_zero(special));
+    std::memcpy(at, bytes, step);
+    at += plain;
+    text.remove_prefix(plain);
+    if (special != 0) at = put_special(at, text);
   }
   *at++ = '"';
   return at;
@@ -135,22 +165,19 @@ char* put_json_milliseconds(char* at, std::int64_t microseconds) noexcept {
 
 char* put_json_time(char* at, std::int64_t microseconds_since_epoch) noexcept {
   using namespace std::chrono;
+  // Most times a thread writes are of the second of the one before.
+  static thread_local sys_seconds last{};
+  static thread_local second_text text = text_of(last);
   const sys_time<microseconds> when{microseconds{microseconds_since_epoch}};
-  const auto day = floor<days>(when);
-  const year_month_day date{day};
-  const auto ms = static_cast<std::uint64_t>(floor<milliseconds>(when - day).count());
-  const auto put = [&](std::uint64_t value, int digits, char end) {
-    at = put_digits(at, value, digits);
-    *at++ = end;
-  };
+  const sys_seconds second = floor<seconds>(when);
+  if (second != last) {
+    last = second;
+    text = text_of(second);
+  }
   *at++ = '"';
-  put(static_cast<std::uint64_t>(static_cast<int>(date.year())), 4, '-');
-  put(static_cast<unsigned>(date.month()), 2, '-');
-  put(static_cast<unsigned>(date.day()), 2, 'T');
-  put(ms / 3'600'000, 2, ':');
-  put(ms / 60'000 % 60, 2, ':');
-  put(ms / 1000 % 60, 2, '.');
-  put(ms % 1000, 3, 'Z');
+  at = std::copy_n(text.data(), text.size(), at);
+  at = put_digits(at, static_cast<std::uint64_t>(floor<milliseconds>(when - second).count()), 3);
+  *at++ = 'Z';
   *at++ = '"';
   return at;
 }

@@ -25,7 +25,8 @@ void append_json_time(std::string& out, std::int64_t microseconds_since_epoch);
 inline constexpr std::size_t json_time_room = 26;
 inline constexpr std::size_t json_milliseconds_room = 24;
 [[nodiscard]] constexpr std::size_t json_string_room(std::size_t text_size) noexcept {
-  return 6 * text_size + 2;
+  constexpr std::size_t overhang = 16;  // written in one piece, beyond the end
+  return 6 * text_size + 2 + overhang;
 }
 
 [[nodiscard]] char* put_json_string(char* at, std::string_view text) noexcept;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cassert>
 #include <charconv>
+#include <span>
 #include <utility>
 
 namespace weir::proxy {
@@ -140,11 +141,12 @@ class record_writer {
  private:
   static std::size_t room_for_values(const access_record& r) noexcept;
   /// Kept and never shrunk, so that no record pays for making it; at most what the longest record needs.
-  static std::string& room_of_thread(std::size_t size);
+  /// Memory is committed as far as records reach.
+  static std::span<char> room_of_thread(std::size_t size);
   [[nodiscard]] std::string_view fitting(std::string_view value) noexcept;
 
   std::string& out_;
-  std::string& room_;
+  std::span<char> room_;
   char* at_;
   bool truncated_ = false;
 };

@@ -3,10 +3,12 @@
 
 #include "limiter/request_match.hpp"
 #include "proxy/decide/identify.hpp"
+#include "proxy/decide/identify_user.hpp"
 #include "proxy/identity/client_chain.hpp"
 #include "proxy/identity/keyed_hash.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 
 namespace weir::proxy::offline {
@@ -62,7 +64,8 @@ class explainer {
   void identity(explanation& e) {
     e.token = identity::to_reason(r_.token_problem);
     if (r_.attributes.user) {
-      e.user = r_.user_hash.empty() ? std::string(*r_.attributes.user) : r_.user_hash;
+      std::array<char, 16> digits;
+      e.user = shown_user(r_, digits);
       e.user_from = user_source_of();
       if (hashed_user_) e.user->insert(0, "#");
     }

@@ -308,7 +308,8 @@ TEST_CASE("a partition is told by a keyed hash, the same in policy and state") {
   s.allowing("burst", 100, 50);
   s.charges[0].subject = limiter::hash_subject("9:client_ip9:192.0.2.1");
   weir::identity::hash_key key{};
-  const std::string first = s.fields(defaults, {.partition_key = &key});
+  weir::identity::keyed_hasher partitions(key);
+  const std::string first = s.fields(defaults, {.partitions = &partitions});
   const auto at = first.find(";pk=:");
   REQUIRE(at != std::string::npos);
   const std::string pk = first.substr(at, 18);
@@ -316,7 +317,8 @@ TEST_CASE("a partition is told by a keyed hash, the same in policy and state") {
   CHECK(first ==
         "RateLimit-Policy: \"burst\";q=100;w=60" + pk + "\r\nRateLimit: \"burst\";r=50;t=30" + pk + "\r\n");
   key[31] = 1;
-  CHECK(s.fields(defaults, {.partition_key = &key}) != first);
+  weir::identity::keyed_hasher others(key);
+  CHECK(s.fields(defaults, {.partitions = &others}) != first);
   CHECK(first.find("192.0.2.1") == std::string::npos);
 }
 

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limiter/subject_cache.hpp"
+
+#include <bit>
+#include <cstring>
+
+namespace weir::limiter {
+namespace {
+
+/// Good enough to spread what differs in a digit. Reads whole words, the last one overlapping.
+std::size_t place_of(std::string_view encoding) noexcept {
+  constexpr std::uint64_t factor = 0x9e3779b97f4a7c15u;
+  std::uint64_t hash = encoding.size();
+  const auto mix = [&hash](const char* bytes, std::size_t size) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes, size);
+    hash = (hash ^ word) * factor;
+    hash ^= hash >> 32;
+  };
+  constexpr std::size_t word_size = 8;
+  if (encoding.size() < word_size) {
+    mix(encoding.data(), encoding.size());
+  } else {
+    const char* const last = encoding.data() + encoding.size() - word_size;
+    for (const char* at = encoding.data(); at < last; at += word_size) mix(at, word_size);
+    mix(last, word_size);
+  }
+  constexpr int unused_bits = 64 - std::countr_zero(subject_cache::places);
+  static_assert(std::has_single_bit(subject_cache::places));
+  return static_cast<std::size_t>(hash * factor >> unused_bits);  // the upper bits know of all the others
+}
+
+}  // namespace
+
+subject_key subject_cache::find(std::string_view encoding) {
+  if (encoding.empty() || encoding.size() > longest) {
+    ++hashed_;
+    return hash_subject(encoding);
+  }
+  if (!places_) places_ = std::make_unique<place[]>(places);
+  place& p = places_[place_of(encoding)];
+  if (p.size == encoding.size() && std::memcmp(p.encoding.data(), encoding.data(), p.size) == 0) {
+    return p.subject;
+  }
+  ++hashed_;
+  p.subject = hash_subject(encoding);
+  p.size = static_cast<std::uint8_t>(encoding.size());
+  std::memcpy(p.encoding.data(), encoding.data(), p.size);
+  return p.subject;
+}
+
+}  // namespace weir::limiter

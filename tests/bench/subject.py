@@ -60,6 +60,10 @@ def request(path, user):
             f"X-User-Id: {user}\r\n\r\n").encode()
 
 
+def user_in_turn(number, i):
+    return request(f"/bench/{i % 7}", f"user-{(number * 131 + i) % 10000}")
+
+
 class Clients:
     """Connections that are kept; each asks one request after the other, all at once."""
 
@@ -76,8 +80,9 @@ class Clients:
             made += await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in part))
         return made
 
-    def ask(self, each, statuses, make=lambda number, i: request(f"/bench/{i % 7}", f"user-{(number * 131 + i) % 10000}")):
-        """`each` requests per connection; make(connection, i) gives their bytes, `statuses` are the allowed answers."""
+    def ask(self, each, statuses, make=user_in_turn, at_once=None):
+        """`each` requests per connection; make(connection, i) gives their bytes, `statuses` are the allowed answers.
+        `at_once`: so many connections at a time; None = all."""
         async def one(number):
             reader, writer = self.streams[number]
             for i in range(each):
@@ -87,7 +92,9 @@ class Clients:
                 await reader.readexactly(int(re.search(rb"(?i)content-length: (\d+)", head)[1]))
 
         async def all_of_them():
-            await asyncio.gather(*(one(n) for n in range(len(self.streams))))
+            size = at_once or len(self.streams)
+            for first in range(0, len(self.streams), size):
+                await asyncio.gather(*(one(n) for n in range(first, min(first + size, len(self.streams)))))
         self.runner.run(all_of_them())
 
     def __enter__(self):

@@ -103,7 +103,7 @@ void clients::start() {
 }
 
 void clients::ask(client& by, nanoseconds due) {
-  request_.assign(prefix_).append(std::to_string(asked_++ % load_.users)).append(suffix_);
+  request_.assign(prefix_).append(std::to_string((load_.first + asked_++) % load_.users)).append(suffix_);
   by.ask(request_, due);
 }
 

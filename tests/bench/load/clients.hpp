@@ -14,6 +14,7 @@ struct load {
   std::size_t connections = 1;
   double rate = 0;             ///< requests per second; 0 = closed loop
   std::size_t users = 10'000;  ///< asked for in turn by X-User-Id
+  std::size_t first = 0;       ///< the user that begins
   std::size_t body = 0;        ///< bytes of a POST; 0 = GET
 };
 

@@ -59,6 +59,7 @@ int main(int argc, char** argv) {
   app.add_option("--connections", what.connections)->check(CLI::Range(1, 20'000));
   app.add_option("--rate", what.rate, "requests per second; 0 = as fast as they are answered");
   app.add_option("--users", what.users)->check(CLI::Range(1, 10'000'000));
+  app.add_option("--first", what.first, "number of the user that begins");
   app.add_option("--body", what.body, "bytes of each request's body");
   app.add_option("--upstream", upstream, "serve on this port as well");
   app.add_option("--response", response, "bytes of each response's body");

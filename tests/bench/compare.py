@@ -4,7 +4,7 @@
 
     tests/bench/compare.py --build build/release --out build/compare.json           # some 8 minutes
     tests/bench/compare.py --build build/release --out build/compare.json --quick   # some 2 minutes
-    tests/bench/compare.py --build build/release --out build/compare.json --only "plain;full"
+    tests/bench/compare.py --build build/release --out build/compare.json --only "plain;full" --other BUILD-BEFORE
 
 The proxy has core 1; load, upstream and Redis share core 0. Cost is CPU time of the proxy per request, by the scheduler's
 own account, in a closed loop that keeps it busy. The peers of a case run one after the other in an order that is drawn
@@ -52,8 +52,9 @@ H2LOAD_REQUESTS = 20000
 
 
 class Bench:
-    def __init__(self, build, directory, repetitions, seconds):
-        self.load, self.stage = f"{build}/bench_load", Stage(f"{build}/weir", directory, LOAD_CORE)
+    def __init__(self, build, directory, repetitions, seconds, other):
+        self.load = f"{build}/bench_load"
+        self.stage = Stage(f"{build}/weir", directory, LOAD_CORE, other and f"{os.path.abspath(other)}/weir")
         self.repetitions, self.seconds = repetitions, seconds
 
     # ---- Load --------------------------------------------------------------------------------------------------------
@@ -108,7 +109,7 @@ class Bench:
         with Peer(self.stage, kind, case["does"], workers, case.get("tls", False), cores) as peer:
             measure = self.by_h2load if case.get("tool") == "h2load" else self.by_our_tool
             result = measure(peer, case, redis_pid, **({"rate": rate} if rate else {}))
-            result["rss"] = peer.resident_bytes()
+            result["rss"] = peer.resident_bytes()[0]
         denied = case["does"].startswith("deny")
         wanted = result["limited"] if denied else result["ok"]
         if wanted < 0.99 * result["requests"] or result["lost"] > 0:
@@ -129,7 +130,7 @@ class Bench:
                     self.take_every_user(kind, CASES[name])
         for repetition in range(self.repetitions):
             for name in names:
-                order = list(CASES[name]["peers"])
+                order = [*CASES[name]["peers"], *(["other"] if self.stage.other else [])]
                 random.Random(f"{repetition} {name}").shuffle(order)
                 for kind in order:
                     result = self.one(name, CASES[name], kind)
@@ -172,6 +173,7 @@ def main():
     parser.add_argument("--build", required=True, help="folder of a release build, with weir and bench_load")
     parser.add_argument("--out", required=True, help="file of the results, for report.py")
     parser.add_argument("--quick", action="store_true", help="fewer cases, rates and repetitions")
+    parser.add_argument("--other", help="folder of another build of weir, to be measured beside this one")
     parser.add_argument("--repetitions", type=int, help="5; with --quick 3")
     parser.add_argument("--only", help="cases, separated by `;`, and no latencies")
     args = parser.parse_args()
@@ -184,7 +186,7 @@ def main():
     os.sched_setaffinity(0, {LOAD_CORE})
     results = {"about": about(build), "quick": args.quick}
     with tempfile.TemporaryDirectory(prefix="weir-compare.") as directory:
-        bench = Bench(build, directory, args.repetitions or (3 if args.quick else 5), 0.8)
+        bench = Bench(build, directory, args.repetitions or (3 if args.quick else 5), 0.8, args.other)
         try:
             results["cases"] = list(bench.cases(names))
             if not args.only:

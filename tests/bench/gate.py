@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What a request costs in user instructions and in system calls, against tests/bench/baseline.json.
+"""What a request costs in user instructions and in system calls, against tests/bench/baseline.json; memory at rest and
+of idle connections, against its bounds.
 
     tests/bench/gate.py --weir build/release/weir             # compares; more than 5 % above the baseline fails
     tests/bench/gate.py --weir build/release/weir --update    # writes what was measured as the new baseline
@@ -18,6 +19,8 @@ import shutil
 import sys
 import tempfile
 
+from idle import resident_with
+from peers import resident_bytes
 from subject import DENYING, FOUR, HERE, PER_USER, Clients, Subject, policy, request, wait_until
 
 BASELINE = HERE / "baseline.json"
@@ -27,6 +30,7 @@ CONNECTIONS = 64
 TRACED = 400                    # requests under strace
 
 TRACED_CASES = ("plain", "memory")
+MEMORY = {"own MiB at rest": 8, "bytes per idle connection": 1229}      # at most
 
 # name: (rules, whether Redis decides, what an answer says)
 CASES = {
@@ -74,6 +78,18 @@ def system_calls(binary, directory, case):
     return round((run(TRACED * 3) - run(TRACED)) / (TRACED * 2), 2)
 
 
+def memory(binary, directory):
+    with subject(binary, directory, "plain", ()) as measured:
+        found = resident_with(measured.weir.port, lambda: resident_bytes(measured.weir.process.pid))
+    return {"own MiB at rest": round(found["own"] / 2**20, 1), "bytes per idle connection": round(found["per_connection"])}
+
+
+def judge_memory(found):
+    for what, value in found.items():
+        print(f"{'FAILED' if value > MEMORY[what] else 'ok    '} {what:32} {value:>9}, at most {MEMORY[what]}")
+    return sum(value > MEMORY[what] for what, value in found.items())
+
+
 def judge(measured, baseline):
     failed = 0
     for kind, cases in measured.items():
@@ -82,8 +98,6 @@ def judge(measured, baseline):
             bad = allowed is None or value > allowed * SLACK
             failed += bad
             print(f"{'FAILED' if bad else 'ok    '} {kind:13} {case:18} {value:>9} per request, baseline {allowed}")
-    total = sum(len(cases) for cases in measured.values())
-    print(f"{total - failed} passed, {failed} failed")
     return failed
 
 
@@ -101,11 +115,15 @@ def main():
     with tempfile.TemporaryDirectory(prefix="weir-gate.") as directory:
         measured = {"instructions": {c: instructions(binary, directory, c) for c in names},
                     "system calls": {c: system_calls(binary, directory, c) for c in TRACED_CASES if c in names}}
+        at_rest = memory(binary, directory) if "plain" in names else {}
     if args.update:
         BASELINE.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
         print(json.dumps(measured, indent=1))
         return 0
-    return 1 if judge(measured, json.loads(BASELINE.read_text(encoding="utf-8"))) else 0
+    failed = judge(measured, json.loads(BASELINE.read_text(encoding="utf-8"))) + judge_memory(at_rest)
+    total = len(at_rest) + sum(len(cases) for cases in measured.values())
+    print(f"{total - failed} passed, {failed} failed")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def ask_once(sock):
 
 
 def resident_with(port, resident_bytes, connections=CONNECTIONS):
-    """{rss, per_connection} of whoever listens on `port`; its first hundred connections count as its start."""
+    """{rss, own, per_connection} of whoever listens on `port`; its first hundred connections count as its start."""
     held = []
     try:
         def hold(count):
@@ -43,11 +43,11 @@ def resident_with(port, resident_bytes, connections=CONNECTIONS):
                 held.append(socket.create_connection(("127.0.0.1", port), 10))
                 ask_once(held[-1])
             time.sleep(0.3)     # what is freed after a response is freed by then
-            return resident_bytes()
-        at_rest = resident_bytes()
+            return resident_bytes()[0]
+        resident, own = resident_bytes()
         first = hold(100)
         last = hold(connections)
-        return {"rss": at_rest, "per_connection": (last - first) / connections}
+        return {"rss": resident, "own": own, "per_connection": (last - first) / connections}
     finally:
         for sock in held:
             sock.close()

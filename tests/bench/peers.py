@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -32,8 +33,9 @@ def missing_packages():
 class Stage:
     """What all peers share: a folder, the port of the upstream, one Redis, a certificate."""
 
-    def __init__(self, binary, directory, upstream_core):
-        self.binary, self.directory, self.core = binary, pathlib.Path(directory), upstream_core
+    def __init__(self, binary, directory, upstream_core, other=None):
+        """`other`: a second weir, to be compared with the first as the peer "other"."""
+        self.binary, self.other, self.directory = binary, other, pathlib.Path(directory)
         self.upstream_port = free_port()
         self.redis = RedisServer(str(directory)).start()
         os.sched_setaffinity(self.redis.process.pid, {upstream_core})
@@ -96,7 +98,12 @@ def fill(text, values):
     return text
 
 
-FILES = {"weir": weir_files, "nginx": nginx_files, "haproxy": haproxy_files}
+def other_weir_files(stage, *what):
+    files, command = weir_files(stage, *what)
+    return files, [stage.other, *command[1:]]
+
+
+FILES = {"weir": weir_files, "other": other_weir_files, "nginx": nginx_files, "haproxy": haproxy_files}
 
 
 # ---- Processes -------------------------------------------------------------------------------------------------------
@@ -132,7 +139,7 @@ class Peer:
         return sum(cpu_us(pid) for pid in self.pids())
 
     def resident_bytes(self):
-        return sum(resident_bytes(pid) for pid in self.pids())
+        return tuple(map(sum, zip(*(resident_bytes(pid) for pid in self.pids()))))
 
     def stop(self):
         if self.process.poll() is None:
@@ -162,6 +169,13 @@ def cpu_us(pid):
 
 
 def resident_bytes(pid):
-    """Resident, shared libraries included."""
-    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-    return 1024 * sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Rss:"))
+    """(resident, of it without shared libraries, which other programs map as well)"""
+    resident = own = 0
+    library = False
+    for line in pathlib.Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8").splitlines():
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            library = ".so" in line
+        elif line.startswith("Rss:"):
+            resident += 1024 * int(line.split()[1])
+            own += 0 if library else 1024 * int(line.split()[1])
+    return resident, own

@@ -47,7 +47,7 @@ CASES = {
 }
 QUICK_CASES = ("plain", "full", "denied locally", "plain, by h2load")
 LATENCY_PEERS = (("weir", "plain"), ("nginx", "plain"), ("haproxy", "plain"), ("weir", "full"), ("nginx", "full"))
-RATES, QUICK_RATES = (1000, 4000, 8000, 12000, 16000, 20000), (2000, 8000)
+RATES, QUICK_RATES = (2000, 5000, 10000, 15000, 20000), (2000, 8000)
 H2LOAD_REQUESTS = 20000
 
 

@@ -4,8 +4,8 @@
 
     tests/bench/growth.py --build build/release --out build/growth.json
 
-Instructions are the difference of two runs under callgrind, as in gate.py. A million keys would take too long there: for
-them it is CPU time under the same load, of weirs that run side by side and are measured in turn."""
+Instructions are the difference of two runs under callgrind, as in gate.py. A million keys would take too long there:
+beyond 10,000 it is CPU time under the same load, of weirs that run side by side and are measured in turn."""
 
 import argparse
 import json
@@ -26,6 +26,7 @@ from subject import PER_USER, Clients, Subject, policy, request
 FLAT = 0.05
 AT_ONCE = 64
 CONNECTIONS = (1, 64, 1000, 10000)
+KEYS_COUNTED = (1, 100, 10000)
 KEYS = (1, 1000, 100000, 1000000)
 ROUTES = (1, 10, 100)
 RULES = (2, 10, 50)
@@ -33,7 +34,7 @@ SLICES, SLICE_SECONDS = 9, 0.4      # of CPU time per number of keys
 
 
 # ---- Instructions ----------------------------------------------------------------------------------------------------
-def instructions(build, directory, made, connections, make, at_once=AT_ONCE):
+def instructions(build, directory, made, connections, make, at_once=AT_ONCE, warm_up=256):
     """User instructions of a request, by the difference of two runs that ask more or less on the same connections."""
     fewer = max(1, 1280 // connections)
     more = fewer + max(1, 2560 // connections)
@@ -42,8 +43,7 @@ def instructions(build, directory, made, connections, make, at_once=AT_ONCE):
         callgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
         with Subject(f"{build}/weir", directory, made, through=callgrind) as subject:
             with Clients(subject.weir.port, connections) as clients:
-                for number in range(1 if connections >= AT_ONCE else 4):
-                    clients.ask(1 if number else max(1, 256 // connections), {200}, make, at_once)
+                clients.ask(max(1, warm_up // connections), {200}, make, at_once)
                 clients.ask(each, {200}, make, at_once)
         return int(re.search(r"Collected : (\d+)", subject.weir.stderr())[1])
     return (run(more) - run(fewer)) / ((more - fewer) * connections)
@@ -78,6 +78,15 @@ def by_rules(build, directory):
         two = [{**PER_USER, "name": "first"}, {**PER_USER, "name": "second", "key": ["user", "route"]}]
         return [two[0], *others, two[1]]
     return [(n, instructions(build, directory, policy(rules(n)), AT_ONCE, some_user)) for n in RULES]
+
+
+def by_keys_counted(build, directory):
+    """The warm-up asks for every key of the memory store once or more."""
+    def points(keys):
+        def make(number, i):
+            return request("/bench/1", f"user-{(i * AT_ONCE + number) % keys}")
+        return instructions(build, directory, policy([PER_USER]), AT_ONCE, make, warm_up=2 * keys + 256)
+    return [(n, points(n)) for n in KEYS_COUNTED]
 
 
 # ---- CPU time --------------------------------------------------------------------------------------------------------
@@ -121,7 +130,8 @@ def by_keys(build, directory):
 
 
 CURVES = {"connections": (by_connections, "instructions"), "routes": (by_routes, "instructions"),
-          "rules, of which 2 match": (by_rules, "instructions"), "keys": (by_keys, "CPU us")}
+          "rules, of which 2 match": (by_rules, "instructions"), "keys": (by_keys_counted, "instructions"),
+          "keys, by time": (by_keys, "CPU us")}
 
 
 def main():

@@ -20,34 +20,41 @@ class match_index {
   /// `number` is the caller's; no two matches share one.
   void insert(const request_match& match, std::uint32_t number);
 
-  /// Appends, in ascending order, the numbers of all matches whose hosts and paths fit, and of no others;
-  /// those that ask for neither but for a value come only with that value. Methods, routes and the rest are
-  /// left to the caller. `path` is what templates are compared with; the request's own is not read. `scratch`
-  /// holds decoded values.
+  /// Appends, in ascending order, the numbers of all matches whose hosts, methods and paths fit, and of no
+  /// others; of those without a host, only the ones whose first value fits. Routes and the rest are left to
+  /// the caller. `path` is what templates are compared with; the request's own is not read. `scratch` holds
+  /// decoded values.
   void candidates(const request_attributes& request, std::string_view path, std::string& scratch,
                   std::vector<std::uint32_t>& numbers) const;
 
  private:
   using number_list = std::vector<std::uint32_t>;
 
-  /// The matches of one host, or of any.
   struct by_path {
     number_list every;
     path_trie some;
     bool any_template = false;
 
-    void insert(const std::vector<std::string>& templates, std::uint32_t number);
+    void insert(const request_match& match, std::uint32_t number);
     void append(std::string_view path, number_list& numbers) const;
+  };
+  struct by_method {
+    by_path every;
+    std::map<std::string, by_path, std::less<>> some;
+
+    void insert(const request_match& match, std::uint32_t number);
+    void append(std::string_view method, std::string_view path, number_list& numbers) const;
   };
   struct by_value {
     selector from;
-    std::map<std::string, number_list, std::less<>> numbers;
+    std::map<std::string, by_method, std::less<>> some;
   };
   by_value& values_of(const selector& from);
 
-  by_path everywhere_;
-  std::map<std::string, by_path, std::less<>> hosts_;
+  // Each match is in one of these: with its hosts, else with its first value, else with all the others.
+  std::map<std::string, by_method, std::less<>> hosts_;
   std::vector<by_value> values_;  // one per selector
+  by_method others_;
 };
 
 }  // namespace weir::limiter

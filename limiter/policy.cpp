@@ -23,10 +23,6 @@ std::uint32_t intern(std::vector<T>& items, const T& item) {
   return static_cast<std::uint32_t>(items.size() - 1);
 }
 
-bool allows(const std::vector<std::string>& list, std::string_view value) {
-  return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
-}
-
 bool any_repeated(const key_selectors& key, const request_attributes& request) {
   return std::any_of(key.begin(), key.end(), [&](const selector& s) { return is_repeated(s, request); });
 }
@@ -197,7 +193,6 @@ void policy_set::match(const request_attributes& request, std::string& scratch, 
     const rule& r = rules_[number];
     const compiled::entry& e = compiled_->entries[number];
     if (!e.routes.empty() && !e.routes[route]) continue;
-    if (!allows(r.match.methods, request.method)) continue;
     if (e.asks_who && !matches_who(r.match, request, scratch)) continue;
 
     auto subject = subjects.find(r.key, e.key_number);

@@ -7,10 +7,6 @@ namespace weir::proxy {
 
 namespace {
 
-bool contains(const std::vector<std::string>& list, std::string_view value) {
-  return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
-}
-
 /// Every selector that the settings read, rule keys included.
 class selector_visitor {
  public:
@@ -103,7 +99,6 @@ std::optional<std::uint32_t> compiled_policy::find_route(const limiter::request_
   routes.candidates(request, path, scratch, candidates);
   for (const std::uint32_t index : candidates) {
     const limiter::request_match& match = settings->routes[index].match;
-    if (!contains(match.methods, request.method)) continue;
     if (!match.asks_who() || limiter::matches_who(match, request, scratch)) return index;
   }
   return std::nullopt;

@@ -102,6 +102,23 @@ TEST_CASE("a match that only asks for a value comes with that value alone") {
   CHECK(candidates(index, r) == numbers{2, 3});
 }
 
+TEST_CASE("a value comes with the methods and paths beside it") {
+  match_index index;
+  request_match m = match_of_tier({"gold"});
+  m.methods = {"GET", "POST"};
+  m.paths = {"/x/**"};
+  index.insert(m, 1);
+  request_attributes r = request("a.example", "/x/1");
+  CHECK(candidates(index, r) == numbers{});
+  r.tier = "gold";
+  CHECK(candidates(index, r) == numbers{1});
+  r.path = "/y";
+  CHECK(candidates(index, r) == numbers{});
+  r.path = "/x";
+  r.method = "DELETE";
+  CHECK(candidates(index, r) == numbers{});
+}
+
 TEST_CASE("what is there before stays as it is") {
   match_index index;
   index.insert({}, 1);
@@ -118,7 +135,7 @@ TEST_CASE("a thousand hosts leave one candidate") {
   CHECK(candidates(index, request("h500", "/x")) == numbers{500});
 }
 
-TEST_CASE("the candidates are all that fit, and none whose host or path does not") {
+TEST_CASE("the candidates are all that fit, and none whose host, method or path does not") {
   std::mt19937 random(3);
   for (int round = 0; round < 2000; ++round) {
     std::vector<request_match> all;
@@ -126,6 +143,7 @@ TEST_CASE("the candidates are all that fit, and none whose host or path does not
     for (std::uint32_t i = 0; i < 12; ++i) {
       request_match m =
           match_of(some_of(random, {"a", "b", "c"}), some_of(random, {"/x", "/x/**", "/{id}/y"}));
+      m.methods = some_of(random, {"GET", "PUT"});
       if (random() % 3 == 0) m.values = match_of_tier(some_of(random, {"gold", "silver", "bronze"})).values;
       index.insert(m, i);
       all.push_back(std::move(m));
@@ -141,8 +159,8 @@ TEST_CASE("the candidates are all that fit, and none whose host or path does not
       std::string scratch;
       const match_part why = find_mismatch(all[i], r, scratch).part;
       if (why == match_part::none && !contains(found, i)) FAIL_CHECK("not found: ", i);
-      if ((why == match_part::host || why == match_part::path) && contains(found, i))
-        FAIL_CHECK("does not fit: ", i);
+      const bool indexed = why == match_part::methods || why == match_part::host || why == match_part::path;
+      if (indexed && contains(found, i)) FAIL_CHECK("does not fit: ", i);
     }
   }
 }

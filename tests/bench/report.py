@@ -142,8 +142,10 @@ def counted(baseline):
 def about(results):
     a = results["about"]
     versions = "; ".join(line if name.lower() in line.lower() else f"{name} {line}" for name, line in a["versions"].items())
+    provisional = a["load_before"] > 0.25 * a["cores"] or results["quick"]
+    note = " **Provisional**: a short run, or one beside other work; ratios hold better than times." if provisional else ""
     return (f"{a['date']}, {a['system']}, kernel {a['kernel']}, {a['cores']} cores ({a['cpu']}), {a['memory_gib']} GiB; "
-            f"load average before the run {a['load_before']:.1f}. {versions}.")
+            f"load average before the run {a['load_before']:.1f}. {versions}.{note}")
 
 
 def main():

@@ -37,7 +37,7 @@ def bars(title, groups):
 
 def lines(title, across, up, series):
     """`series`: [(name, dashed, [(x, y)])], y > 0 on a logarithmic scale."""
-    height, top, bottom, left, right = 380, 36, 46, 70, 200
+    height, top, bottom, left, right = 380, 36, 46, 70, 230
     xs = [x for _, _, points in series for x, _ in points]
     ys = [y for _, _, points in series for _, y in points]
     low, high = math.floor(math.log10(min(ys))), math.ceil(math.log10(max(ys)))

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/policy.hpp"
 
+#include "limiter/match_index.hpp"
+
 #include <algorithm>
 #include <boost/container/static_vector.hpp>
+#include <map>
 #include <optional>
 #include <span>
 
@@ -18,10 +21,6 @@ std::uint32_t intern(std::vector<T>& items, const T& item) {
   if (place != items.end()) return static_cast<std::uint32_t>(place - items.begin());
   items.push_back(item);
   return static_cast<std::uint32_t>(items.size() - 1);
-}
-
-bool allows(const std::vector<std::string>& list, std::string_view value) {
-  return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
 }
 
 bool any_repeated(const key_selectors& key, const request_attributes& request) {
@@ -105,7 +104,6 @@ void refuse(match_result& out, const rule*& reason, const rule& r) {
 /// Everything about the rules that does not depend on the request. Indexes only, see policy.hpp.
 struct policy_set::compiled {
   struct entry {
-    bool by_path = false;
     bool asks_who = false;
     bool one_quota = true;         // for all keys
     std::uint32_t key_number = 0;  // equal for equal keys
@@ -115,38 +113,35 @@ struct policy_set::compiled {
     std::optional<selector> cost_value;  // where the client names the cost
   };
   std::vector<entry> entries;  // one per rule
-  path_trie paths;             // value = index of the rule
-  bool any_by_path = false;
-  std::vector<std::string> route_names;  // that rules speak about; the position is the route number
+  match_index index;           // the number is the rule's; disabled ones are not in it
+  std::map<std::string, std::size_t, std::less<>> route_numbers;  // of routes that rules speak about
 
   explicit compiled(std::span<const rule> rules);
 
   /// One look-up per request; routes that no rule names share the number past the end.
   std::size_t route_number(std::string_view name) const {
-    return static_cast<std::size_t>(std::find(route_names.begin(), route_names.end(), name) -
-                                    route_names.begin());
+    const auto known = route_numbers.find(name);
+    return known != route_numbers.end() ? known->second : route_numbers.size();
   }
 };
 
 policy_set::compiled::compiled(std::span<const rule> rules) : entries(rules.size()) {
   std::vector<key_selectors> keys;
   for (const rule& r : rules) {
-    for (const std::string& name : r.match.routes) intern(route_names, name);
-    for (const auto& [name, cost] : r.cost_by_route) intern(route_names, name);
+    for (const std::string& name : r.match.routes) route_numbers.try_emplace(name, route_numbers.size());
+    for (const auto& [name, cost] : r.cost_by_route) route_numbers.try_emplace(name, route_numbers.size());
   }
   for (std::size_t i = 0; i < rules.size(); ++i) {
     const rule& r = rules[i];
     entry& e = entries[i];
     e.key_number = intern(keys, r.key);
     e.fallback_number = intern(keys, r.fallback);
-    e.by_path = !r.match.paths.empty();
     e.asks_who = r.match.asks_who();
     e.one_quota = !r.unlimited && r.tiers.empty() && !r.overrides;
-    any_by_path = any_by_path || e.by_path;
-    for (const std::string& path : r.match.paths) paths.insert(path, static_cast<std::uint32_t>(i));
-    if (!r.match.routes.empty()) e.routes.assign(route_names.size() + 1, false);
+    if (r.mode != rule_mode::disabled) index.insert(r.match, static_cast<std::uint32_t>(i));
+    if (!r.match.routes.empty()) e.routes.assign(route_numbers.size() + 1, false);
     for (const std::string& name : r.match.routes) e.routes[route_number(name)] = true;
-    if (!r.cost_by_route.empty()) e.costs.assign(route_names.size() + 1, r.cost_default);
+    if (!r.cost_by_route.empty()) e.costs.assign(route_numbers.size() + 1, r.cost_default);
     for (const auto& [name, cost] : r.cost_by_route) e.costs[route_number(name)] = cost;
     if (r.cost_from) e.cost_value = selector_of(*r.cost_from);
   }
@@ -188,20 +183,16 @@ void policy_set::match(const request_attributes& request, std::string& scratch, 
   if (rules_.empty()) return;
 
   // kept per thread: a request must not allocate, whatever its caller keeps
-  static thread_local std::vector<std::uint32_t> path_matches;
-  path_matches.clear();
-  if (compiled_->any_by_path) compiled_->paths.match(request.path, path_matches);
+  static thread_local std::vector<std::uint32_t> candidates;
+  candidates.clear();
+  compiled_->index.candidates(request, request.path, scratch, candidates);
 
   const std::size_t route = compiled_->route_number(request.route);
   request_subjects subjects(request, scratch, readable_names_);
-  auto next_path_match = path_matches.begin();  // ascending, as are the rules
-  for (const rule& r : rules_) {
-    const compiled::entry& e = compiled_->entries[r.index];
-    const bool path_matched = next_path_match != path_matches.end() && *next_path_match == r.index;
-    if (path_matched) ++next_path_match;
-    if ((e.by_path && !path_matched) || r.mode == rule_mode::disabled) continue;
+  for (const std::uint32_t number : candidates) {
+    const rule& r = rules_[number];
+    const compiled::entry& e = compiled_->entries[number];
     if (!e.routes.empty() && !e.routes[route]) continue;
-    if (!allows(r.match.methods, request.method) || !allows(r.match.hosts, request.host)) continue;
     if (e.asks_who && !matches_who(r.match, request, scratch)) continue;
 
     auto subject = subjects.find(r.key, e.key_number);

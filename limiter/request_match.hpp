@@ -53,7 +53,7 @@ struct mismatch {
 [[nodiscard]] bool matches_who(const request_match& match, const request_attributes& request,
                                std::string& scratch);
 
-/// The whole match. Reads templates one by one: for few of them; routes and rules use a path_trie.
+/// The whole match. Reads templates one by one: for few of them; routes and rules have a match_index.
 [[nodiscard]] bool matches(const request_match& match, const request_attributes& request,
                            std::string& scratch);
 

@@ -19,7 +19,8 @@ usage() {
 Usage: tests/run.sh [PART...]      without PART: all but `unit` and `nightly`, in this order
 
   release      builds the release preset
-  bench        what a request costs in instructions and system calls, against the committed baseline
+  bench        what a request costs in instructions and system calls, against the committed baseline; memory per
+               connection; no allocations
   asan         unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
   conformance  every store against the decision vectors: memory, Redis, Valkey; the script against its twins and
                mutants; sharing, simulated and on a real Redis
@@ -120,8 +121,10 @@ part_asan() {
 }
 
 part_bench() {
-  build release weir || return
-  suite 'instructions and system calls per request' python3 tests/bench/gate.py --weir build/release/weir
+  build release weir allocation_counter || return
+  suite 'instructions, system calls and memory' python3 tests/bench/gate.py --weir build/release/weir
+  suite 'allocations per request' python3 tests/bench/allocations.py --weir build/release/weir \
+    --counter build/release/tests/liballocation_counter.so
 }
 
 part_tsan() {

@@ -7,10 +7,6 @@ namespace weir::proxy {
 
 namespace {
 
-bool contains(const std::vector<std::string>& list, std::string_view value) {
-  return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
-}
-
 /// Every selector that the settings read, rule keys included.
 class selector_visitor {
  public:
@@ -98,11 +94,11 @@ void note_secrets(const settings& s, compiled_policy& out) {
 std::optional<std::uint32_t> compiled_policy::find_route(const limiter::request_attributes& request,
                                                          std::string_view path, std::string& scratch,
                                                          std::vector<std::uint32_t>& candidates) const {
+  if (!path.starts_with('/')) return std::nullopt;  // `*` of OPTIONS is on no route
   candidates.clear();
-  route_paths.match(path, candidates);
+  routes.candidates(request, path, scratch, candidates);
   for (const std::uint32_t index : candidates) {
     const limiter::request_match& match = settings->routes[index].match;
-    if (!contains(match.methods, request.method) || !contains(match.hosts, request.host)) continue;
     if (!match.asks_who() || limiter::matches_who(match, request, scratch)) return index;
   }
   return std::nullopt;
@@ -110,9 +106,7 @@ std::optional<std::uint32_t> compiled_policy::find_route(const limiter::request_
 
 void compile_policy(std::shared_ptr<const settings> s, std::uint64_t secret, compiled_policy& out) {
   for (std::uint32_t i = 0; i < s->routes.size(); ++i) {
-    const route_settings& route = s->routes[i];
-    if (route.match.paths.empty()) out.route_paths.insert("/**", i);
-    for (const std::string& path : route.match.paths) out.route_paths.insert(path, i);
+    out.routes.insert(s->routes[i].match, i);
   }
   selector_visitor selectors(out);
   selectors.visit(*s);

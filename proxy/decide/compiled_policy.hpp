@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a configuration reads of requests, derived once from its settings: route trie, header names, tokens.
+// What a configuration reads of requests, derived once from its settings: index of routes, header names,
+// tokens.
 #pragma once
 
-#include "limiter/path_template.hpp"
+#include "limiter/match_index.hpp"
 #include "limiter/request_attributes.hpp"
 #include "proxy/identity/keyed_hash.hpp"
 #include "proxy/identity/token_cache.hpp"
@@ -26,7 +27,7 @@ struct logged_header {
 /// Immutable for requests. Belongs to one thread, for the sake of `tokens` and `hashes`.
 struct compiled_policy {
   std::shared_ptr<const proxy::settings> settings;
-  limiter::path_trie route_paths;              ///< values are indices into settings->routes
+  limiter::match_index routes;                 ///< numbers are indices into settings->routes
   std::vector<std::string> identity_headers;   ///< lower case; every header a selector or user source reads
   std::vector<std::string> discarded_headers;  ///< lower case; dropped unless the peer is trusted
   std::vector<std::string> reserved_headers;   ///< lower case; `_` must not make an alias of one of them

@@ -129,7 +129,7 @@ def traefik_behaves_as_there(t):
 def kong_behaves_as_there(t):
     _behaves(t, "kong", """\
   - name: the window of a minute begins with the minute
-    at: 2026-01-01T00:00:59Z
+    given: {at: 2026-01-01T00:00:59Z}
     send: [{path: /reports/x, times: 25}, {path: /reports/x, wait: 1s, times: 25}]
     expect: {allowed: 40, denied_by: orders-per-minute}
   - name: the plugin of a route counts instead of the one of its service

@@ -205,7 +205,7 @@ def what_is_explained_is_what_is_decided(t):
 def what_is_explained_is_what_redis_decides(t):
     redis = t.redis()
     for seed in range(1000, 1030 if t.thorough else 1003):
-        _agree(t, seed, 100, store={"url": redis.url, "key_prefix": f"s{seed}:"})
+        _agree(t, seed, 100, store={"url": redis.url, "key_prefix": f"s{seed}:", "pool": {"command_timeout": "10s"}})
 
 
 def explain_names_each_rule_and_why_it_does_not_count(t):

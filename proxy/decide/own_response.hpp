@@ -16,8 +16,8 @@ namespace weir::proxy {
 /// Appends the field lines that tell of the decision, of a response that is relayed as well as of weir's own:
 /// what `emitters` make of it (on all responses or on denials only, by `deny.headers_on`), or when to come
 /// back for want of a slot or of a store. `wall_us` (Unix time) is read with `deny.reset: epoch` only.
-void append_limit_fields(std::string& out, const limited_request& request,
-                         const http::emitter_list& emitters, std::int64_t wall_us);
+void append_limit_fields(std::string& out, const limited_request& request, const http::emitter_list& emitters,
+                         std::int64_t wall_us);
 
 /// What of a response does not follow from the decision.
 struct response_frame {

@@ -55,8 +55,9 @@ TEST_CASE("a browser's origin is mirrored as the policy says") {
 }
 
 TEST_CASE("a missing key is answered with a challenge, a forbidden method with those that are allowed") {
-  const std::string keyed = "rules: [{name: u, key: [user], missing: deny, limit: 1/minute}]\n"
-                            "identity: {user: [{header: X-Key}]}\n";
+  const std::string keyed =
+      "rules: [{name: u, key: [user], missing: deny, limit: 1/minute}]\n"
+      "identity: {user: [{header: X-Key}]}\n";
   CHECK(has(shown(keyed, {}), "WWW-Authenticate: Key"));
   CHECK(has(shown("http: {methods: [GET, HEAD]}\n", {.method = "POST"}), "Allow: GET, HEAD"));
 }
@@ -88,8 +89,9 @@ TEST_CASE("the first listener's emitters, deny.reset and the sent request id are
 }
 
 TEST_CASE("the upstream's fields are merged with ours as the proxy does it") {
-  evaluator world(policy_of("deny: {headers: [x-ratelimit]}\n"
-                            "rules: [{name: per-ip, key: [client_ip], limit: 9/minute}]\n"));
+  evaluator world(
+      policy_of("deny: {headers: [x-ratelimit]}\n"
+                "rules: [{name: per-ip, key: [client_ip], limit: 9/minute}]\n"));
   evaluated_request r;
   world.decide(r, {}, start);
   const std::vector<header_line> stricter{

@@ -155,6 +155,9 @@ def envoys_rate_limit_service_behaves_as_there(t):
   - name: nested entries are one key
     send: {path: /login, client_ip: 203.0.113.1, times: 7}
     expect: {allowed: 5, denied_by: path-login-remote-address}
+  - name: a limit of 0 requests admits none
+    send: {path: /, client_ip: 203.0.113.1, headers: {agent: scraper}, times: 3}
+    expect: {denied: 3, status: 429}
   - name: a limit for a value takes the place of the one for all values
     send: {path: /, client_ip: 10.0.0.1, headers: {plan: gold}, times: 90}
     expect: {allowed: 90}

@@ -196,7 +196,7 @@ class rls_converter {
     const auto period = period_of(unit);
     if (period.empty() || !number)
       return left_out(limit.line(), path, fmt::format("its unit `{}` or number is not readable", unit));
-    if (*number == 0) return left_out(limit.line(), path, "0 requests are what `block` is for");
+    if (*number == 0) return write_block(limit.line(), path);
     rule.set("name", name);
     if (const auto match = match_text(path); !match.empty()) rule.set("match", "{" + match + "}");
     rule.set("key", path.key.empty() ? written_list({"constant:" + name}) : written_list(path.key));
@@ -204,6 +204,19 @@ class rls_converter {
     rule.set("limit", fmt::format("{}/{}", *number, period)).set("algorithm", "fixed_window");
     if (shadow) rule.set("mode", "shadow");
     draft_.rules.push_back(std::move(rule));
+  }
+
+  /// A limit of 0 requests admits none, and there is nothing to count.
+  void write_block(int line, const descriptor_path& path) {
+    constexpr std::size_t longest_reason = 64;
+    const auto match = match_text(path);
+    if (!path.key.empty() || match.empty())
+      return left_out(line, path, "0 requests are what `block` is for, and it needs values to match");
+    policy_item item;
+    item.notes = path.about;
+    item.set("match", "{" + match + "}").set("status", "429");
+    item.set("reason", written(path.name.substr(0, longest_reason)));
+    draft_.block.push_back(std::move(item));
   }
 
   /// Windows of the service are aligned to the epoch; its months have 30 days.

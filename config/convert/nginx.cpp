@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // nginx: limit_req, limit_conn, and the servers, locations and upstreams they belong to.
 #include "config/addresses.hpp"
-#include "config/convert/nginx_syntax.hpp"
-#include "config/convert/policy_draft.hpp"
+#include "config/convert/nginx_upstreams.hpp"
+#include "config/convert/nginx_zones.hpp"
 #include "config/units.hpp"
 
 #include <algorithm>
@@ -14,15 +14,6 @@ namespace weir::config {
 namespace {
 
 using directive = nginx_directive;
-
-/// limit_req_zone or limit_conn_zone.
-struct zone {
-  std::vector<std::string> key;  ///< selectors; empty: not known to weir
-  bool can_be_absent = false;
-  std::string rate;  ///< "5/second"
-  int line = 0;
-  notes about;
-};
 
 /// What a level says of limits; a level that says nothing has those around it.
 struct limits_in_force {
@@ -38,10 +29,6 @@ struct location {
   limits_in_force limits;
 };
 
-bool is_number(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
 class nginx_converter {
  public:
   policy_draft convert(const std::string& text) {
@@ -50,7 +37,7 @@ class nginx_converter {
     const auto& level = http != nullptr ? http->children : file;  // a file of conf.d has no `http`
     if (http != nullptr) {
       for (const auto& d : file) {
-        if (&d != http) no_equal(d, "");
+        if (&d != http) not_converted(draft_, d, "");
       }
     }
     read_http(level);
@@ -66,28 +53,24 @@ class nginx_converter {
     return found == in.end() ? nullptr : &*found;
   }
 
-  void no_equal(const directive& d, std::string_view more) {
-    draft_.note(d.line, fmt::format("`{}` is not converted{}{}", d.name, more.empty() ? "" : ": ", more));
-  }
-
   // ---- http
 
   void read_http(const std::vector<directive>& level) {
     for (const auto& d : level) {
-      if (d.name == "map" || d.name == "geo") read_map(d);
+      if (d.name == "map" || d.name == "geo") zones_.read_map(d);
     }
     for (const auto& d : level) {
-      if (d.name == "limit_req_zone" || d.name == "limit_conn_zone") read_zone(d);
+      if (d.name == "limit_req_zone" || d.name == "limit_conn_zone") zones_.read_zone(d);
     }
     const auto limits = limits_of(level, {});
     for (const auto& d : level) {
       if (d.name == "upstream") {
-        read_upstream(d);
+        upstreams_.read_upstream(d);
       } else if (d.name == "server") {
         servers_.push_back(&d);
       } else if (!is_limit(d) && d.name != "map" && d.name != "geo" && !read_client_ip(d) &&
                  !read_body_size(d)) {
-        no_equal(d, "");
+        not_converted(draft_, d, "");
       }
     }
     // a server with names is asked first; the first one, or `default_server`, answers for all other names
@@ -110,26 +93,6 @@ class nginx_converter {
     const auto marked =
         std::find_if(servers_.begin(), servers_.end(), [&](const auto* s) { return is_default(*s); });
     return &server == (marked != servers_.end() ? *marked : servers_.front());
-  }
-
-  /// A variable that the map sets: the selector of its first value that is one, as the key of a zone.
-  void read_map(const directive& d) {
-    if (d.arguments.empty()) return no_equal(d, "");
-    const auto variable = d.arguments.back();
-    std::string value;
-    bool some_are_free = d.name == "geo";
-    for (const auto& line : d.children) {
-      if (line.arguments.empty()) continue;
-      some_are_free = some_are_free || line.arguments.back().empty();
-      if (value.empty() && line.arguments.back().starts_with('$')) value = line.arguments.back();
-    }
-    if (value.empty()) return no_equal(d, fmt::format("weir has no variables such as `{}`", variable));
-    maps_[variable] = value;
-    no_equal(d,
-             fmt::format("`{}` is taken as `{}`{}", variable, value,
-                         some_are_free ? "; nginx does not count requests for which it is empty: list their "
-                                         "clients under `exempt`"
-                                       : ""));
   }
 
   bool read_client_ip(const directive& d) {
@@ -168,73 +131,7 @@ class nginx_converter {
     return true;
   }
 
-  // ---- zones
-
-  void read_zone(const directive& d) {
-    const auto name = d.parameter("zone").substr(0, d.parameter("zone").find(':'));
-    if (d.name == "limit_conn_zone" ? d.arguments.size() < 2 : d.arguments.size() < 3) return no_equal(d, "");
-    zone z;
-    z.line = d.line;
-    read_key(z, d.arguments.front());
-    if (d.name == "limit_req_zone") {
-      const auto rate = d.parameter("rate");
-      const auto number = rate.substr(0, rate.find("r/"));
-      z.rate = number + (rate.ends_with("r/m") ? "/minute" : "/second");
-      const auto readable = is_number(number) ? parse_rate(z.rate).value : std::nullopt;
-      if (!readable || readable->limit == 0) return no_equal(d, "its rate is not readable");
-    }
-    zones_[name] = std::move(z);
-  }
-
-  /// "$binary_remote_addr$host": each variable is a selector, text between them means nothing.
-  void read_key(zone& z, std::string text) {
-    if (const auto mapped = maps_.find(text); mapped != maps_.end()) text = mapped->second;
-    if (text.find('$') == std::string::npos) {
-      z.key.push_back("constant:" + text);
-      return;
-    }
-    for (auto at = text.find('$'); at != std::string::npos; at = text.find('$', at + 1)) {
-      const auto begin = text.find_first_not_of("${", at);
-      const auto end = begin == std::string::npos
-                           ? begin
-                           : text.find_first_not_of(
-                                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", begin);
-      if (begin == std::string::npos || !add_selector(z, text.substr(begin, end - begin))) {
-        z.key.clear();
-        z.about.push_back({z.line, fmt::format("its key `{}` cannot be a key of weir", text)});
-        return;
-      }
-    }
-  }
-
-  bool add_selector(zone& z, const std::string& variable) {
-    const auto add = [&z](std::string selector, bool can_be_absent) {
-      z.key.push_back(std::move(selector));
-      z.can_be_absent = z.can_be_absent || can_be_absent;
-      return true;
-    };
-    const auto dashed = [](std::string name) {
-      std::replace(name.begin(), name.end(), '_', '-');
-      return name;
-    };
-    if (variable == "binary_remote_addr" || variable == "remote_addr") {
-      z.about.push_back({z.line,
-                         "an IPv6 client is counted by its /64 network, in nginx by its address "
-                         "(`client_ip.group`)"});
-      return add("client_ip", false);
-    }
-    if (variable == "host" || variable == "http_host" || variable == "server_name") return add("host", false);
-    if (variable == "request_method") return add("method", false);
-    if (variable.starts_with("http_")) return add("header:" + dashed(variable.substr(5)), true);
-    if (variable.starts_with("cookie_")) return add("cookie:" + variable.substr(7), true);
-    if (variable.starts_with("arg_")) return add("query:" + variable.substr(4), true);
-    if (variable == "uri" || variable == "request_uri") {
-      z.about.push_back(
-          {z.line, fmt::format("`${}` counts each path by itself; weir counts each route", variable)});
-      return add("route", false);
-    }
-    return false;
-  }
+  // ---- limits
 
   limits_in_force limits_of(const std::vector<directive>& level, limits_in_force outer) {
     std::vector<const directive*> requests, connections;
@@ -243,7 +140,7 @@ class nginx_converter {
       if (d.name == "limit_conn") connections.push_back(&d);
       if (d.name == "limit_req_dry_run" || d.name == "limit_conn_dry_run") outer.dry_run = d.has("on");
       if (d.name == "limit_req_status" || d.name == "limit_conn_status") read_status(d);
-      if (d.name == "limit_req_log_level" || d.name == "limit_conn_log_level") no_equal(d, "");
+      if (d.name == "limit_req_log_level" || d.name == "limit_conn_log_level") not_converted(draft_, d, "");
     }
     if (!requests.empty()) outer.requests = requests;
     if (!connections.empty()) outer.connections = connections;
@@ -253,89 +150,10 @@ class nginx_converter {
   void read_status(const directive& d) {
     auto& status = d.name == "limit_req_status" ? status_ : connection_status_;
     const auto value = d.arguments.empty() ? std::string{} : d.arguments.front();
-    if (!is_number(value)) return no_equal(d, "");
-    if (status && *status != value) return no_equal(d, fmt::format("all refusals are {}", *status));
+    if (!is_number(value)) return not_converted(draft_, d, "");
+    if (status && *status != value)
+      return not_converted(draft_, d, fmt::format("all refusals are {}", *status));
     status = value;
-  }
-
-  // ---- upstreams
-
-  void read_upstream(const directive& d) {
-    if (d.arguments.empty()) return no_equal(d, "");
-    policy_item item;
-    std::string endpoints;
-    for (const auto& child : d.children) {
-      if (child.name == "server" && !child.arguments.empty()) {
-        add_endpoint(endpoints, item, child);
-      } else if (child.name == "least_conn") {
-        item.set("balance", "least_requests");
-      } else if (child.name == "random") {
-        item.set("balance", "random_two");
-      } else if (child.name == "ip_hash") {
-        item.set("balance", "client_hash");
-      } else {
-        item.notes.push_back({child.line, fmt::format("`{}` is not converted", child.name)});
-      }
-    }
-    if (endpoints.empty()) return no_equal(d, "it has no usable server");
-    item.fields.insert(item.fields.begin(), {"endpoints", "[" + endpoints + "]"});
-    if (item.fields.size() == 1) item.set("balance", "round_robin");
-    upstreams_[d.arguments.front()] = draft_.free_name("upstreams", d.arguments.front());
-    draft_.upstreams.emplace_back(upstreams_[d.arguments.front()], std::move(item));
-  }
-
-  static std::string url_of(std::string_view scheme, const std::string& address) {
-    return address.starts_with("unix:") ? address : fmt::format("{}://{}", scheme, address);
-  }
-
-  void add_endpoint(std::string& endpoints, policy_item& item, const directive& server) {
-    const auto url = url_of("http", server.arguments.front());
-    if (server.has("down") || server.has("backup") || !parse_endpoint_url(url).value) {
-      item.notes.push_back({server.line, fmt::format("server `{}` is left out: {}", server.arguments.front(),
-                                                     server.has("backup") ? "weir has no backup endpoints"
-                                                     : server.has("down") ? "it is down"
-                                                                          : "its address is not readable")});
-      return;
-    }
-    for (std::size_t i = 1; i < server.arguments.size(); ++i) {
-      if (server.arguments[i].starts_with("weight=")) continue;
-      item.notes.push_back(
-          {server.line, fmt::format("`{}` is not converted; see `outlier`", server.arguments[i])});
-    }
-    const auto weight = server.parameter("weight");
-    endpoints += fmt::format("{}{{url: {}{}}}", endpoints.empty() ? "" : ", ", written(url),
-                             is_number(weight) ? ", weight: " + weight : "");
-  }
-
-  /// The upstream that proxy_pass names; a new one for an address.
-  std::optional<std::string> upstream_of(const directive& proxy_pass, policy_item& route) {
-    auto url = proxy_pass.arguments.empty() ? std::string{} : proxy_pass.arguments.front();
-    const auto scheme = url.substr(0, url.find("://"));
-    auto target = url.size() > scheme.size() ? url.substr(scheme.size() + 3) : std::string{};
-    if (const auto slash = target.find('/'); slash != std::string::npos && !target.starts_with("unix:")) {
-      if (target.size() > slash + 1 || slash + 1 == target.size()) {
-        route.notes.push_back(
-            {proxy_pass.line, fmt::format("nginx replaces the location by `{}`; weir forwards the path "
-                                          "as it came",
-                                          target.substr(slash))});
-      }
-      target.resize(slash);
-    }
-    if (target.find('$') != std::string::npos) return std::nullopt;
-    if (const auto known = upstreams_.find(target); known != upstreams_.end()) {
-      if (scheme == "https") {
-        route.notes.push_back(
-            {proxy_pass.line, fmt::format("`{}` is reached over TLS: write its urls with https://", target)});
-      }
-      return known->second;
-    }
-    const auto address = url_of(scheme, target);
-    if (!parse_endpoint_url(address).value) return std::nullopt;
-    const auto name = draft_.free_name("upstreams", target.substr(0, target.rfind(':')));
-    policy_item item;
-    item.set("url", written(address));
-    draft_.upstreams.emplace_back(name, std::move(item));
-    return upstreams_[target] = name;
   }
 
   // ---- servers and locations
@@ -354,7 +172,7 @@ class nginx_converter {
         read_location(d, limits, found);
       } else if (!is_limit(d) && d.name != "server_name" && d.name != "listen" && !read_client_ip(d) &&
                  !read_body_size(d)) {
-        no_equal(d, "");
+        not_converted(draft_, d, "");
       }
     }
     std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
@@ -370,7 +188,7 @@ class nginx_converter {
       if (is_host(name)) {
         server_hosts_.push_back(name);
       } else {
-        no_equal(d, fmt::format("`{}`: weir knows only whole host names", name));
+        not_converted(draft_, d, fmt::format("`{}`: weir knows only whole host names", name));
       }
     }
   }
@@ -386,7 +204,7 @@ class nginx_converter {
           fmt::format("listener {}: TLS is not converted; give it `tls: {{certificate: FILE, key: FILE}}`",
                       address));
     }
-    if (!parse_bind_address(address).value) return no_equal(d, "its address is not readable");
+    if (!parse_bind_address(address).value) return not_converted(draft_, d, "its address is not readable");
     if (std::find(listeners_.begin(), listeners_.end(), address) == listeners_.end())
       listeners_.push_back(address);
     draft_.section("listen").fields = {{"", written_list(listeners_)}};
@@ -422,7 +240,7 @@ class nginx_converter {
       return left_out(d, l,
                       "it is no path template of weir (no regular expressions); its requests go to the "
                       "routes that follow");
-    const auto upstream = upstream_of(*pass, l.route);
+    const auto upstream = upstreams_.upstream_of(*pass, l.route);
     if (!upstream) return left_out(d, l, "its proxy_pass has no fixed address");
     if (modifier.empty() && !path.ends_with('/'))
       l.route.notes.push_back(
@@ -483,9 +301,10 @@ class nginx_converter {
 
   void write_rule(const directive& d, const std::vector<std::string>& routes, bool shadow, bool again) {
     const auto name = d.parameter("zone");
-    const auto found = zones_.find(name);
-    if (found == zones_.end()) return no_equal(d, fmt::format("zone `{}` is not defined in this file", name));
-    const auto& z = found->second;
+    const auto* found = zones_.find(name);
+    if (found == nullptr)
+      return not_converted(draft_, d, fmt::format("zone `{}` is not defined in this file", name));
+    const auto& z = *found;
     if (z.key.empty()) return not_counted(d, z);
     policy_item rule;
     rule.notes = z.about;
@@ -505,12 +324,12 @@ class nginx_converter {
     draft_.rules.push_back(std::move(rule));
   }
 
-  void not_counted(const directive& d, const zone& z) {
+  void not_counted(const directive& d, const nginx_zone& z) {
     draft_.notes.insert(draft_.notes.end(), z.about.begin(), z.about.end());
-    no_equal(d, "without a key there is no rule");
+    not_converted(draft_, d, "without a key there is no rule");
   }
 
-  static void set_burst(policy_item& rule, const directive& d, const zone& z) {
+  static void set_burst(policy_item& rule, const directive& d, const nginx_zone& z) {
     const auto written_burst = d.parameter("burst");
     const auto burst = is_number(written_burst) ? parse_integer(written_burst).value.value_or(0) : 0;
     rule.set("burst", std::to_string(burst + 1));
@@ -530,12 +349,12 @@ class nginx_converter {
   }
 
   void write_slots(const directive& d, const std::vector<std::string>& routes, bool shadow) {
-    const auto found = d.arguments.size() == 2 ? zones_.find(d.arguments[0]) : zones_.end();
-    if (found == zones_.end() || !is_number(d.arguments[1]))
-      return no_equal(d, "its zone or number is not readable");
-    const auto& z = found->second;
+    const auto* found = d.arguments.size() == 2 ? zones_.find(d.arguments[0]) : nullptr;
+    if (found == nullptr || !is_number(d.arguments[1]))
+      return not_converted(draft_, d, "its zone or number is not readable");
+    const auto& z = *found;
     if (z.key.empty()) return not_counted(d, z);
-    if (shadow) return no_equal(d, "weir has no dry run of concurrency limits");
+    if (shadow) return not_converted(draft_, d, "weir has no dry run of concurrency limits");
     policy_item item;
     item.notes = z.about;
     item.set("name", draft_.free_name("rules", d.arguments[0]));
@@ -571,9 +390,8 @@ class nginx_converter {
   }
 
   policy_draft draft_;
-  std::map<std::string, zone> zones_;
-  std::map<std::string, std::string> maps_;
-  std::map<std::string, std::string> upstreams_;  // name in nginx -> ours
+  nginx_zones zones_{draft_};
+  nginx_upstreams upstreams_{draft_};
   std::vector<const directive*> servers_;
   std::vector<std::string> trusted_;
   std::vector<std::string> listeners_;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/convert/nginx_syntax.hpp"
 
-#include "config/convert/policy_draft.hpp"
-
 #include <algorithm>
+#include <fmt/format.h>
 
 namespace weir::config {
 namespace {
@@ -127,6 +126,14 @@ bool nginx_directive::has(std::string_view argument) const {
 std::vector<nginx_directive> parse_nginx(std::string_view text) {
   lexer tokens{text};
   return parse_block(tokens, 0);
+}
+
+bool is_number(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+void not_converted(policy_draft& draft, const nginx_directive& d, std::string_view why) {
+  draft.note(d.line, fmt::format("`{}` is not converted{}{}", d.name, why.empty() ? "" : ": ", why));
 }
 
 }  // namespace weir::config

@@ -2,6 +2,8 @@
 // The syntax of nginx' configuration: directives with arguments, some with a block of further ones.
 #pragma once
 
+#include "config/convert/policy_draft.hpp"
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +24,13 @@ struct nginx_directive {
 
 inline constexpr int nginx_nesting_max = 16;
 
+/// Digits, at least one.
+[[nodiscard]] bool is_number(std::string_view text);
+
 /// Throws not_readable for text that is not balanced.
 [[nodiscard]] std::vector<nginx_directive> parse_nginx(std::string_view text);
+
+/// Notes that `d` has no equal in weir, and `why` or what to do, if there is anything to say.
+void not_converted(policy_draft& draft, const nginx_directive& d, std::string_view why);
 
 }  // namespace weir::config

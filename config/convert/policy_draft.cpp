@@ -156,6 +156,7 @@ std::string policy_text(const policy_draft& draft, std::string_view made_by, std
     out.text += fmt::format("  {}: {}\n", upstream, writer::in_brackets(item));
   }
   out.list("routes", draft.routes);
+  out.list("block", draft.block);
   out.list("rules", draft.rules);
   out.list("concurrency", draft.concurrency);
   return std::move(out.text);
@@ -168,7 +169,7 @@ notes all_notes(const policy_draft& draft) {
   };
   for (const auto& [name, item] : draft.sections) add(item);
   for (const auto& [name, item] : draft.upstreams) add(item);
-  for (const auto* list : {&draft.routes, &draft.rules, &draft.concurrency}) {
+  for (const auto* list : {&draft.routes, &draft.block, &draft.rules, &draft.concurrency}) {
     for (const auto& item : *list) add(item);
   }
   for (auto& note : all) note.text = on_one_line(note.text);

@@ -26,6 +26,7 @@ struct policy_draft {
   std::vector<std::pair<std::string, policy_item>> sections;  ///< store, client_ip, ...: one line each
   std::vector<std::pair<std::string, policy_item>> upstreams;
   std::vector<policy_item> routes;
+  std::vector<policy_item> block;
   std::vector<policy_item> rules;
   std::vector<policy_item> concurrency;
   std::set<std::string> names;  ///< taken, with their kind: "rules/per-ip"

@@ -13,6 +13,7 @@ using proxy::offline::bound;
 using proxy::offline::comparison;
 using proxy::offline::expectation;
 using proxy::offline::given_identity;
+using proxy::offline::policy_test;
 using proxy::offline::sending;
 using proxy::offline::stated_response;
 using text_pairs = std::vector<std::pair<std::string, std::string>>;
@@ -78,14 +79,33 @@ value_type<T> line_of(std::string type, std::optional<std::string> T::*member) {
 
 // ---- given
 
-const table<given_identity>& given_table() {
-  using s = given_identity;
-  static const table<s> all{
+/// A row that fills `part` alone.
+template <class Part>
+key_row<test_draft> row_of(Part policy_test::*part, std::string_view name, const value_type<Part>& value,
+                           std::string_view meaning) {
+  return row(name, "",
+             value_type<test_draft>{value.type, value.range,
+                                    [part, read = value.read](test_draft& out, const node& n, context& ctx) {
+                                      read(out.value.*part, n, ctx);
+                                    }},
+             meaning);
+}
+
+void read_start(test_draft& out, const node& n, context& ctx) {
+  if (const auto at = read_unit(n, ctx, "E0216", parse_instant)) out.value.at_us = *at;
+}
+
+const table<test_draft>& given_table() {
+  using g = given_identity;
+  constexpr auto given = &policy_test::given;
+  static const table<test_draft> all{
       "`given`",
-      {row("user", "", line_of<s>("text", &s::user), "instead of what `identity.user` would find"),
-       row("tier", "", line_of<s>("text", &s::tier), "instead of what `identity.tier` would find"),
-       row("claims", "", pairs_of(&s::claims, [](const entry& e) { return std::optional{e.key}; }),
-           "of a token that is valid")}};
+      {row_of(given, "user", line_of<g>("text", &g::user), "instead of what `identity.user` would find"),
+       row_of(given, "tier", line_of<g>("text", &g::tier), "instead of what `identity.tier` would find"),
+       row_of(given, "claims", pairs_of(&g::claims, [](const entry& e) { return std::optional{e.key}; }),
+              "of a token that is valid"),
+       row("at", "2026-01-01T00:00:00Z", value_type<test_draft>{"time", "", read_start},
+           "when the test begins, on a clock of its own")}};
   return all;
 }
 
@@ -227,41 +247,30 @@ void read_remaining(test_draft& out, const node& n, context& ctx) {
   });
 }
 
-/// A row of `expect` that fills the expectation alone.
-key_row<test_draft> expect_row(std::string_view name, const value_type<expectation>& value,
-                               std::string_view meaning) {
-  return row(name, "",
-             value_type<test_draft>{value.type, value.range,
-                                    [read = value.read](test_draft& out, const node& n, context& ctx) {
-                                      read(out.value.expect, n, ctx);
-                                    }},
-             meaning);
-}
-
 const table<test_draft>& expect_table() {
   using e = expectation;
   static const table<test_draft> all{
       "`expect`",
-      {expect_row("allowed", bound_of(&e::allowed), "requests that were let through"),
-       expect_row("denied", bound_of(&e::denied), "all others"),
+      {row_of(&policy_test::expect, "allowed", bound_of(&e::allowed), "requests that were let through"),
+       row_of(&policy_test::expect, "denied", bound_of(&e::denied), "all others"),
        row("denied_by", "", named_rule(&e::denied_by), "the rule or limit that refused every one of them"),
        row("shadow_denied_by", "", named_rule(&e::shadow_denied_by),
            "the shadow rule that would have refused, of every request that one would have"),
-       expect_row("status", bound_of(&e::status), "of the last response"),
-       expect_row("retry_after",
-                  value_type<e>{
-                      "duration bound", "",
-                      [](e& out, const node& n, context& ctx) { out.retry_after_s = read_seconds(n, ctx); }},
-                  "of the last request, in whole seconds; 0s = it need not wait"),
+       row_of(&policy_test::expect, "status", bound_of(&e::status), "of the last response"),
+       row_of(&policy_test::expect, "retry_after",
+              value_type<e>{
+                  "duration bound", "",
+                  [](e& out, const node& n, context& ctx) { out.retry_after_s = read_seconds(n, ctx); }},
+              "of the last request, in whole seconds; 0s = it need not wait"),
        row("remaining", "", value_type<test_draft>{"map RULE: integer bound", "", read_remaining},
            "behind the last request"),
-       expect_row("headers",
-                  pairs_of(&e::headers,
-                           [](const entry& line) -> std::optional<std::string> {
-                             if (!is_token(line.key)) return std::nullopt;
-                             return lower_case(line.key);
-                           }),
-                  "of the last response; `\"*\"` = present")}};
+       row_of(&policy_test::expect, "headers",
+              pairs_of(&e::headers,
+                       [](const entry& line) -> std::optional<std::string> {
+                         if (!is_token(line.key)) return std::nullopt;
+                         return lower_case(line.key);
+                       }),
+              "of the last response; `\"*\"` = present")}};
   return all;
 }
 
@@ -288,15 +297,8 @@ const table<test_draft>& test_table() {
                                                             "a name of a test has up to 200 bytes");
                                        }},
                          "what it shows, for the report"),
-                     group<d, given_identity>(
-                         "given", [](d& out) -> given_identity& { return out.value.given; }, given_table),
-                     row("at", "2026-01-01T00:00:00Z",
-                         value_type<d>{"time", "",
-                                       [](d& out, const node& n, context& ctx) {
-                                         if (const auto at = read_unit(n, ctx, "E0216", parse_instant))
-                                           out.value.at_us = *at;
-                                       }},
-                         "when it begins, on a clock of its own"),
+                     group<d, d>(
+                         "given", [](d& out) -> d& { return out; }, given_table),
                      std::move(send),
                      group<d, d>(
                          "expect", [](d& out) -> d& { return out; }, expect_table)}};

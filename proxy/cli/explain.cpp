@@ -28,18 +28,12 @@ int complain(int code, const std::string& message, const std::string& help) {
   return code;
 }
 
-std::vector<offline::header_line> lines_of(const std::vector<std::pair<std::string, std::string>>& headers) {
-  std::vector<offline::header_line> lines;
-  for (const auto& [name, value] : headers) lines.push_back({name, value});
-  return lines;
-}
-
 /// Decides `text` and, when it is forwarded, lets its response come at once.
 complaint decide(offline::evaluator& world, offline::evaluated_request& r, const request_text& text,
                  std::int64_t now_us) {
   const auto peer = identity::parse_address(text.ip);
   if (!peer) return fmt::format("`{}` is no address", text.ip);
-  const auto headers = lines_of(text.headers);
+  const auto headers = offline::lines_of(text.headers);
   world.decide(r, {text.method, text.target, text.host, headers, *peer, &text.given}, now_us);
   return std::nullopt;
 }
@@ -61,7 +55,7 @@ int explain_lines(offline::evaluator& world, std::istream& in) {
                       "weir explain --help");
     }
     std::fputs(explain_json(r).c_str(), stdout);
-    const auto headers = lines_of(text.response_headers);
+    const auto headers = offline::lines_of(text.response_headers);
     world.settle(r, {.status = text.status, .headers = headers, .body = text.body}, now_us);
   }
   return std::fflush(stdout) == 0 ? exit_ok : exit_failure;

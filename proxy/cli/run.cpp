@@ -52,7 +52,7 @@ void report_problems(const config::load_result& loaded) {
 }
 
 int serve_policy(config::load_result loaded, const proxy::reload_function& load_again) {
-  return proxy::serve(std::move(loaded.settings), load_again, WEIR_VERSION, WEIR_COMPILER);
+  return proxy::serve(std::move(loaded.settings), load_again, {WEIR_VERSION, WEIR_REVISION, WEIR_COMPILER});
 }
 
 int run_command(const std::string& config_path) {

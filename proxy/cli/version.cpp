@@ -22,6 +22,7 @@ int version_command(bool json) {
       proxy::append_json_string(text, value);
     };
     field("version", WEIR_VERSION);
+    if (*WEIR_REVISION != '\0') field("revision", WEIR_REVISION);
     field("compiler", WEIR_COMPILER);
     field("boost", boost);
     field("openssl", openssl);

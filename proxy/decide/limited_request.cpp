@@ -22,11 +22,21 @@ void limited_request::begin(const compiled_policy& current) {
   token_problem = identity::jwt_problem::none;
   user_from = nullptr;
   listed = nullptr;
+  no_slot = nullptr;
   for (limiter::match_result* old : {&match, &slot_match}) {
     old->charges.clear();
     old->unlimited.clear();
     old->unauthenticated = old->malformed = nullptr;
   }
+}
+
+std::int64_t limited_request::slots_at_most() const noexcept {
+  for (const limiter::charge_list* list : {&here, &charges}) {
+    for (const limiter::charge& c : *list) {
+      if (c.matched == no_slot) return c.quota().limit;
+    }
+  }
+  return no_slot->quota.limit;
 }
 
 std::optional<std::string_view> limited_request::header(std::string_view lower_case_name) const {

@@ -48,7 +48,10 @@ class limited_request : public limiter::pending_decision,
   identity::jwt_problem token_problem = identity::jwt_problem::none;
   const user_source* user_from = nullptr;   ///< null: no user, or one that was given
   const listed_requests* listed = nullptr;  ///< of `block` or `exempt`, see admission
+  const limiter::rule* no_slot = nullptr;   ///< the limit it waits for, or was refused by
 
+  /// The limit behind `no_slot`, which must be set.
+  [[nodiscard]] std::int64_t slots_at_most() const noexcept;
   [[nodiscard]] std::optional<std::string_view> header(std::string_view lower_case_name) const override;
   [[nodiscard]] std::optional<std::string_view> claim(std::string_view name) const override {
     return token ? token->claim(name) : std::nullopt;

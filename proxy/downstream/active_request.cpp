@@ -21,7 +21,6 @@ void active_request::begin(decision_listener& listener, std::shared_ptr<const co
   started_us = now_us;
   limiter_us = upstream_us = queue_us = -1;
   holder.clear();
-  no_slot = nullptr;
   slot_may_be_free = in_flight = false;
 }
 
@@ -32,15 +31,6 @@ void active_request::end() noexcept {
   meter.reset();
   token.reset();
   config.reset();
-}
-
-std::int64_t active_request::slots_at_most() const noexcept {
-  for (const limiter::charge_list* list : {&here, &charges}) {
-    for (const limiter::charge& c : *list) {
-      if (c.matched == no_slot) return c.quota().limit;
-    }
-  }
-  return no_slot->quota.limit;
 }
 
 }  // namespace weir::proxy

@@ -51,9 +51,8 @@ class active_request final : public limited_request {
 
   // a request that waits for a slot
   slots::waiting_place place;
-  const limiter::rule* no_slot = nullptr;  ///< the limit it waits for, or was refused by
-  std::string holder;                      ///< who holds its slots
-  std::int64_t queued_since_us = 0;        ///< of the line it is in
+  std::string holder;                ///< who holds its slots
+  std::int64_t queued_since_us = 0;  ///< of the line it is in
   std::int64_t queue_deadline_us = 0;
   std::int64_t try_again_us = 0;  ///< when it is first in its line
   bool slot_may_be_free = false;
@@ -86,8 +85,6 @@ class active_request final : public limited_request {
   std::int64_t upstream_us = -1;
   std::int64_t queue_us = -1;  ///< all waits for slots
 
-  /// The limit behind `no_slot`, which must be set.
-  [[nodiscard]] std::int64_t slots_at_most() const noexcept;
   [[nodiscard]] std::uint64_t bytes_in() const noexcept { return body.received() + raw_bytes_in; }
 
  private:

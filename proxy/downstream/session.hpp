@@ -4,6 +4,7 @@
 #pragma once
 
 #include "proxy/decide/own_answer.hpp"
+#include "proxy/decide/own_response.hpp"
 #include "proxy/downstream/active_request.hpp"
 #include "proxy/downstream/client_channel.hpp"
 #include "proxy/downstream/connection_places.hpp"
@@ -136,10 +137,9 @@ class session final : public ready_handler,
   void begin_request();
   [[nodiscard]] bool refuse_head();
   [[nodiscard]] bool long_body_left() const noexcept;
-  [[nodiscard]] http::error_context begin_answer(std::string_view reason, bool close);
+  [[nodiscard]] response_frame begin_answer(std::string_view reason, bool close);
   void spread_waits();
-  void add_rate_limit_fields();
-  void note_audience(http::error_context& context) const;
+  void add_limit_fields();
   [[nodiscard]] bool answer_options();
   [[nodiscard]] bool answer(http::local_error error, std::string_view reason, bool close);
   [[nodiscard]] bool answer_denied();

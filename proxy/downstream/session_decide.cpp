@@ -130,7 +130,7 @@ bool session::after_decision() {
   request_->reason = decided_here ? "fallback_local" : store_reason(decision.failure);
   const bool denied = decision.verdict == limiter::verdict::deny;
   if (denied) spread_waits();
-  if (denied || config().deny.headers_on_all) add_rate_limit_fields();
+  add_limit_fields();
   if (denied) return answer_denied();
   request_->verdict = admitted_as(*request_);
   request_->permit.emplace(request_->take_permit());
@@ -160,15 +160,11 @@ void session::spread_waits() {
   }
 }
 
-void session::add_rate_limit_fields() {
-  if (request_->charges.empty()) return;
+void session::add_limit_fields() {
   const deny_settings& deny = config().deny;
-  http::item_options options;
-  options.epoch = deny.reset_is_time;
-  if (options.epoch) options.wall_now_us = wall_now_us();
-  if (deny.tell_partitions) options.partitions = request_->config->hashes.get();
-  http::append_rate_limit_fields(request_->rate_fields, request_->charges, request_->result,
-                                 listener_->emitters ? *listener_->emitters : deny.headers, options);
+  append_limit_fields(request_->rate_fields, *request_,
+                      listener_->emitters ? *listener_->emitters : deny.headers,
+                      deny.reset_is_time ? wall_now_us() : 0);
 }
 
 void session::count_decision() {

@@ -13,11 +13,7 @@
 namespace weir::proxy {
 
 bool session::answer_denied() {
-  const limiter::decision& decision = request_->result;
   request_->verdict = record_decision::deny;
-  if (decision.reason == limiter::decision_reason::store_failed) {
-    request_->rate_fields.assign("Retry-After: 1\r\n");
-  }
   return answer(answer_to_denied(*request_, request_->reason));
 }
 
@@ -31,7 +27,7 @@ bool session::long_body_left() const noexcept {
 }
 
 /// What all answers of weir's own have in common. `close`: the connection cannot be kept.
-http::error_context session::begin_answer(std::string_view reason, bool close) {
+response_frame session::begin_answer(std::string_view reason, bool close) {
   const http::request_head& head = request_->head;
   // A client that waits for 100 may or may not send its body after this answer: only a new connection is
   // certain.
@@ -50,77 +46,22 @@ http::error_context session::begin_answer(std::string_view reason, bool close) {
   stage_ = stage::answering;
   since_us_ = worker_.now_us;
 
-  http::error_context context;
-  context.request_id = request_->request_id;
-  context.date = worker_.date;
-  context.extra_fields = request_->rate_fields;
-  context.head_request = head.method_id == http::method_id::head;
-  context.close = close_after_;
-  note_audience(context);
-  return context;
-}
-
-/// Who reads the answer, and in which form. A head that was refused says neither.
-void session::note_audience(http::error_context& context) const {
-  const deny_settings& deny = config().deny;
-  const http::request_head& head = request_->head;
-  const bool readable = !request_->attributes.method.empty();
-  context.negotiated = deny.body == deny_body::by_accept;
-  const bool problem = deny.body == deny_body::problem_json ||
-                       (context.negotiated && readable && http::prefers_problem_json(head, buffer()));
-  if (problem) context.body = http::answer_body::problem;
-  context.cors.on = deny.mirror_origin;
-  if (context.cors.on && readable) context.cors.origin = http::single_value(head, buffer(), "origin");
+  return {buffer(), request_->rate_fields, request_->request_id, worker_.date, close_after_};
 }
 
 /// An OPTIONS that may be forwarded no further.
 bool session::answer_options() {
   request_->status = 200;
-  http::assign_allow(request_->rate_fields, config().http.methods);
-  http::append_options_response(request_->to_client.text, begin_answer({}, false));
+  const response_frame frame = begin_answer({}, false);
+  append_own_options(request_->to_client.text, *request_, frame);
   return true;
 }
 
 /// Queues an error. `close`: the connection cannot be kept, whatever the error's table says.
 bool session::answer(http::local_error error, std::string_view reason, bool close) {
-  const http::error_text& text = http::describe(error);
-  http::error_context context = begin_answer(reason, close || text.close);
-  const limiter::decision& decision = request_->result;
-  http::denial_details details;
-  std::array<std::string_view, http::max_items> violated;
-  const bool denied =
-      error == http::local_error::rate_limited || error == http::local_error::cost_exceeds_limit;
-  if (error == http::local_error::concurrency_limited) {
-    context.denial = &details;
-    details.rule = violated[0] = request_->no_slot->name;
-    context.violated = {violated.data(), 1};
-    details.limit = request_->slots_at_most();
-    details.retry_after_s = std::max<std::int64_t>(1, http::whole_seconds(decision.retry_after_us));
-  } else if (denied) {
-    context.denial = &details;
-    context.violated = {violated.data(), http::violated_policies(request_->charges, decision, violated)};
-    const auto limiting = static_cast<std::size_t>(decision.limiting);
-    const limiter::charge& charge = request_->charges[limiting];
-    details.retry_after_s = http::retry_after_seconds(request_->charges, decision);
-    if (charge.matched->headers == limiter::header_visibility::visible) {
-      details.rule = charge.matched->name;
-      details.limit = charge.quota().limit;
-      details.remaining = decision.states[limiting].remaining;
-    }
-  } else if (error == http::local_error::unauthenticated) {
-    // RFC 9110 15.5.2 demands a challenge
-    request_->rate_fields.assign(config().jwt ? "WWW-Authenticate: Bearer\r\n" : "WWW-Authenticate: Key\r\n");
-    context.extra_fields = request_->rate_fields;
-  } else if (error == http::local_error::method_not_allowed ||
-             error == http::local_error::method_not_listed) {
-    http::assign_allow(request_->rate_fields, config().http.methods);
-    context.extra_fields = request_->rate_fields;
-  } else if (text.status == 503 && request_->rate_fields.find("Retry-After:") == std::string::npos) {
-    request_->rate_fields.append("Retry-After: 1\r\n");
-    context.extra_fields = request_->rate_fields;
-  }
-  request_->status = context.status = answer_status(*request_, error);
-  request_->bytes_out = http::append_error_response(request_->to_client.text, error, context);
+  const response_frame frame = begin_answer(reason, close || http::describe(error).close);
+  request_->status = answer_status(*request_, error);
+  request_->bytes_out = append_own_response(request_->to_client.text, *request_, error, frame);
   return true;
 }
 

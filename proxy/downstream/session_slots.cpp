@@ -84,8 +84,7 @@ bool session::answer_no_slot(concurrency_counters::reject_reason why, std::int64
   r.verdict = record_decision::deny;
   r.result.retry_after_us = std::max<std::int64_t>(retry_after_us, 1'000'000);
   spread_waits();
-  r.rate_fields.assign("Retry-After: ");
-  r.rate_fields.append(std::to_string(http::whole_seconds(r.result.retry_after_us))).append("\r\n");
+  add_limit_fields();
   return answer(answer_without_slot(*r.no_slot, why == concurrency_counters::timeout));
 }
 

@@ -307,6 +307,18 @@ bool is_sane_request_id(std::string_view request_id) noexcept {
                      [](char c) { return c != '~' && grammar::is(c, grammar::unreserved); });
 }
 
+std::string_view sent_request_id(const request_head& head, std::string_view buffer) noexcept {
+  std::string_view sent;
+  int lines = 0;
+  for (std::size_t i = 0; i < head.field_count; ++i) {
+    const field& f = head.fields[i];
+    if (f.id != header_id::x_request_id || f.dropped) continue;
+    sent = head.value(f, buffer);
+    ++lines;
+  }
+  return lines == 1 && is_sane_request_id(sent) ? sent : std::string_view();
+}
+
 void append_match_host(std::string& out, std::string_view host) {
   std::string_view name = split_authority(host).host;
   if (name.ends_with('.')) name.remove_suffix(1);

@@ -68,6 +68,9 @@ void append_interim_head(std::string& out, const response_head& head, std::strin
 /// 1-128 characters of A-Za-z0-9._-
 [[nodiscard]] bool is_sane_request_id(std::string_view id) noexcept;
 
+/// The X-Request-ID that the client chose; empty: it sent none, several, or one that is not sane.
+[[nodiscard]] std::string_view sent_request_id(const request_head& head, std::string_view buffer) noexcept;
+
 /// Lower case, one trailing dot and any port removed; appended to `out` (1.17).
 void append_match_host(std::string& out, std::string_view host);
 

@@ -16,4 +16,11 @@ struct deployment {
 /// Read once, at the first call.
 [[nodiscard]] const deployment& this_deployment();
 
+/// What is running; static text.
+struct build_info {
+  const char* version = "";
+  const char* revision = "";  ///< of the sources; empty: unknown
+  const char* compiler = "";
+};
+
 }  // namespace weir::proxy

@@ -40,24 +40,6 @@ std::string seconds_text(std::int64_t us) {
   return text;
 }
 
-/// Sums of one histogram over the shards.
-template <std::size_t N>
-struct totals {
-  std::array<std::uint64_t, N + 1> buckets{};
-  std::uint64_t sum_us = 0;
-  void add(const histogram<N>& h) noexcept {
-    for (std::size_t i = 0; i <= N; ++i) buckets[i] += h.buckets[i].value();
-    sum_us += h.sum_us.value();
-  }
-  void add(const totals& other) noexcept {
-    for (std::size_t i = 0; i <= N; ++i) buckets[i] += other.buckets[i];
-    sum_us += other.sum_us;
-  }
-  [[nodiscard]] std::uint64_t count() const noexcept {
-    return std::accumulate(buckets.begin(), buckets.end(), std::uint64_t{0});
-  }
-};
-
 /// Writes the text format. A family's HELP and TYPE lines appear with its first sample, so none is ever
 /// empty.
 class exposition {
@@ -265,7 +247,6 @@ using names_list = std::vector<slot_name>;
 
 // ---- Requests ----
 
-using request_totals = totals<buckets_a_us.size()>;
 constexpr std::size_t series_per_label_set = buckets_a_us.size() + 3;  // +Inf, sum and count
 /// Kept free for what the other metrics may still add: statuses that were not seen yet.
 constexpr std::size_t series_in_reserve = 64;
@@ -294,13 +275,17 @@ std::size_t room_for_label_sets(std::size_t max_series, std::size_t written) noe
 
 /// The last of all: they take the room that the others leave.
 void render_requests(exposition& to, const shard_list& shards, const names_list& routes,
-                     std::size_t max_series, series_budget& budget) {
+                     std::size_t max_series, series_budget& budget, folded_series& folded) {
   const auto sums = sum_requests(shards, routes);
   std::map<request_labels, std::uint64_t> wanted;
   for (const auto& [set, sum] : sums) wanted.emplace(set, sum.count());
   const auto& admitted = budget.admit(wanted, room_for_label_sets(max_series, to.series()));
+  for (const auto& [set, sum] : sums) {
+    if (!admitted.contains(set)) folded.insert_or_assign(set, sum);
+  }
   request_totals overflow;
   for (const metric_shard* shard : shards) overflow.add(shard->overflow_series.duration);
+  for (const auto& [set, sum] : folded) overflow.add(sum);
   to.family("http_server_request_duration_seconds", "histogram", "Duration of requests.");
   const auto sample = [&](std::string_view route, std::string_view method, std::string_view code,
                           const auto& sum) {
@@ -309,11 +294,8 @@ void render_requests(exposition& to, const shard_list& shards, const names_list&
         buckets_a_us);
   };
   for (const auto& [set, sum] : sums) {
-    if (admitted.contains(set)) {
-      sample(std::get<0>(set), std::get<1>(set), std::to_string(std::get<2>(set)), sum);
-    } else {
-      overflow.add(sum);
-    }
+    if (!admitted.contains(set)) continue;
+    sample(std::get<0>(set), std::get<1>(set), std::to_string(std::get<2>(set)), sum);
   }
   if (overflow.count() > 0) sample(overflow_name, overflow_name, overflow_name, overflow);
   to.family("weir_metrics_overflow_total", "counter",
@@ -740,8 +722,9 @@ void render_self(exposition& to, const scrape_inputs& in) {
   to.family("weir_draining", "gauge", "1 between the stop signal and the exit.");
   to.sample({}, in.draining);
   to.family("weir_build_info", "gauge", "What is running; always 1.");
-  to.sample({{"version", in.version},
-             {"compiler", in.compiler},
+  to.sample({{"version", in.build.version},
+             {"revision", in.build.revision},
+             {"compiler", in.build.compiler},
              {"pod", in.place.pod},
              {"namespace", in.place.pod_namespace},
              {"node", in.place.node}},
@@ -893,7 +876,7 @@ std::string metrics_registry::render(const scrape_inputs& in) {
   render_config(to, in);
   render_self(to, in);
   render_process(to, in.process);
-  render_requests(to, shards, routes, in.current->metrics.max_series, budget_);
+  render_requests(to, shards, routes, in.current->metrics.max_series, budget_, folded_);
   return to.take();
 }
 

@@ -18,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <set>
 #include <string>
 #include <string_view>
@@ -66,6 +67,24 @@ struct histogram {
     while (i < N && us > bounds[i]) ++i;
     buckets[i].add();
     sum_us.add(us > 0 ? static_cast<std::uint64_t>(us) : 0);
+  }
+};
+
+/// Sums of one histogram over the shards.
+template <std::size_t N>
+struct totals {
+  std::array<std::uint64_t, N + 1> buckets{};
+  std::uint64_t sum_us = 0;
+  void add(const histogram<N>& h) noexcept {
+    for (std::size_t i = 0; i <= N; ++i) buckets[i] += h.buckets[i].value();
+    sum_us += h.sum_us.value();
+  }
+  void add(const totals& other) noexcept {
+    for (std::size_t i = 0; i <= N; ++i) buckets[i] += other.buckets[i];
+    sum_us += other.sum_us;
+  }
+  [[nodiscard]] std::uint64_t count() const noexcept {
+    return std::accumulate(buckets.begin(), buckets.end(), std::uint64_t{0});
   }
 };
 
@@ -290,13 +309,19 @@ struct scrape_inputs {
   std::vector<const limiter::redis_counters*> stores;  ///< of each worker; empty: the store is not Redis
   std::int64_t store_keys = -1;                        ///< memory store; -1 = not one
   std::int64_t store_evictions = 0;
-  std::string_view version, compiler;
+  build_info build;
   deployment place;       ///< labels of weir_build_info
   process_stats process;  ///< read_process_stats(); left out of the text when it is empty
 };
 
 /// Labels of http_server_request_duration_seconds: route, method, status.
 using request_labels = std::tuple<std::string, std::string_view, int>;
+
+using request_totals = totals<buckets_a_us.size()>;
+
+/// What was once counted under `_overflow`, as it was last counted there: so that it never goes back when a
+/// reload takes a route away or makes room.
+using folded_series = std::map<request_labels, request_totals>;
 
 /// Which label sets are told apart when not all of them may be. One that was told apart stays so while its
 /// route exists, so that no counter goes back.
@@ -325,9 +350,10 @@ class metrics_registry {
   [[nodiscard]] std::vector<const metric_shard*> snapshot();
 
   std::mutex mutex_;         // of shards_
-  std::mutex render_mutex_;  // of budget_
+  std::mutex render_mutex_;  // of budget_ and folded_
   std::vector<std::unique_ptr<metric_shard>> shards_;
   series_budget budget_;
+  folded_series folded_;
 };
 
 }  // namespace weir::proxy

@@ -4,7 +4,7 @@
 #include "proxy/decide/admission.hpp"
 #include "proxy/decide/identify.hpp"
 #include "proxy/decide/identify_user.hpp"
-#include "proxy/http/rate_limit_fields.hpp"
+#include "proxy/http/rate_limit_items.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -42,6 +42,20 @@ limiter::memory_table::options table_of(const store_settings& store, const std::
 
 }  // namespace
 
+std::vector<header_line> lines_of(const std::vector<std::pair<std::string, std::string>>& headers) {
+  std::vector<header_line> lines;
+  for (const auto& [name, value] : headers) lines.push_back({name, value});
+  return lines;
+}
+
+void append_head(std::string& out, const described_response& response) {
+  out.append("HTTP/1.1 ");
+  append_number(out, static_cast<std::uint64_t>(response.status));
+  out.append(" \r\n");
+  append_fields(out, response.headers);
+  out.append("\r\n");
+}
+
 // ---- the request
 
 void evaluated_request::start(const compiled_policy& compiled, const described_request& described) {
@@ -52,7 +66,6 @@ void evaluated_request::start(const compiled_policy& compiled, const described_r
   reason = {};
   status = 0;
   error.reset();
-  no_slot = nullptr;
   given_ = described.given;
   peer_ = described.peer;
   peer_text_.clear();
@@ -136,6 +149,7 @@ void evaluator::refuse(evaluated_request& r, record_decision verdict, const own_
 bool evaluator::prepare(evaluated_request& r, const described_request& described, std::int64_t now_us) {
   now_us_ = now_us;
   r.start(policy_, described);
+  r.decided_us_ = now_us;
   const std::size_t lines = 2 + described.headers.size() + (described.host.empty() ? 0 : 1);
   if (r.head.scan(r.raw_) != http::scan_status::complete || !has_lines(r.raw_, lines)) {
     const int status = r.head.refusal().status;
@@ -172,7 +186,7 @@ bool evaluator::prepare(evaluated_request& r, const described_request& described
 }
 
 void evaluator::ask(evaluated_request& r, std::int64_t now_us) {
-  now_us_ = now_us;
+  now_us_ = r.decided_us_ = now_us;
   limiter_.decide(r);
   r.no_slot = r.result.no_slot;
   if (r.no_slot != nullptr) return refuse_without_slot(r, false);
@@ -214,11 +228,8 @@ void evaluator::settle(evaluated_request& r, const described_response& response,
   if (!r.permit) return;
   r.permit->release_slots();
   if (r.permit->owes()) {
-    r.raw_response_.assign("HTTP/1.1 ");
-    append_number(r.raw_response_, static_cast<std::uint64_t>(response.status));
-    r.raw_response_.append(" \r\n");
-    append_fields(r.raw_response_, response.headers);
-    r.raw_response_.append("\r\n");
+    r.raw_response_.clear();
+    append_head(r.raw_response_, response);
     r.response_.begin(r.head.method_id == http::method_id::head);
     if (r.response_.scan(r.raw_response_) == http::scan_status::complete) {
       r.meter_.begin(r.charges, r.response_, r.raw_response_);
@@ -230,12 +241,6 @@ void evaluator::settle(evaluated_request& r, const described_response& response,
     r.permit->settle({response.status, response.complete, actual});
   }
   r.permit.reset();
-}
-
-void append_response_fields(std::string& out, const evaluated_request& r) {
-  const deny_settings& deny = r.policy->settings->deny;
-  const bool denied = r.result.verdict == limiter::verdict::deny;
-  if (denied || deny.headers_on_all) http::append_rate_limit_fields(out, r.charges, r.result, deny.headers);
 }
 
 }  // namespace weir::proxy::offline

@@ -28,6 +28,10 @@ struct header_line {
   std::string_view value;
 };
 
+/// Views of `headers`, names and values.
+[[nodiscard]] std::vector<header_line> lines_of(
+    const std::vector<std::pair<std::string, std::string>>& headers);
+
 /// What identity would have found, for whoever has no token or key at hand. Goes before the policy's sources.
 struct given_identity {
   std::optional<std::string> user{};  ///< not empty
@@ -55,6 +59,9 @@ struct described_response {
   bool complete = true;
 };
 
+/// Appends the head of `response`, as an upstream would send it.
+void append_head(std::string& out, const described_response& response);
+
 class evaluator;
 
 /// One request after another. Must go before its evaluator.
@@ -64,7 +71,6 @@ class evaluated_request final : public limited_request {
   std::string_view reason{};                 ///< as in the log; empty: none
   int status = 0;                            ///< of weir's own answer; 0 = it is forwarded
   std::optional<http::local_error> error{};  ///< which answer; none: forwarded, or OPTIONS ends here
-  const limiter::rule* no_slot = nullptr;    ///< the limit that had no slot
   std::optional<limiter::permit> permit{};   ///< of an allowed request, until it is settled
 
   [[nodiscard]] bool forwarded() const noexcept { return status == 0; }
@@ -76,6 +82,7 @@ class evaluated_request final : public limited_request {
   [[nodiscard]] std::int64_t retry_after_us() const noexcept { return result.retry_after_us; }
   [[nodiscard]] std::string_view raw_head() const noexcept { return raw_; }
   [[nodiscard]] const identity::address& peer() const noexcept { return peer_; }
+  [[nodiscard]] std::int64_t decided_us() const noexcept { return decided_us_; }  ///< Unix time
   [[nodiscard]] bool gave_user() const noexcept { return given_ != nullptr && given_->user; }
   [[nodiscard]] bool gave_tier() const noexcept { return given_ != nullptr && given_->tier; }
 
@@ -91,6 +98,7 @@ class evaluated_request final : public limited_request {
   identity::address peer_;
   std::string peer_text_;
   std::string holder_;
+  std::int64_t decided_us_ = 0;
   const given_identity* given_ = nullptr;
   settle::cost_meter meter_;
   http::response_head response_;
@@ -138,8 +146,5 @@ class evaluator {
   limiter::memory_store store_;
   limiter::rate_limiter limiter_;
 };
-
-/// Appends the field lines that weir puts into the response: what remains, when to come again.
-void append_response_fields(std::string& out, const evaluated_request& request);
 
 }  // namespace weir::proxy::offline

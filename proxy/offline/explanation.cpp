@@ -6,6 +6,7 @@
 #include "proxy/decide/identify_user.hpp"
 #include "proxy/identity/client_chain.hpp"
 #include "proxy/identity/keyed_hash.hpp"
+#include "proxy/offline/shown_fields.hpp"
 
 #include <algorithm>
 #include <array>
@@ -25,6 +26,7 @@ class explainer {
 
   explanation run() {
     explanation e;
+    e.fields = shown_fields(r_);
     if (r_.attributes.method.empty()) return e;  // the head was refused
     chain(e);
     identity(e);
@@ -33,7 +35,6 @@ class explainer {
     for (const limiter::rule& rule : s_.concurrency.rules()) {
       e.rules.push_back(explain_rule(rule, r_.slot_match));
     }
-    append_response_fields(e.fields, r_);
     return e;
   }
 

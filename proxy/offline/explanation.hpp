@@ -54,7 +54,7 @@ struct explanation {
   std::string token{};                  ///< why a token did not count
   std::string listed{};                 ///< the item of `block` or `exempt`: "block[1]"
   std::vector<explained_rule> rules{};  ///< in file order, those of `concurrency` behind the others
-  std::string fields{};                 ///< lines of the response
+  std::string fields{};                 ///< lines of weir's answer, or that it adds to the upstream's
 };
 
 /// Of a request that an evaluator has just decided.

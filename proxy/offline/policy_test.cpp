@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/offline/policy_test.hpp"
 
-#include "proxy/http/rate_limit_fields.hpp"
+#include "proxy/http/rate_limit_items.hpp"
+#include "proxy/offline/shown_fields.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -16,12 +17,6 @@ constexpr std::array<std::string_view, 5> comparison_signs{"", "<", "<=", ">", "
 bool is_admitted(record_decision verdict) noexcept {
   return verdict == record_decision::allow || verdict == record_decision::shadow_deny ||
          verdict == record_decision::exempt;
-}
-
-std::vector<header_line> lines_of(const std::vector<std::pair<std::string, std::string>>& headers) {
-  std::vector<header_line> lines;
-  for (const auto& [name, value] : headers) lines.push_back({name, value});
-  return lines;
 }
 
 traced_request trace_of(std::size_t number, const evaluated_request& r, std::int64_t after_us) {
@@ -40,7 +35,7 @@ traced_request trace_of(std::size_t number, const evaluated_request& r, std::int
     const limiter::rule_state& state = r.result.states[i];
     t.rules.push_back({r.charges[i].matched->name, r.charges[i].cost, state.remaining, state.allowed});
   }
-  append_response_fields(t.fields, r);
+  t.fields = shown_fields(r);
   return t;
 }
 
@@ -102,7 +97,8 @@ class test_run final : decision_reader {
     last = trace_of(number, r, now_us - test_.at_us);
     last_status = r.forwarded() ? answer.status : r.status;
     if (!r.forwarded()) return;
-    for (const auto& [name, value] : answer.headers) last->fields += fmt::format("{}: {}\r\n", name, value);
+    const auto headers = lines_of(answer.headers);
+    last->fields = shown_fields(r, {.status = answer.status, .headers = headers});
   }
 
   evaluator world_;

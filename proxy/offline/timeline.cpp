@@ -7,16 +7,6 @@
 
 namespace weir::proxy::offline {
 
-namespace {
-
-std::vector<header_line> lines_of(const std::vector<std::pair<std::string, std::string>>& headers) {
-  std::vector<header_line> lines;
-  for (const auto& [name, value] : headers) lines.push_back({name, value});
-  return lines;
-}
-
-}  // namespace
-
 timeline::timeline(evaluator& world, decision_reader& reader)
     : world_(world),
       reader_(reader),

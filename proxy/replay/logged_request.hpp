@@ -49,9 +49,10 @@ struct logged_request {
     const std::int64_t start = time_us - duration_us;
     return (start + resolution_us - 1) / resolution_us * resolution_us;
   }
-  /// When it was over.
+  /// When it was over. Rounded down likewise: so what it gave back is there for the client's next one.
   [[nodiscard]] std::int64_t end_us() const noexcept {
-    return time_is_start && duration_us > 0 ? time_us + duration_us : time_us;
+    if (!time_is_start || duration_us < 0) return time_us;
+    return (time_us + duration_us) / resolution_us * resolution_us;
   }
 };
 

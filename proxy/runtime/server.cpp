@@ -49,10 +49,8 @@ std::uint32_t connection_limit(const limit_settings& limits) {
 
 class server {
  public:
-  server(std::shared_ptr<const settings> initial, const reload_function& reload, std::string version,
-         std::string compiler)
-      : version_(std::move(version)),
-        compiler_(std::move(compiler)),
+  server(std::shared_ptr<const settings> initial, const reload_function& reload, const build_info& build)
+      : build_(build),
         places_(connection_limit(initial->limits)),
         resolver_(io_,
                   [this](const std::string& upstream, std::size_t endpoint,
@@ -100,7 +98,7 @@ class server {
   [[nodiscard]] std::string render_metrics();
   [[nodiscard]] bool store_up() const;
 
-  const std::string version_, compiler_;
+  const build_info build_;
   boost::asio::io_context io_{1};
   metrics_registry metrics_;
   std::vector<std::unique_ptr<log_ring>> rings_;
@@ -242,7 +240,7 @@ void server::announce(int workers) const {
   for (const listener_settings& l : config().listeners)
     listeners += (listeners.empty() ? "" : ",") + l.address.text();
   log_event(log_level::info, "serving",
-            {{"version", version_},
+            {{"version", build_.version},
              {"listen", listeners},
              {"admin", config().admin.address.text()},
              {"workers", std::to_string(workers)},
@@ -404,23 +402,21 @@ std::string server::render_metrics() {
     in.store_keys = shared_table_->keys();
     in.store_evictions = shared_table_->evictions();
   }
-  in.version = version_;
+  in.build = build_;
   in.place = this_deployment();
-  in.compiler = compiler_;
   in.process = read_process_stats();
   return metrics_.render(in);
 }
 
 }  // namespace
 
-int serve(std::shared_ptr<const settings> initial, const reload_function& reload, const std::string& version,
-          const std::string& compiler) {
+int serve(std::shared_ptr<const settings> initial, const reload_function& reload, const build_info& build) {
   std::signal(SIGPIPE, SIG_IGN);
-  report_fatal_signals(version.c_str());
+  report_fatal_signals(build.version);
   const signal_stack for_this_thread;
   ::mallopt(M_MMAP_THRESHOLD, largest_kept_block);
   configure_own_log(initial->log);
-  server process(std::move(initial), reload, version, compiler);
+  server process(std::move(initial), reload, build);
   return process.run();
 }
 

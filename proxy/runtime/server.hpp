@@ -3,6 +3,7 @@
 // but the log writer it owns.
 #pragma once
 
+#include "proxy/observe/deployment.hpp"
 #include "proxy/settings.hpp"
 
 #include <functional>
@@ -26,6 +27,6 @@ using reload_function = std::function<reload_outcome(const settings& current)>;
 /// Serves until SIGTERM or SIGINT and everything has drained. 0: clean; 1: could not start, or requests were
 /// cut.
 [[nodiscard]] int serve(std::shared_ptr<const settings> initial, const reload_function& reload,
-                        const std::string& version, const std::string& compiler);
+                        const build_info& build);
 
 }  // namespace weir::proxy

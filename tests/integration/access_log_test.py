@@ -101,6 +101,42 @@ def goaccess_takes_every_line_of_caddy_and_clf(t):
         weir.terminate()
 
 
+def _lnav(home, *arguments):
+    result = subprocess.run(["lnav", *arguments], capture_output=True, text=True, timeout=60, check=False,
+                            env={**os.environ, "HOME": home, "XDG_CONFIG_HOME": home, "TERM": "dumb"})
+    equal(result.returncode, 0, result.stderr)
+    return result.stdout
+
+
+def lnav_takes_every_line_by_the_format_in_deploy(t):
+    t.need("lnav")
+    home = t.folder("home")
+    _lnav(home, "-i", os.path.join(os.path.dirname(__file__), "../../deploy/lnav/weir_log.json"))
+    weir = _weir(t, {"format": "json"})
+    _drive(weir)
+    rows = json.loads(_lnav(home, "-n", "-c", ";SELECT decision, rule, status, log_level, count(*) AS n FROM weir_log GROUP BY 1",
+                            "-c", ":write-json-to -", weir.stdout_path))
+    equal([(r["decision"], r["rule"], r["status"], r["log_level"], r["n"]) for r in rows],
+          [("allow", "per-user", 200, "info", 3), ("deny", "per-user", 429, "warning", 1)])
+    weir.terminate()
+    weir = _weir(t, {"format": "clf"})
+    _drive(weir)
+    rows = json.loads(_lnav(home, "-n", "-c", ";SELECT sc_status, count(*) AS n FROM access_log GROUP BY 1",
+                            "-c", ":write-json-to -", weir.stdout_path))
+    equal([(r["sc_status"], r["n"]) for r in rows], [(200, 3), (429, 1)])
+
+
+def jq_takes_every_line_of_the_json_formats(t):
+    t.need("jq")
+    for name, columns in COLUMNS.items():
+        weir = _weir(t, {"format": name})
+        _drive(weir)
+        out = subprocess.run(["jq", "-c", f"[.{columns['status']}, .{columns['decision']}]", weir.stdout_path],
+                             capture_output=True, text=True, timeout=60, check=True)
+        equal(out.stdout, '[200,"allow"]\n' * 3 + '[429,"deny"]\n', name)
+        weir.terminate()
+
+
 def secrets_reach_no_format_of_the_log(t):
     for name in [*COLUMNS, "clf"]:
         weir = _weir(t, {"format": name, "redact": ["X-Own", "token"],

@@ -24,6 +24,13 @@ def _check(t, text, env=None):
     return done.returncode, done.stdout
 
 
+def _explained(weir, url, *options):
+    """What `weir explain` says of a GET by the policy of `weir`."""
+    done = subprocess.run([weir.binary, "explain", weir.policy_path, "GET", url, *options], capture_output=True, text=True,
+                          timeout=20, check=True)
+    return done.stdout
+
+
 def _statuses(weir, times, target="/", fields=()):
     return [weir.get(target, fields).status for _ in range(times)]
 
@@ -66,6 +73,7 @@ def every_rule_that_matches_is_charged_and_a_missing_key_is_spelled_out(t):
     for name, left in (("all", 4), ("nested", 3), ("twice", 3)):
         assert f'"{name}";r={left};' in r.header("RateLimit"), r
     equal(weir.get("/other").header("RateLimit").partition(";t")[0], '"all";r=3')
+    assert "nested  unmatched  the path is /other, not /v1/**" in _explained(weir, "/other"), _explained(weir, "/other")
 
 
 def the_rule_that_denied_is_in_header_body_log_and_metric(t):
@@ -105,6 +113,8 @@ def clients_behind_a_balancer_are_told_apart_and_a_forged_address_is_not_believe
     equal([behind.get("/", {"X-Forwarded-For": a}).status for a in ("192.0.2.1", "192.0.2.2", "192.0.2.1")],
           [200, 200, 429])
     equal(behind.get("/", {"X-Forwarded-For": "198.51.100.1, 192.0.2.2"}).status, 429)   # the left part is a claim
+    chain = _explained(behind, "/", "--ip", "127.0.0.7", "-H", "X-Forwarded-For: 198.51.100.1, 192.0.2.2")
+    assert "127.0.0.7  trusted\n" in chain and "192.0.2.2  not trusted: the client\n" in chain, chain
     direct = _weir(t, rules)
     equal([direct.get("/", {"X-Forwarded-For": a}).status for a in ("192.0.2.1", "192.0.2.2")], [200, 429])
     assert "W0203" in direct.stderr(), direct.stderr()
@@ -118,7 +128,7 @@ def an_ipv6_client_cannot_rotate_through_its_network(t):
 
 
 def probes_are_never_answered_429(t):
-    _, text = _check(t, "rules: [{name: r, key: [client_ip], limit: 1/day}]\n".replace("rules", "x-note: 1\nrules"))
+    _, text = _check(t, "rules: [{name: r, key: [client_ip], limit: 1/day}]\n")
     assert "W0301" not in text, text
     weir = _weir(t, [{"name": "r", "key": ["client_ip"], "limit": "1/day"}],
                  exempt=[{"match": {"path": ["/healthz", "/readyz"]}, "reason": "probes"}])

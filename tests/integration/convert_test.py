@@ -129,7 +129,7 @@ def traefik_behaves_as_there(t):
 def kong_behaves_as_there(t):
     _behaves(t, "kong", """\
   - name: the window of a minute begins with the minute
-    at: 2026-01-01T00:00:59Z
+    given: {at: 2026-01-01T00:00:59Z}
     send: [{path: /reports/x, times: 25}, {path: /reports/x, wait: 1s, times: 25}]
     expect: {allowed: 40, denied_by: orders-per-minute}
   - name: the plugin of a route counts instead of the one of its service
@@ -155,6 +155,9 @@ def envoys_rate_limit_service_behaves_as_there(t):
   - name: nested entries are one key
     send: {path: /login, client_ip: 203.0.113.1, times: 7}
     expect: {allowed: 5, denied_by: path-login-remote-address}
+  - name: a limit of 0 requests admits none
+    send: {path: /, client_ip: 203.0.113.1, headers: {agent: scraper}, times: 3}
+    expect: {denied: 3, status: 429}
   - name: a limit for a value takes the place of the one for all values
     send: {path: /, client_ip: 10.0.0.1, headers: {plan: gold}, times: 90}
     expect: {allowed: 90}

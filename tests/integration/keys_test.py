@@ -2,6 +2,7 @@
 """What requests are counted by: segments of paths, names in client certificates; and a clock that is not the store's."""
 
 from support.check import equal
+from support.weir import wait_until
 from support.tls import client_context
 
 ONE = {"limit": "1/30d", "algorithm": "fixed_window"}
@@ -65,12 +66,17 @@ def names_that_lie_and_nominations_that_reach_too_far_are_counted(t):
 
 
 def a_store_that_refuses_time_in_scripts_is_given_the_proxys_clock(t):
+    """TIME is refused to the user of the server, inside scripts, too; with its own clock weir would decide nothing."""
     redis = t.redis()
-    monitor = redis.monitor()
+    redis.call("ACL", "SETUSER", "default", "-time")
     u = t.upstream()
     policy = {"upstreams": {"app": {"url": u.url}}, "workers": 1,
               "rules": [{"name": "r", "key": ["client_ip"], **ONE}]}
     store = {"url": redis.url, "failure_mode": "deny", "pool": {"command_timeout": "10s"}}
+    refused = t.weir({**policy, "store": store}, start=False).spawn()
+    wait_until("the server refuses TIME", lambda: "answers with an error" in refused.stderr())
+    equal(refused.terminate(), 0)
+    monitor = redis.monitor()
     weir = t.weir({**policy, "store": {**store, "clock": "proxy"}})
     equal([weir.get().status for _ in range(3)], [200, 429, 429])
     other = t.weir({**policy, "store": {**store, "clock": "proxy"}})

@@ -242,3 +242,35 @@ def denials_of_a_blocked_key_write_nothing(t):
     other = t.weir(_policy(u, [_rule(penalty="1h")], redis))    # it remembers no denial: it asks
     equal(set(_ask(other, "a", 1) + _ask(weir, "a", 50) + _ask(other, "a", 50)), {429})
     equal(redis.snapshot(), blocked, "the state")
+
+
+def a_cluster_decides_shadow_rules_and_penalties_as_the_memory_store_does(t):
+    """The rules of one request lie on different nodes."""
+    u, cluster = t.upstream(), t.redis_cluster(replicas=0)
+    rules = [_rule(name="watched", mode="shadow", limit="2/day"), _rule(name="enforced", limit="4/day"),
+             _rule(name="banning", limit="9/day", penalty="1h", key=["user", "tier"]),
+             {"name": "all", "key": ["constant:all"], "limit": "40/day", "algorithm": "fixed_window", "mode": "shadow"}]
+    told = {}
+    for store in ({"url": "memory://"}, {"topology": "cluster", "nodes": cluster.addresses, "failure_mode": "deny",
+                                         "pool": PATIENT, "url": "redis://in-nodes"}):
+        weir = t.weir({**_policy(u, rules), "store": store})
+        statuses = [_ask(weir, f"user-{i}", 6, tier=("pro", "free")[i % 2]) for i in range(12)]
+        told[store["url"]] = statuses, [_decisions(weir, rule["name"]) for rule in rules]
+        equal(statuses, [[200] * 4 + [429] * 2] * 12, store["url"])
+        weir.terminate()
+    equal(told["redis://in-nodes"], told["memory://"])
+    equal(told["redis://in-nodes"][1][0]["shadow_deny"], 12 * 4)
+
+
+def a_penalty_on_a_cluster_is_known_to_every_process(t):
+    u, cluster = t.upstream(), t.redis_cluster(replicas=0)
+    policy = {**_policy(u, [_rule(limit="2/minute", algorithm="token_bucket", penalty="1h")]),
+              "store": {"url": "redis://in-nodes", "topology": "cluster", "nodes": cluster.addresses, "failure_mode": "deny", "pool": PATIENT}}
+    first, second = t.weir(policy), t.weir(policy)
+    for i in range(8):
+        equal(_ask(first, f"user-{i}", 3), [200, 200, 429])
+    for i in range(8):
+        answer = second.get(fields={"X-User": f"user-{i}"})
+        equal(answer.status, 429)
+        assert 3500 < int(answer.header("Retry-After")) <= 3600, answer
+    equal(_ask(second, "another"), [200])

@@ -264,6 +264,61 @@ def what_the_proxy_denied_is_denied_again(t):
     assert "hash_key_file" in report["policy"]["notes"][0], report["policy"]["notes"]
 
 
+WRITTEN = {"json": "weir", "ecs": "ecs", "envoy": "envoy", "caddy": "caddy", "clf": "clf"}    # what replay calls it
+
+
+def every_format_that_weir_writes_is_replayed_as_it_was_decided(t):
+    """Five clients at once, each one request at a time: line by line the decision is the one that its client saw. A clf
+    line holds the second in which its request began, and lies where it ended: windows here are longer than that."""
+    upstream = t.upstream(lambda e: e.respond(401 if e.request.target == "/login" else 200, b"x" * 600))
+    policy = {"workers": 2, "upstreams": {"web": {"url": upstream.url}},
+              "client_ip": {"trusted_proxies": ["127.0.0.0/8"]},
+              "exempt": [{"match": {"path": "/healthz"}, "reason": "probes"}],
+              "block": [{"match": {"client_ip": ["192.0.2.14/32"]}, "reason": "abuse"}],
+              "rules": [{"name": "per-ip", "key": ["client_ip"], "limit": "20/day", "burst": 30},
+                        {"name": "logins", "match": {"path": "/login"}, "key": ["client_ip"], "limit": "3/day",
+                         "algorithm": "sliding_window_counter", "count": {"status": [401]}},
+                        {"name": "egress", "match": {"path": "/big"}, "key": ["client_ip"], "limit": "4000/day",
+                         "response_cost": {"reserve": 1, "actual": {"bytes": "response"}}},
+                        {"name": "pages", "match": {"path": "/p/**"}, "key": ["client_ip", "query:n"], "missing": "skip",
+                         "limit": "2/day", "algorithm": "sliding_window_log"}]}
+    targets = ("/", "/p/1?n=1", "/p/2?n=1", "/login", "/healthz", "/big", "/p/x")
+
+    def run(weir, number, seen):
+        with client.Connection(weir.port) as c:
+            for i in range(400 if t.thorough else 70):
+                target = targets[i % len(targets)]
+                seen.append((f"192.0.2.{10 + number}", target, c.request("GET", target, [
+                    ("X-Forwarded-For", f"192.0.2.{10 + number}")]).status))
+    for written, called in WRITTEN.items():
+        weir = t.weir({**policy, "access_log": {"format": written}})
+        seen = [[] for _ in range(5)]
+        threads = [threading.Thread(target=run, args=(weir, n, seen[n])) for n in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        weir.terminate()
+        statuses = {f"192.0.2.{10 + n}": iter(seen[n]) for n in range(5)}
+        judged = {got["line"]: got["decision"] for got in _each(t, weir.policy_path, weir.stdout_path)}
+        lines = weir.log_lines()
+        equal(len(lines), sum(map(len, seen)))
+        decisions = set()
+        for number, line in enumerate(lines, 1):     # a client's lines are in the order of its requests
+            who = re.search(r"192\.0\.2\.1[0-4]", line)[0]
+            _, target, status = next(statuses[who])
+            expected = {429: "deny", 403: "blocked"}.get(status, "exempt" if target == "/healthz" else "allow")
+            equal(judged[number], expected, f"{written}: {line}")
+            decisions.add(expected)
+        equal(decisions, {"allow", "deny", "exempt", "blocked"})
+        report = _json(t, weir.policy_path, weir.stdout_path)
+        equal((report["log"]["format"], report["log"]["bad_lines"]), (called, 0))
+        denied = sum(status == 429 for one in seen for _, _, status in one)
+        equal(report["policy"]["logged"], {"denied": denied, "denied_in_both": denied, "denied_only_in_log": 0,
+                                           "denied_only_in_replay": 0}, written)
+        equal(report["policy"]["not_replayed"], [], written)
+
+
 # ---- two policies, limits to paste, what cannot be known
 
 def two_policies_differ_where_they_should(t):

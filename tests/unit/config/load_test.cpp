@@ -842,8 +842,8 @@ TEST_CASE("tests of a policy are read with their defaults") {
                            "concurrency: [{name: c, key: [client_ip], max: 1}]\n"
                            "tests:\n"
                            "  - name: first\n"
-                           "    given: {user: u1, tier: pro, claims: {sub: s, admin: true}}\n"
-                           "    at: \"2027-01-31T02:00:00.5+02:00\"\n"
+                           "    given: {user: u1, tier: pro, claims: {sub: s, admin: true}, "
+                           "at: \"2027-01-31T02:00:00.5+02:00\"}\n"
                            "    send:\n"
                            "      - {method: POST, path: \"/a?b=c\", host: h, headers: {X-A: 1}, client_ip: "
                            "\"2001:db8::1\", times: 3, over: 1.5s, wait: 2s,\n"
@@ -1177,7 +1177,7 @@ const std::vector<provocation>& provocations() {
       {"W0204", h + "identity: {user: [{header: X-U}]}\nrules: [{name: r, key: [user], missing: skip, limit: "
                     "10/minute}]\n"},
       {"W0601", "version: 1\nupstreams: {web: {url: \"https://h\", tls: {verify: false}}}\n"},
-      {"E0216", h + "tests: [{name: t, at: 2027-01-31, send: {}, expect: {allowed: 1}}]\n"},
+      {"E0216", h + "tests: [{name: t, given: {at: 2027-01-31}, send: {}, expect: {allowed: 1}}]\n"},
       {"E0408", h + "tests: [{name: t, send: {}, expect: {denied_by: nobody}}]\n"},
       {"W0206", h + "rules: [{name: r, key: [user], missing: skip, limit: 10/minute}]\n"},
   };

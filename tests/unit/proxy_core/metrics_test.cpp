@@ -247,13 +247,35 @@ TEST_CASE("a label set that was told apart stays so, however busy the others get
   CHECK(s.text() == text);
 }
 
+TEST_CASE("the overflow never goes back, whatever a reload takes away or makes room for") {
+  scene s;
+  s.current.metrics.max_series = 1000;
+  s.current.routes.emplace_back().name = "other";
+  for (const char* route : {"users", "other"}) {
+    const std::uint32_t slot = s.registry.names.route_slot(route);
+    for (int status = 100; status < 500; ++status) s.shard.request(slot, method_id::get, status, 1);
+  }
+  const auto overflow = [&s] {
+    const std::string text = s.text();
+    return std::stoll(text.substr(text.find("\nweir_metrics_overflow_total ") + 29));
+  };
+  const auto before = overflow();
+  REQUIRE(before > 700);
+  s.current.routes.pop_back();
+  CHECK(overflow() >= before);
+  s.current.metrics.max_series = 100'000;
+  CHECK(overflow() >= before);
+}
+
 TEST_CASE("the build tells where it runs, as far as it is known") {
   scene s;
-  s.in.version = "1.0";
-  s.in.compiler = "g++";
+  s.in.build = {"1.0", "", "g++"};
   CHECK(s.has("weir_build_info{version=\"1.0\",compiler=\"g++\"} 1"));
+  s.in.build.revision = "0123456789ab";
   s.in.place = {"app-7", "shop", ""};
-  CHECK(s.has("weir_build_info{version=\"1.0\",compiler=\"g++\",pod=\"app-7\",namespace=\"shop\"} 1"));
+  CHECK(
+      s.has("weir_build_info{version=\"1.0\",revision=\"0123456789ab\",compiler=\"g++\",pod=\"app-7\","
+            "namespace=\"shop\"} 1"));
 }
 
 TEST_CASE("ignored parts of heads are counted by reason") {
@@ -386,8 +408,7 @@ TEST_CASE("configuration, log, admin and build are told") {
   s.in.log_dropped = 9;
   s.in.draining = true;
   s.in.admin_requests_404 = 1;
-  s.in.version = "0.1.0";
-  s.in.compiler = "GNU 12.2.0";
+  s.in.build = {"0.1.0", "", "GNU 12.2.0"};
   s.shard.overhead.observe(1'000'000, buckets_b_us);
   CHECK(s.has(R"(weir_config_reloads_total{result="rejected"} 2)"));
   CHECK(s.has(R"(weir_config_reloads_total{result="ok"} 0)"));

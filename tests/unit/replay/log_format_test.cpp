@@ -96,6 +96,18 @@ TEST_CASE("a combined line is read with its quotes and its time zone") {
   CHECK(r.headers[0].value == "curl/8.1 \"x\"");
 }
 
+TEST_CASE("a line of clf begins and ends in whole seconds, so that one second keeps the order of its lines") {
+  const auto line_of = [](const char* duration_ms) {
+    return std::string(
+               "203.0.113.9 - - [28/Nov/2026:10:00:00 +0000] \"GET / HTTP/1.1\" 200 512 \"-\" \"-\" ") +
+           "\"allow\" \"-\" " + duration_ms + " \"1f\"";
+  };
+  CHECK(read_line(named("clf"), line_of("999.000")).request.end_us() == ten_o_clock);
+  const read_line slow(named("clf"), line_of("2500.000"));
+  CHECK(slow.request.arrival_us() == ten_o_clock);
+  CHECK(slow.request.end_us() == ten_o_clock + 2'000'000);
+}
+
 TEST_CASE("a line of Envoy tells when a request began") {
   const read_line line(named("envoy"), envoy_line);
   REQUIRE(line.kind == line_kind::request);

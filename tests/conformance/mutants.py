@@ -186,7 +186,6 @@ PACK_MUTANTS = [
     ("pack: an error ends them all", "pack.lua", "redis.pcall('SET', own", "redis.call('SET', own"),
     ("pack: denied ones of several charged", "pack.lua", "if plain and not denied then", "if plain then"),
     ("pack: others in the key overwritten", "pack.lua", "plain = not value or full and full[1]", "plain = not value or full"),
-    ("pack: a hyphen in an id is a repetition", "pack.lua", "string.gsub(id, '-', '%%-')", "id"),
     ("pack: an answer of the driver turned round", "pack.lua", "allowed > 0 and used or -1 - used", "used"),
 ]
 

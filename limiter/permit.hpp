@@ -45,8 +45,6 @@ class permit {
   void settle(const outcome& how) noexcept;
   /// Gives its slots back before the request is settled.
   void release_slots() noexcept;
-  /// Prolongs the leases of its slots. Call every `renew_after_us()`.
-
   /// Prolongs the leases of its slots; one that has ended already is not taken again. Never waits.
   void renew() noexcept;
   /// A third of the shortest lease it holds: how often to call renew(). 0 = it holds none.

@@ -234,6 +234,12 @@ part_deploy() {
   suite quickstart tests/deploy/quickstart.sh
 }
 
+# The lines of a log that name what failed: of our own suites, of doctest, of this script.
+named_failures() {
+  grep -E '^ *FAILED |^TEST CASE:|^==== .*(FAILED|no closing line|after its closing line)' "$1" | sort -u | head -n 20
+}
+failures=()
+
 # ---- The run ---------------------------------------------------------------------------------------
 run_part() { # run_part NAME
   local begin=$SECONDS log=$logs/$1.log word=ok
@@ -244,6 +250,7 @@ run_part() { # run_part NAME
   if [ "$failed" -gt 0 ]; then
     echo "  ---- the end of build/logs/$1.log"
     tail -n 60 "$log" | sed 's/^/  /'
+    mapfile -t -O "${#failures[@]}" failures < <(named_failures "$log" | sed "s/^ */$1: /")
   fi
   passed_total=$((passed_total + passed)) failed_total=$((failed_total + failed))
 }
@@ -272,6 +279,7 @@ export TSAN_OPTIONS=second_deadlock_stack=1:history_size=4
 mkdir -p "$logs"
 cat deploy/packages.txt tests/packages.txt | install_missing || exit 1
 for part in "${parts[@]}"; do run_part "$part"; done
+for line in "${failures[@]}"; do echo "failed $line"; done
 for line in "${skipped[@]}"; do echo "skipped $line"; done
 echo "$passed_total passed, $failed_total failed"
 [ "$failed_total" -eq 0 ]

@@ -17,8 +17,7 @@ constexpr std::size_t names_room = 256;
 /// Writes into a buffer that is large enough for the longest text.
 class line_writer {
  public:
-  explicit line_writer(std::string& out) noexcept : out_(out) {}
-  ~line_writer() { out_.append(text_.data(), at_); }
+  line_writer() noexcept = default;
   line_writer(const line_writer&) = delete;
   line_writer& operator=(const line_writer&) = delete;
 
@@ -47,17 +46,20 @@ class line_writer {
     *at_++ = ':';
     return *this;
   }
+  void append_to(std::string& out) const {
+    out.append(text_.data(), static_cast<std::size_t>(at_ - text_.data()));
+  }
 
  private:
-  std::string& out_;
   std::array<char, names_room + 2 * max_items * item_room> text_;
   char* at_ = text_.data();
 };
 
 void append_retry_after(std::string& out, const item_list& list) {
   if (list.retry_after_s < 0) return;
-  line_writer to(out);
+  line_writer to;
   to << "Retry-After: " << list.retry_after_s << "\r\n";
+  to.append_to(out);
 }
 
 std::int64_t scaled(std::int64_t units, std::int64_t unit) noexcept {
@@ -68,7 +70,7 @@ std::int64_t scaled(std::int64_t units, std::int64_t unit) noexcept {
 /// draft-ietf-httpapi-ratelimit-headers-11. Quotas of bytes are told in bytes.
 void append_draft_11(std::string& out, const item_list& list) {
   if (list.size == 0) return;
-  line_writer to(out);
+  line_writer to;
   const auto put_name = [&](std::size_t k) { to << (k > 0 ? ", \"" : "\"") << list.items[k].name << "\""; };
   to << "RateLimit-Policy: ";
   for (std::size_t k = 0; k < list.size; ++k) {
@@ -92,6 +94,7 @@ void append_draft_11(std::string& out, const item_list& list) {
     if (list.partitions) to << ";pk=" << it.partition;
   }
   to << "\r\n";
+  to.append_to(out);
 }
 
 /// `100;w=60, 1000;w=3600`: the policies of the drafts up to 07.
@@ -107,21 +110,23 @@ void put_windows(line_writer& to, const item_list& list, bool names) {
 void append_draft_07(std::string& out, const item_list& list) {
   const item* closest = list.closest();
   if (closest == nullptr) return;
-  line_writer to(out);
+  line_writer to;
   to << "RateLimit-Policy: ";
   put_windows(to, list, false);
   to << "\r\nRateLimit: limit=" << closest->q << ", remaining=" << closest->r
      << ", reset=" << (closest->t >= 0 ? closest->t : closest->w) << "\r\n";
+  to.append_to(out);
 }
 
 void append_draft_06(std::string& out, const item_list& list) {
   const item* closest = list.closest();
   if (closest == nullptr) return;
-  line_writer to(out);
+  line_writer to;
   to << "RateLimit-Limit: " << closest->q << "\r\nRateLimit-Policy: ";
   put_windows(to, list, false);
   to << "\r\nRateLimit-Remaining: " << closest->r << "\r\n";
   if (closest->t >= 0) to << "RateLimit-Reset: " << closest->t << "\r\n";
+  to.append_to(out);
 }
 
 /// The end of both X-RateLimit forms.
@@ -133,18 +138,20 @@ void put_x_state(line_writer& to, const item_list& list, const item& closest) {
 void append_x_ratelimit(std::string& out, const item_list& list) {
   const item* closest = list.closest();
   if (closest == nullptr) return;
-  line_writer to(out);
+  line_writer to;
   to << "X-RateLimit-Limit: " << closest->q;
   put_x_state(to, list, *closest);
+  to.append_to(out);
 }
 
 void append_x_ratelimit_envoy(std::string& out, const item_list& list) {
   const item* closest = list.closest();
   if (closest == nullptr) return;
-  line_writer to(out);
+  line_writer to;
   to << "X-RateLimit-Limit: " << closest->q << ", ";
   put_windows(to, list, true);
   put_x_state(to, list, *closest);
+  to.append_to(out);
 }
 
 constexpr std::array<rate_limit_emitter, 7> table{{

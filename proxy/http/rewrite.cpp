@@ -72,11 +72,10 @@ class nominations {
 };
 
 /// Copies the kept fields of a head. Lines that stand in canonical form next to each other leave in one
-/// piece.
+/// piece, the last of them with flush().
 class field_copier {
  public:
   field_copier(text_writer& out, std::string_view buffer) noexcept : out_(out), buffer_(buffer) {}
-  ~field_copier() { flush(); }
   field_copier(const field_copier&) = delete;
   field_copier& operator=(const field_copier&) = delete;
 
@@ -95,13 +94,12 @@ class field_copier {
     }
     run_end_ = value_end + 2;
   }
-
- private:
   void flush() {
     out_.put(buffer_.substr(run_begin_, run_end_ - run_begin_));
     run_begin_ = run_end_ = 0;
   }
 
+ private:
   text_writer& out_;
   std::string_view buffer_;
   std::size_t run_begin_ = 0, run_end_ = 0;
@@ -123,6 +121,7 @@ header_set copy_fields(text_writer& out, const Head& head, std::string_view buff
     copied |= headers(f.id);
     copier.copy(f);
   }
+  copier.flush();
   return copied;
 }
 

@@ -66,6 +66,7 @@ void append_json(std::string& out, const access_record& r) {
   w.text(",\"node\":", r.node);
   if (w.truncated()) w.put(",\"truncated\":true");
   w.put("}\n");
+  w.finish();
 }
 
 }  // namespace weir::proxy

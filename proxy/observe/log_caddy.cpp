@@ -25,6 +25,7 @@ void append_caddy(std::string& out, const access_record& r) {
   w.number(",\"status\":", r.status);
   put_remaining(w, r, {.peer = true});
   w.put("}\n");
+  w.finish();
 }
 
 }  // namespace weir::proxy

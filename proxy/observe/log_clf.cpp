@@ -71,6 +71,7 @@ void append_clf(std::string& out, const access_record& r) {
   w.put(" \"");
   w.plain(r.request_id);
   w.put("\"\n");
+  w.finish();
 }
 
 }  // namespace weir::proxy

@@ -54,6 +54,7 @@ void append_ecs(std::string& out, const access_record& r) {
   }
   put_remaining(w, r, {.request_id = true, .trace = true, .rule_and_reason = true});
   w.put("}\n");
+  w.finish();
 }
 
 }  // namespace weir::proxy

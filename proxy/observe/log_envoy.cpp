@@ -39,6 +39,7 @@ void append_envoy(std::string& out, const access_record& r) {
   w.fields(",\"headers\":", r.headers, false);
   put_remaining(w, r, {.request_id = true, .route_and_upstream = true});
   w.put("}\n");
+  w.finish();
 }
 
 }  // namespace weir::proxy

@@ -21,10 +21,6 @@ class record_writer {
   /// `names_room`: bytes that the names of all members need; values are counted by themselves.
   record_writer(std::string& out, const access_record& r, std::size_t names_room)
       : out_(out), room_(room_of_thread(names_room + room_for_values(r))), at_(room_.data()) {}
-  ~record_writer() {
-    assert(at_ <= room_.data() + room_.size());
-    out_.append(room_.data(), static_cast<std::size_t>(at_ - room_.data()));
-  }
   record_writer(const record_writer&) = delete;
   record_writer& operator=(const record_writer&) = delete;
 
@@ -133,6 +129,13 @@ class record_writer {
   void plain_milliseconds(std::int64_t us) noexcept { at_ = put_json_milliseconds(at_, us); }
 
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }
+
+  /// Appends what was written to the string; the last call. Not left to a destructor, which could not say
+  /// that there is no memory for it.
+  void finish() {
+    assert(at_ <= room_.data() + room_.size());
+    out_.append(room_.data(), static_cast<std::size_t>(at_ - room_.data()));
+  }
 
  private:
   static std::size_t room_for_values(const access_record& r) noexcept;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/settle/body_cost_reader.hpp"
 
+#include "proxy/http/grammar.hpp"
+
 #include <algorithm>
 
 namespace weir::proxy::settle {
@@ -9,31 +11,19 @@ namespace {
 
 constexpr std::string_view data_field = "data:";
 
-bool equal_ignoring_case(std::string_view a, std::string_view lower) noexcept {
-  return std::equal(a.begin(), a.end(), lower.begin(), lower.end(), [](char x, char y) {
-    return (x >= 'A' && x <= 'Z' ? static_cast<char>(x | 0x20) : x) == y;
-  });
-}
-
-std::string_view trimmed(std::string_view text) noexcept {
-  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
-  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
-  return text;
-}
-
 }  // namespace
 
 body_cost_reader::body_cost_reader(std::string_view json_pointer, std::string_view content_type,
                                    std::string_view content_encoding)
     : tokens_(parse_json_pointer(json_pointer)), json_(tokens_) {
-  event_stream_ =
-      equal_ignoring_case(trimmed(content_type.substr(0, content_type.find(';'))), "text/event-stream");
-  const std::string_view coding = trimmed(content_encoding);
-  if (equal_ignoring_case(coding, "gzip") || equal_ignoring_case(coding, "x-gzip")) {
+  event_stream_ = http::grammar::equals_ignoring_case(
+      http::grammar::trim_ows(content_type.substr(0, content_type.find(';'))), "text/event-stream");
+  const std::string_view coding = http::grammar::trim_ows(content_encoding);
+  if (http::grammar::equals_ignoring_case(coding, "gzip") ||
+      http::grammar::equals_ignoring_case(coding, "x-gzip")) {
     coding_ = std::make_unique<gunzip>();
   } else {
-    unreadable_ = !coding.empty() && !equal_ignoring_case(coding, "identity");
+    unreadable_ = !coding.empty() && !http::grammar::equals_ignoring_case(coding, "identity");
   }
 }
 

@@ -313,9 +313,10 @@ def denied_traffic_writes_nothing(t):
         counts = load.counts()
         equal(set(counts), {200, 429})
         commits = calls.get("rpush" if name == "sliding_window_log" else "set", 0)
-        # equal requests that wait together are one call; those under way at the end were admitted and not counted
+        # equal requests that wait together are one call, all connections of them on a busy machine; those under way at
+        # the end were admitted and not counted
         admitted = counts[200] + connections
-        assert counts[200] / 2 <= commits <= admitted, f"{name}: {commits} commits for {counts}"
+        assert counts[200] / connections <= commits <= admitted, f"{name}: {commits} commits for {counts}"
         # a heartbeat of the members is no decision
         writes = sum(calls.get(w, 0) for w in WRITES - {"zadd", "zremrangebyscore"})
         assert writes <= admitted * (3 if name == "sliding_window_log" else 1), f"{name}: {calls}"

@@ -315,13 +315,21 @@ def running_out_of_memory_sheds_requests_and_kills_nothing(t):
     weir = t.weir({"upstreams": {"app": _echo(t, "1MiB")}, "workers": 1}, build=t.release,
                   through=["prlimit", f"--as={256 * MIB}"])
     readers = t.crowd(weir, reading=False, receive_buffer=4096).open(count, client.request_bytes())
-    for _ in range(10):
+    shed = refused = 0.0
+
+    def asked_for_more():
+        nonlocal shed, refused
         readers.run(0.3)
-        readers.open(count // 10, client.request_bytes())
         equal(weir.admin("/livez").status, 200)
-    m = weir.metrics()
-    shed = m.sum("http_server_request_duration_seconds_count", http_response_status_code="503")
-    refused = m.sum("weir_connections_rejected_total", reason="memory_limit")
+        m = weir.metrics()
+        shed = m.sum("http_server_request_duration_seconds_count", http_response_status_code="503")
+        refused = m.sum("weir_connections_rejected_total", reason="memory_limit")
+        return shed > 0
+
+    for _ in range(10):
+        asked_for_more()
+        readers.open(count // 10, client.request_bytes())
+    wait_until("a request is shed", asked_for_more, 10 * t.slack)
     assert shed > 0 and shed + refused < 2 * count, (shed, refused)
     readers.stop()
     wait_until("requests are served again", lambda: _served(weir), 10)

@@ -49,9 +49,11 @@ def units_held_by_a_killed_process_come_back_with_time(t):
     time.sleep(2.0)
     after.stop()
     ended = time.monotonic()
-    reached = sum(1 for s in after.samples if s.status == 200 and alone <= s.at + s.seconds <= ended) / (ended - alone)
+    answers = [s.status for s in after.samples if alone <= s.at + s.seconds <= ended]
+    reached, asked = answers.count(200) / (ended - alone), len(answers) / (ended - alone)
     t.note(f"{load.counts()[200]} of both in {load.elapsed:.1f} s, then {reached:.0f}/s by one")
-    assert reached >= 0.9 * RATE, f"{reached:.0f} per second after the other's death"
+    # a busy machine may ask for less than the rate
+    assert reached >= 0.9 * min(RATE, asked), f"{reached:.0f} of {asked:.0f} per second after the other's death"
     assert after.counts()[200] <= BURST + RATE * after.elapsed + 1, f"{after.counts()} in {after.elapsed:.2f} s"
 
 

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -163,6 +164,14 @@ class Weir:
         self.signal(signal.SIGTERM)
         return self.wait(timeout)
 
+    def _what_its_threads_do(self):
+        """The stacks of a process that hangs: without them nobody can say why."""
+        if shutil.which("gdb") is None:
+            return "no gdb to ask for its stacks"
+        asked = subprocess.run(["gdb", "-p", str(self.process.pid), "-batch", "-ex", "thread apply all backtrace 30"],
+                               capture_output=True, text=True, timeout=60)
+        return asked.stdout[-6000:]
+
     def stop(self):
         """Ends the process whatever its state; returns complaints (a list of text)."""
         if self.process is None:
@@ -173,7 +182,7 @@ class Weir:
             try:
                 self.wait(20)
             except subprocess.TimeoutExpired:
-                complaints.append("weir did not end within 20 s of SIGTERM")
+                complaints.append("weir did not end within 20 s of SIGTERM\n" + self._what_its_threads_do())
                 self.process.kill()
                 self.wait(10)
         code, text = self.process.returncode, self.stderr()

@@ -6,6 +6,13 @@
 
 namespace weir::limiter {
 
+namespace {
+
+// One cache line: the first stamps of a log cost one allocation, not one for each doubling.
+constexpr std::size_t fewest_slots = 8;
+
+}  // namespace
+
 std::int64_t stamp_ring::count_until(std::int64_t instant) const noexcept {
   if (size_ == 0 || oldest_ > instant) return 0;
   if (newest_ <= instant) return size_;
@@ -50,7 +57,8 @@ void stamp_ring::pop_back(std::int64_t units) noexcept {
 
 void stamp_ring::reserve(std::int64_t units) {
   if (static_cast<std::size_t>(units) <= slots_.size()) return;
-  std::vector<std::int64_t> larger(std::bit_ceil(static_cast<std::size_t>(units)));
+  const std::size_t wanted = std::max(fewest_slots, static_cast<std::size_t>(units));
+  std::vector<std::int64_t> larger(std::bit_ceil(wanted));
   for (std::int64_t i = 0; i < size_; ++i) larger[static_cast<std::size_t>(i)] = slots_[slot(i)];
   slots_ = std::move(larger);
   head_ = 0;

@@ -30,26 +30,6 @@ void append_decide(std::string& out, std::string_view command, std::string_view 
                    std::string_view key_prefix, operation op, std::span<const charge> charges,
                    const decide_options& options = {});
 
-/// The takes of several requests as one command, each decided by itself; `decisions` is not empty. `script`
-/// is the SHA-1 of the script for packs. All keys must be on one server, of a cluster in one slot.
-void append_pack(std::string& out, std::string_view script, std::string_view key_prefix,
-                 std::span<const std::span<const charge>> decisions, const decide_options& options = {});
-
-/// Number of integers in the reply to a pack of decisions with `charges` charges in all.
-[[nodiscard]] std::size_t pack_reply_size(std::size_t decisions, std::size_t charges) noexcept;
-
-/// What a pack says about one of its decisions.
-enum class pack_answer : std::uint8_t {
-  decided,
-  failed,    ///< the server refused this one, which changed nothing: ask again alone, to hear why
-  malformed  ///< an impossible value
-};
-
-/// Reads the decision that begins at `position`, which moves behind it; it has `charges` charges,
-/// `shadow` as of shadow_bits().
-[[nodiscard]] pack_answer parse_packed(std::span<const std::int64_t> integers, std::size_t& position,
-                                       std::size_t charges, store_reply& reply, std::uint32_t shadow = 0);
-
 /// Whether a store that has data since `since_us` (0 = unknown) may not know some of these subjects although
 /// they are in use: one that was used up then would not be as good as new at `now_us`.
 [[nodiscard]] bool may_be_cold(std::span<const charge> charges, std::int64_t since_us,
@@ -62,5 +42,10 @@ enum class pack_answer : std::uint8_t {
 /// False when the count or a value is impossible.
 [[nodiscard]] bool parse_decide(std::span<const std::int64_t> integers, operation op, std::size_t charges,
                                 store_reply& reply, std::int64_t k = 1, std::uint32_t shadow = 0);
+
+/// What such a reply says behind `now`: m and the integers of each rule, 1 + 5 for each of `charges`.
+[[nodiscard]] bool parse_decision(std::int64_t now_us, std::span<const std::int64_t> integers, operation op,
+                                  std::size_t charges, store_reply& reply, std::int64_t k,
+                                  std::uint32_t shadow);
 
 }  // namespace weir::limiter::redis

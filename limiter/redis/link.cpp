@@ -19,10 +19,6 @@ namespace {
 constexpr std::uint8_t most_healings = 2;
 constexpr std::uint8_t most_window_moves = 2;
 
-/// Decisions in one call: the more, the less each costs the server, which does nothing else meanwhile (0.1
-/// ms).
-constexpr std::size_t most_packed = 32;
-
 constexpr std::size_t heartbeat_reply_size = 4;  // now, members, configurations, resets
 
 /// `place` points at the group while its members are told.
@@ -81,19 +77,25 @@ void node::link::write(std::vector<call_group>&& batch, clock::time_point now) {
   bool healing = false;
   std::size_t commands = 0;
   const std::int64_t now_us = node_.store_now_us(now);
-  call_group pack;
+  call_pack pack;
   const auto send_pack = [&] {
-    if (pack.members.empty()) return;
+    if (pack.calls.members.empty()) return;
     ++commands;
-    if (pack.members.size() == 1) return append_decision(out, std::exchange(pack, {}), false, now_us);
-    append_pack(out, std::exchange(pack, {}), now_us);
+    call_pack full = std::exchange(pack, {});
+    if (full.calls.members.size() == 1) return append_decision(out, std::move(full.calls), false, now_us);
+    append_pack(out, std::move(full), now_us);
   };
   for (call_group& group : batch) {
     call* const first = group.first();
     if (first == nullptr) continue;
     if (may_pack(group, now_us)) {
-      pack.members.push_back(first);
-      if (pack.members.size() == most_packed) send_pack();
+      const pack_form form = pack_form_of(first->charges);
+      if (pack.calls.members.size() == most_packed ||
+          pack.integers + pack_reply_size(form) > max_decision_elements)
+        send_pack();
+      pack.calls.members.push_back(first);
+      pack.forms.push_back(form);
+      pack.integers += pack_reply_size(form);
       continue;
     }
     ++commands;
@@ -126,28 +128,24 @@ bool node::link::may_pack(const call_group& group, std::int64_t now_us) const no
          !may_be_cold(group.members.front()->charges, node_.since_us_, now_us);
 }
 
-void node::link::append_pack(std::string& out, call_group&& calls, std::int64_t now_us) {
+void node::link::append_pack(std::string& out, call_pack&& pack, std::int64_t now_us) {
   boost::container::small_vector<std::span<const charge>, most_packed> decisions;
-  sent_command command{.type = sent_command::kind::pack,
-                       .group = {},
-                       .places = calls.members.size(),
-                       .charges = 0,
-                       .op = operation::take,
-                       .deadline = *calls.deadline()};
-  for (const call* member : calls.members) {
-    decisions.push_back(member->charges);
-    command.packed.push_back({static_cast<std::uint8_t>(member->charges.size()),
-                              static_cast<std::uint8_t>(shadow_bits(member->op, member->charges))});
-    command.charges += member->charges.size();
-  }
+  for (const call* member : pack.calls.members) decisions.push_back(member->charges);
   if (!std::exchange(pack_loaded_, true))
     append_control(out, sent_command::kind::load, {"SCRIPT", "LOAD", lua::pack_script()});
   redis::append_pack(out, lua::pack_sha1(), node_.plan_->settings.key_prefix, decisions,
                      {.estimate_us = now_us});
-  node_.in_flight_ += command.places;
-  add(node_.environment_->counters.packed, command.places);
-  command.group = std::move(calls);
-  sent(std::move(command));
+  const std::size_t places = decisions.size();
+  const auto deadline = pack.calls.deadline();
+  node_.in_flight_ += places;
+  add(node_.environment_->counters.packed, places);
+  sent({.type = sent_command::kind::pack,
+        .group = std::move(pack.calls),
+        .places = places,
+        .integers = pack.integers,
+        .forms = std::move(pack.forms),
+        .op = operation::take,
+        .deadline = *deadline});
 }
 
 void node::link::append_decision(std::string& out, call_group&& group, bool with_text, std::int64_t now_us) {
@@ -227,7 +225,7 @@ std::optional<std::size_t> node::link::awaited_elements() const noexcept {
   if (sent_.empty()) return std::nullopt;
   const sent_command& oldest = sent_.front();
   if (oldest.type == sent_command::kind::heartbeat) return heartbeat_reply_size;
-  if (oldest.type == sent_command::kind::pack) return pack_reply_size(oldest.places, oldest.charges);
+  if (oldest.type == sent_command::kind::pack) return oldest.integers;
   return oldest.type == sent_command::kind::decision ? decide_reply_size(oldest.charges) : 0;
 }
 
@@ -292,23 +290,28 @@ void node::link::on_decision(sent_command& command, const reply& answer) {
 
 void node::link::on_pack(sent_command& command, const reply& answer) {
   if (answer.type == reply::kind::error) return on_error_reply(command, answer.text);
-  if (answer.type != reply::kind::integers)
+  if (answer.type != reply::kind::integers || answer.integers.size() != command.integers)
     return condemn(std::move(command), errc::protocol, "unexpected reply to a pack");
   const auto now = clock::now();
+  const std::int64_t now_us = answer.integers.front();
   store_reply& reply = node_.reply_;
   std::size_t position = 1;
+  bool heard = false;
   for (std::size_t i = 0; i < command.places && !node_.stopped_; ++i) {
-    const auto [charges, shadow] = command.packed[i];
-    const pack_answer said = parse_packed(answer.integers, position, charges, reply, shadow);
+    const pack_form form = command.forms[i];
+    const auto integers = std::span(answer.integers).subspan(position, pack_reply_size(form));
+    position += integers.size();
+    call* const member = command.group.members[i];
+    if (member == nullptr) continue;
+    const pack_answer said = parse_packed(now_us, integers, form, member->charges, reply);
     if (said == pack_answer::malformed)
       return condemn(std::move(command), errc::protocol, "unexpected reply to a pack");
-    if (i == 0) {
+    if (!std::exchange(heard, true)) {
       reconnect_.answered();
       node_.answered_well(now);
-      node_.set_store_clock(answer.integers.front(), now);
+      node_.set_store_clock(now_us, now);
     }
-    call* const member = std::exchange(command.group.members[i], nullptr);
-    if (member == nullptr) continue;
+    command.group.members[i] = nullptr;
     if (said == pack_answer::failed) {
       member->alone = true;
       node_.send_again(group_of(*member));

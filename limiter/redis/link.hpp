@@ -4,6 +4,7 @@
 #pragma once
 
 #include "limiter/redis/node.hpp"
+#include "limiter/redis/pack_call.hpp"
 
 namespace weir::limiter::redis {
 
@@ -51,19 +52,21 @@ class node::link final : public connection::owner {
  private:
   enum class phase : std::uint8_t { down, dialling, up, gone };
   enum class gauge_state : std::uint8_t { none, idle, busy };
-  /// What the reply to one member of a pack is read by.
-  struct packed_call {
-    std::uint8_t charges = 0;
-    std::uint8_t shadow = 0;  // bit i: charge i is shadow
+  /// Calls that may leave together.
+  struct call_pack {
+    call_group calls;
+    std::vector<pack_form> forms{};  // by place
+    std::size_t integers = 1;        // of the reply; 1 of them is the server's time
   };
   struct sent_command {
     enum class kind : std::uint8_t { decision, pack, heartbeat, load, ping, asking };
     kind type = kind::decision;
     call_group group;
-    std::size_t places = 0;             // members when it left
-    std::size_t charges = 0;            // of each; pack: of all together
-    std::uint32_t shadow = 0;           // bit i: charge i is shadow; not of a pack
-    std::vector<packed_call> packed{};  // pack: by place
+    std::size_t places = 0;          // members when it left
+    std::size_t charges = 0;         // of each; not of a pack
+    std::size_t integers = 0;        // of the reply to a pack
+    std::uint32_t shadow = 0;        // bit i: charge i is shadow; not of a pack
+    std::vector<pack_form> forms{};  // pack: by place
     operation op = operation::take;
     clock::time_point deadline;
   };
@@ -81,7 +84,7 @@ class node::link final : public connection::owner {
   [[nodiscard]] std::string_view script() const;
   // `now_us`: what the store's clock shows
   void append_decision(std::string& out, call_group&& group, bool with_text, std::int64_t now_us);
-  void append_pack(std::string& out, call_group&& calls, std::int64_t now_us);
+  void append_pack(std::string& out, call_pack&& pack, std::int64_t now_us);
   [[nodiscard]] bool may_pack(const call_group& group, std::int64_t now_us) const noexcept;
   void append_control(std::string& out, sent_command::kind type,
                       std::initializer_list<std::string_view> words);

@@ -12,7 +12,7 @@ namespace weir::limiter::redis {
 
 inline constexpr std::size_t max_reply_bytes = 4096;       ///< one whole reply
 inline constexpr std::size_t max_control_elements = 16;    ///< array reply to anything but a decision
-inline constexpr std::size_t max_decision_elements = 256;  ///< above what 32 charges imply
+inline constexpr std::size_t max_decision_elements = 192;  ///< of 20 bytes; above what 32 charges imply
 inline constexpr std::size_t max_header_line =
     64;  ///< `*` and `$` lines, CRLF included; `:` lines are shorter
 inline constexpr std::size_t max_text_line = 512;  ///< `+` and `-` lines, CRLF included

@@ -3,7 +3,7 @@
 //   redis-server --port 0 --unixsocket /tmp/cost.sock --save '' & build/release/redis_cost
 //   unix:/tmp/cost.sock
 // Empties the database it is given.
-#include "limiter/redis/decide_call.hpp"
+#include "limiter/redis/pack_call.hpp"
 #include "lua/scripts.hpp"
 #include "tests/support/redis_client.hpp"
 
@@ -133,6 +133,7 @@ int main(int count, char** words) {
              {"token_bucket, denied", exhausted, 1, 1, 100},
              {"token_bucket, 4 rules of one subject", bucket, 4},
              {"  the same, 8 requests in a call", bucket, 4, 1, keys, 1, 8},
+             {"  the same, 32 requests in a call", bucket, 4, 1, keys, 1, 32},
              {"  the same with fractions", slow_bucket, 4},
              {"token_bucket, 4 rules of 4 subjects", bucket, 4, 4},
              {"sliding_window_log of 100", log_of_100, 1, 1, 4096, 10},

@@ -2,7 +2,7 @@
 // lua_differential [--operations N] [--seed N]
 // The decision script against the memory store: random rules, operations, clock steps and reloads, every
 // number of every answer. Exit 1 at the first difference.
-#include "limiter/redis/decide_call.hpp"
+#include "limiter/redis/pack_call.hpp"
 #include "limiter/stores/memory_store.hpp"
 #include "limiter/time_zone.hpp"
 #include "tests/conformance/clock_argv.hpp"
@@ -226,8 +226,13 @@ class trial {
       store_reply twin;
       table_.execute(operation::take, charges, twin);
       store_reply script;
-      if (redis::parse_packed(reply.integers, position, charges.size(), script,
-                              shadow_bits(operation::take, charges)) != redis::pack_answer::decided)
+      const redis::pack_form form = redis::pack_form_of(charges);
+      const std::size_t size = redis::pack_reply_size(form);
+      if (position + size > reply.integers.size()) return report("pack: fewer integers than decisions");
+      const auto integers = std::span(reply.integers).subspan(position, size);
+      position += size;
+      if (redis::parse_packed(reply.integers.front(), integers, form, charges, script) !=
+          redis::pack_answer::decided)
         return report("pack: impossible reply");
       if (!same(twin, script)) return report("pack: " + describe(operation::take, 1, charges, twin, script));
       remember(charges, twin);

@@ -169,18 +169,24 @@ MUTANTS = [
 ]
 
 PACK_MUTANTS = [
-    ("pack: last token refused", "pack.lua", "if demand > free then", "if demand >= free then"),
-    ("pack: digits of another rule ignored", "pack.lua", "string.sub(value, -3) == ddd and tonumber", "tonumber"),
+    ("pack: last token refused", "pack.lua", "if demand > cap - used then\n        used = -1", "if demand >= cap - used then\n        used = -1"),
+    ("pack: last token of several refused", "pack.lua", "if demand > cap - used then denied", "if demand >= cap - used then denied"),
+    ("pack: digits of another rule ignored", "pack.lua", "{ '^(%d+)' .. ddd .. '$'", "{ '^(%d+)%d%d%d$'"),
     ("pack: not repaired", "pack.lua", "if F and F - now <= cap then", "if F then"),
-    ("pack: idle time forgotten", "pack.lua", "F > now and F - now or 0", "F - now"),
+    ("pack: several not repaired", "pack.lua", "F - now <= cap and demand > 0", "demand > 0"),
+    ("pack: idle time forgotten", "pack.lua", "local used = F > now and F - now or 0\n      if", "local used = F - now\n      if"),
     ("pack: cost 0 written", "pack.lua", "elseif demand > 0 then", "else"),
-    ("pack: TTL rounded down", "pack.lua", "string.format('%d', F / 1000 + 1)).err", "string.format('%d', F / 1000)).err"),
-    ("pack: a cost above the capacity has a retry", "pack.lua", "demand > cap and -1 or demand - free", "demand - free"),
+    ("pack: TTL rounded down", "pack.lua", "string.format('%d', F / 1000 + 1) -- cut", "string.format('%d', F / 1000) -- cut"),
+    ("pack: TTL of the last of several", "pack.lua", "if F > X then X = F end", "X = full[1]"),
+    ("pack: what was stored last is stored again", "pack.lua", "if F ~= bucket[FULL_AT] then", "if bucket[FULL_AT] == 0 then"),
     ("pack: cost not bounded", "pack.lua", "n >= 0 and n <= 2147483648 and n % 1 == 0 and", "n % 1 == 0 and"),
-    ("pack: the key of the one before", "pack.lua", "at, key, position = at + 6, key + 1, position + 5",
-     "at, position = at + 6, position + 5"),
-    ("pack: an error is a decision", "pack.lua", "failed and -1 or allowed, allowed", "allowed, allowed"),
-    ("pack: an error ends them all", "pack.lua", "redis.pcall('SET'", "redis.call('SET'"),
+    ("pack: rate with fractions", "pack.lua", "and ARGV[i + 4] == '1'", ""),
+    ("pack: the key of the one before", "pack.lua", "key, at = key + shape[KEY_COUNT],", "key, at = key + (i == 1 and 0 or shape[KEY_COUNT]),"),
+    ("pack: an error is a decision", "pack.lua", ".err then used = FAILED end", ".err then used = used end"),
+    ("pack: an error ends them all", "pack.lua", "redis.pcall('SET', own", "redis.call('SET', own"),
+    ("pack: denied ones of several charged", "pack.lua", "if plain and not denied then", "if plain then"),
+    ("pack: others in the key overwritten", "pack.lua", "plain = not value or full and full[1]", "plain = not value or full"),
+    ("pack: an answer of the driver turned round", "pack.lua", "allowed > 0 and used or -1 - used", "used"),
 ]
 
 

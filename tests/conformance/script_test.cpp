@@ -683,82 +683,177 @@ TEST_CASE("script: several buckets of one subject are decided and stored alike o
   CHECK(same_form > 2000);
 }
 
-TEST_CASE("in a pack each decision stands by itself") {
+/// A pack: the shapes of its decisions, and which of them has which.
+struct pack {
+  static constexpr std::int64_t failed = -(std::int64_t{1} << 53);
   lua_host host{weir::tests::pack_script_with_argument_clock()};
-  const std::vector<std::int64_t> allowed{1, 1, 4, 0, 100'000, 100'000};
-  const std::vector<std::int64_t> failed(6, -1);
-  const auto part = [](const lua_host::result& reply, std::size_t decision) {
-    const auto begin = reply.integers.begin() + 1 + static_cast<std::ptrdiff_t>(6 * decision);
-    return std::vector<std::int64_t>(begin, begin + 6);
-  };
-  const words keys{"rl:1:{a}", "rl:1:{b}", "rl:1:{c}"};
-  words arguments;
-  for (const char* name : {"aaaa001", "bbbb002", "cccc003"}) {
-    for (const std::string& word : words{"t", name, "1", "100000", "500000"}) arguments.push_back(word);
+  std::string letters;
+  words keys, shapes;
+  char last = 'A' - 1;
+
+  char shape(const std::string& kind, std::size_t key_count, const std::vector<words>& rules) {
+    std::size_t size = 2;
+    for (const words& rule : rules) size += rule.size();
+    for (const std::string& word : words{kind, std::to_string(key_count), std::to_string(size),
+                                         std::to_string(rules.size()), "take", "1"})
+      shapes.push_back(word);
+    for (const words& rule : rules) shapes.insert(shapes.end(), rule.begin(), rule.end());
+    return ++last;
   }
-  arguments.push_back(text(now_us));
+  void add(char letter, const words& of) {
+    letters += letter;
+    keys.insert(keys.end(), of.begin(), of.end());
+  }
+  lua_host::result run(std::int64_t at = now_us) {
+    words arguments{letters, std::to_string(last - 'A' + 1)};
+    arguments.insert(arguments.end(), shapes.begin(), shapes.end());
+    arguments.push_back(text(at));
+    return host.evaluate(keys, arguments);
+  }
+  std::vector<std::int64_t> integers(std::int64_t at = now_us) {
+    const lua_host::result reply = run(at);
+    REQUIRE(reply.error == "");
+    REQUIRE(reply.integers.front() == at);
+    return {reply.integers.begin() + 1, reply.integers.end()};
+  }
+};
+
+TEST_CASE("in a pack each decision stands by itself") {
+  pack p;
+  const std::vector<std::int64_t> all_allowed{100'000, 100'000, 100'000};
+  const char one = p.shape("b", 1, {rule_a(1)});
+  for (const char* name : {"rl:1:{a}", "rl:1:{b}", "rl:1:{c}"}) p.add(one, {name});
+  auto& second = p.host.data[p.keys[1]];
 
   SUBCASE("all are decided") {
-    const auto reply = host.evaluate(keys, arguments);
-    REQUIRE(reply.error == "");
-    REQUIRE(reply.integers.size() == 19);
-    CHECK(reply.integers[0] == now_us);
-    for (std::size_t i = 0; i < 3; ++i) CHECK(part(reply, i) == allowed);
-    CHECK(host.data.size() == 3);
-    CHECK(host.data[keys[0]].text == text(now_us + 100'000) + "001");
-    CHECK(host.data[keys[0]].expires_at_ms == (now_us + 100'000) / 1000 + 1);
+    p.host.data.clear();
+    CHECK(p.integers() == all_allowed);
+    CHECK(p.host.data.size() == 3);
+    CHECK(p.host.data[p.keys[0]].text == text(now_us + 100'000) + "001");
+    CHECK(p.host.data[p.keys[0]].expires_at_ms == (now_us + 100'000) / 1000 + 1);
   }
-  SUBCASE("what asks for nothing writes nothing") {
-    arguments[2] = "0";
-    const auto reply = host.evaluate(keys, arguments);
-    CHECK(part(reply, 0).front() == 1);
-    CHECK(host.data.size() == 2);
+  SUBCASE("what is used adds up, to the last token; what is denied says so and writes nothing") {
+    second.text = text(now_us + 400'000) + "001";
+    CHECK(p.integers() == std::vector<std::int64_t>{100'000, 500'000, 100'000});
+    const auto writes = p.host.writes;
+    p.letters = "A";
+    p.keys = {p.keys[1]};
+    CHECK(p.integers(now_us + 99'999) == std::vector<std::int64_t>{-1 - 400'001});
+    CHECK(p.host.writes == writes);
   }
   SUBCASE("a bucket of another rule stays beside") {
     const std::string other = text(now_us + 400'000);
-    host.data[keys[1]].text = other + "999";
-    const auto reply = host.evaluate(keys, arguments);
-    CHECK(part(reply, 1) == allowed);
-    CHECK(host.data[keys[1]].text == "bbbb=" + text(now_us + 100'000) + ";#999=" + other);
+    second.text = other + "999";
+    CHECK(p.integers() == all_allowed);
+    CHECK(second.text == "aaaa=" + text(now_us + 100'000) + ";#999=" + other);
+  }
+  SUBCASE("what has been idle is full") {
+    second.text = text(now_us - 5) + "001";
+    CHECK(p.integers() == all_allowed);
+  }
+  SUBCASE("an instant beyond the capacity is repaired") {
+    second.text = text(now_us + 900'000) + "001";
+    CHECK(p.integers() == std::vector<std::int64_t>{100'000, -1 - 500'000, 100'000});
+    CHECK(second.text == text(now_us + 500'000) + "001");
   }
   SUBCASE("a key of another type fails alone") {
-    host.data[keys[1]].is_list = true;
-    const auto reply = host.evaluate(keys, arguments);
-    REQUIRE(reply.error == "");
-    CHECK(part(reply, 0) == allowed);
-    CHECK(part(reply, 1) == failed);
-    CHECK(part(reply, 2) == allowed);
+    second.is_list = true;
+    CHECK(p.integers() == std::vector<std::int64_t>{100'000, pack::failed, 100'000});
   }
   SUBCASE("what cannot be written says so") {
-    host.full = true;
-    const auto reply = host.evaluate(keys, arguments);
-    REQUIRE(reply.error == "");
-    for (std::size_t i = 0; i < 3; ++i) CHECK(part(reply, i).front() == -1);
-    CHECK(host.data.empty());
+    p.host.data.clear();
+    p.host.full = true;
+    CHECK(p.integers() == std::vector<std::int64_t>(3, pack::failed));
+    CHECK(p.host.data.empty());
   }
-  SUBCASE("a cost that is none fails alone, before it reads") {
-    arguments[7] = "-1";
-    const auto reply = host.evaluate(keys, arguments);
-    REQUIRE(reply.error == "");
-    CHECK(part(reply, 0) == allowed);
-    CHECK(part(reply, 1) == failed);
-    CHECK(part(reply, 2) == allowed);
+  SUBCASE("what asks for nothing writes nothing, and what asks too much is denied") {
+    p.host.data.clear();
+    p.add(p.shape("b", 1, {rule_a(0)}), {"rl:1:{d}"});
+    p.add(p.shape("b", 1, {rule_a(6)}), {"rl:1:{e}"});
+    CHECK(p.integers() == std::vector<std::int64_t>{100'000, 100'000, 100'000, 0, -1});
+    CHECK(p.host.data.size() == 3);
+  }
+  SUBCASE("the same subject is charged twice") {
+    p.add(one, {p.keys[0]});
+    CHECK(p.integers().back() == 200'000);
+  }
+}
+
+TEST_CASE("a pack takes several buckets of a request all or none") {
+  pack p;
+  const words narrow{"t", "1", "b-b_002", "2", "1", "100000", "300000"};
+  const words elsewhere{"t", "2", "cccc003", "1", "1", "100000", "200000"};
+  const char both = p.shape("b", 2, {rule_a(1), narrow, elsewhere});
+  const words keys{"rl:1:{a}", "rl:1:{c}"};
+  p.add(both, keys);
+  const std::string stored = "aaaa=" + text(now_us + 100'000) + ";b-b_=" + text(now_us + 200'000);
+
+  SUBCASE("they are charged together") {
+    CHECK(p.integers() == std::vector<std::int64_t>{100'000, 200'000, 100'000});
+    CHECK(p.host.data[keys[0]].text == stored);
+    CHECK(p.host.data[keys[0]].expires_at_ms == (now_us + 200'000) / 1000 + 1);
+    CHECK(p.host.data[keys[1]].text == text(now_us + 100'000) + "003");
+  }
+  SUBCASE("one that denies keeps the others from being charged, and the next request is not told so") {
+    p.add(both, keys);
+    p.add(both, {"rl:1:{d}", "rl:1:{e}"});
+    CHECK(p.integers() == std::vector<std::int64_t>{100'000, 200'000, 100'000, 100'000, -1 - 200'000, 100'000,
+                                                    100'000, 200'000, 100'000});
+    CHECK(p.host.data[keys[0]].text == stored);
+  }
+  SUBCASE("a key that holds more goes through the driver, with the same answer") {
+    p.host.data[keys[0]].text =
+        "b-b_=" + text(now_us + 100'000) + ";zzzz=k" + text(now_us + 9'000'000) + ":7";
+    CHECK(p.integers() == std::vector<std::int64_t>{100'000, 300'000, 100'000});
+    CHECK(p.host.data[keys[0]].text == "aaaa=" + text(now_us + 100'000) + ";b-b_=" + text(now_us + 300'000) +
+                                           ";zzzz=k" + text(now_us + 9'000'000) + ":7");
+    CHECK(p.integers() == std::vector<std::int64_t>{100'000, -1 - 300'000, 100'000});
+  }
+  SUBCASE("what cannot be read or written fails and leaves the next one alone") {
+    p.host.data[keys[1]].is_list = true;
+    p.add(both, {"rl:1:{d}", "rl:1:{e}"});
+    const auto said = p.integers();
+    CHECK(said.front() == pack::failed);
+    CHECK(std::vector<std::int64_t>(said.begin() + 3, said.end()) ==
+          std::vector<std::int64_t>{100'000, 200'000, 100'000});
+    CHECK_FALSE(p.host.data.contains(keys[0]));
+    p.host.full = true;
+    p.host.data.clear();
+    CHECK(p.integers().front() == pack::failed);
   }
 }
 
 TEST_CASE("a pack holds decisions of any rules") {
-  lua_host host{weir::tests::pack_script_with_argument_clock()};
-  words arguments{"t", "aaaa001", "1", "100000", "500000", "2", "15", "2", "take", "1"};
-  for (const words& rule : {rule_a(2), rule_log(1)})
-    arguments.insert(arguments.end(), rule.begin(), rule.end());
-  arguments.push_back(text(now_us));
-  const auto reply = host.evaluate({key, key, log_key}, arguments);
-  REQUIRE(reply.error == "");
-  REQUIRE(reply.integers.size() == 18);
-  CHECK(reply.integers[3] == 4);   // remaining after the first
-  CHECK(reply.integers[7] == 1);   // m of the second
-  CHECK(reply.integers[9] == 2);   // the same bucket, two more
-  CHECK(reply.integers[14] == 2);  // the log
+  pack p;
+  const char bucket = p.shape("b", 1, {rule_a(1)});
+  p.add(p.shape("a", 2, {rule_a(2), rule_log(1)}), {key, log_key});
+  p.add(bucket, {key});
+  const auto said = p.integers();
+  REQUIRE(said.size() == 12);
+  CHECK(said[0] == 1);         // m
+  CHECK(said[2] == 3);         // the bucket
+  CHECK(said[7] == 2);         // the log
+  CHECK(said[11] == 300'000);  // the same bucket, one more
+  p.host.data[log_key].is_list = false;
+  CHECK(p.integers().front() == pack::failed);
+}
+
+TEST_CASE("a pack whose buckets are none is refused before anything is read") {
+  const auto refused = [](words rule, std::size_t at, const std::string& word) {
+    rule[at] = word;
+    pack p;
+    p.add(p.shape("b", 1, {rule_b(1)}), {"rl:1:{b}"});
+    p.add(p.shape("b", 1, {rule}), {"rl:1:{a}"});
+    CHECK_MESSAGE(!p.run().error.empty(), word);
+    CHECK(p.host.writes == 0);
+  };
+  for (const char* cost : {"-1", "1.5", "2147483649", "x"}) refused(rule_a(1), 3, cost);
+  for (const char* number : {"0", "2"}) refused(rule_a(1), 1, number);
+  refused(rule_a(1), 0, "f");
+  refused(rule_a(1), 2, "aaaa01");
+  for (const char* r : {"2", "0"}) refused(rule_a(1), 4, r);
+  for (const char* q : {"0", "0.5", "300000"}) refused(rule_a(1), 5, q);
+  for (const char* cap : {"0", "99999", "4503599627400000"}) refused(rule_a(1), 6, cap);
 }
 
 // ---- Shadow charges and penalties ------------------------------------------------------------------------

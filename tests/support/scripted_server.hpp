@@ -49,24 +49,30 @@ class scripted_server {
   std::function<answer(const words&)> on_control = good_control;
   bool reads = true;  ///< false: accepts and never reads; see resume()
 
+  /// One charge of a rule that allows a million an hour.
   static std::string allowed(int remaining = 7) {
-    return "*7\r\n:1732422216123456\r\n:1\r\n:1\r\n:" + std::to_string(remaining) +
-           "\r\n:0\r\n:1000\r\n:5\r\n";
+    const std::string used = std::to_string((1'000'000 - remaining) * 3600LL);
+    return "*7\r\n:1732422216123456\r\n:1\r\n:1\r\n:" + std::to_string(remaining) + "\r\n:0\r\n:" + used +
+           "\r\n:" + used + "\r\n";
   }
-  /// The replies to single decisions as that of a pack: one `now`, then the rest of each.
+  /// The replies to single decisions about buckets as that of a pack: one `now`, then D of each charge, as
+  /// -1 - D when it is denied. A reply of -1 is one that failed.
   static std::string packed(const std::vector<std::string>& each) {
-    std::size_t integers = 1;
-    std::string now, rest;
+    std::string all;
+    std::int64_t now = 0;
+    std::size_t number = 1;
     for (const std::string& one : each) {
-      std::size_t at = 0;
-      std::size_t number = 0;
-      take_number(one, at, number);
-      integers += number - 1;
-      const std::size_t behind = one.find("\r\n", at) + 2;
-      now = one.substr(at, behind - at);
-      rest += one.substr(behind);
+      const std::vector<std::int64_t> integers = integers_of(one);
+      now = integers.front();
+      for (std::size_t i = 2; i < integers.size(); i += 5, ++number) {
+        const std::int64_t used = integers[i + 4];
+        const std::int64_t said = integers[1] < 0   ? -(std::int64_t{1} << 53)
+                                  : integers[i] > 0 ? used
+                                                    : -1 - used;
+        all += ":" + std::to_string(said) + "\r\n";
+      }
     }
-    return "*" + std::to_string(integers) + "\r\n" + now + rest;
+    return "*" + std::to_string(number) + "\r\n:" + std::to_string(now) + "\r\n" + all;
   }
   static std::string bulk(const std::string& text) {
     return "$" + std::to_string(text.size()) + "\r\n" + text + "\r\n";
@@ -153,46 +159,44 @@ class scripted_server {
     return decision ? on_decision(command) : on_control(command);
   }
 
-  /// Asks for each decision as if it had come alone. What is no array of integers is the whole answer.
+  /// Asks for each decision, which are about buckets, as if it had come alone. What is no reply to one is the
+  /// whole answer.
   answer judge_pack(const words& command) {
     ++packs;
     std::vector<std::string> each;
     std::size_t key = 3;
-    for (std::size_t at = 3 + std::stoul(command[2]); at < command.size();) {
-      decisions.push_back(unpacked(command, key, at));
+    for (const char letter : command[key + std::stoul(command[2])]) {
+      decisions.push_back(unpacked(command, key, letter));
       const answer one = on_decision(decisions.back());
-      if (one.then_close || !is_integers(one.bytes)) return one;
+      if (one.then_close || integers_of(one.bytes).size() % 5 != 2) return one;
       each.push_back(one.bytes);
     }
     return {packed(each)};
   }
 
-  static bool is_integers(const std::string& reply) {
+  /// Empty when it is anything but an array of them.
+  static std::vector<std::int64_t> integers_of(const std::string& reply) {
     std::size_t at = 0;
     std::size_t elements = 0;
-    if (!reply.starts_with('*') || !take_number(reply, at, elements)) return false;
-    for (; elements > 0 && at < reply.size() && reply[at] == ':'; --elements) at = reply.find("\r\n", at) + 2;
-    return elements == 0 && at == reply.size();
+    if (!reply.starts_with('*') || !take_number(reply, at, elements)) return {};
+    std::vector<std::int64_t> integers;
+    for (; elements > 0 && at < reply.size() && reply[at] == ':'; --elements) {
+      integers.push_back(std::stoll(reply.substr(at + 1)));
+      at = reply.find("\r\n", at) + 2;
+    }
+    return elements == 0 && at == reply.size() ? integers : std::vector<std::int64_t>{};
   }
 
-  static words unpacked(const words& pack, std::size_t& key, std::size_t& at) {
-    const bool bucket = pack[at] == "t";
-    const std::size_t keys = bucket ? 1 : std::stoul(pack[at]);
+  /// The decision with the shape of this letter as a call of its own, `key` behind its keys.
+  static words unpacked(const words& pack, std::size_t& key, char letter) {
+    std::size_t at = 3 + std::stoul(pack[2]) + 2;
+    for (char shape = 'A'; shape < letter; ++shape) at += 4 + std::stoul(pack[at + 2]);
+    const std::size_t keys = std::stoul(pack[at + 1]);
     words alone{"EVALSHA", std::string(lua::decide_sha1()), std::to_string(keys)};
-    alone.insert(alone.end(), pack.begin() + static_cast<std::ptrdiff_t>(key),
-                 pack.begin() + static_cast<std::ptrdiff_t>(key + keys));
-    if (bucket) {
-      for (const std::string& word :
-           {std::string("take"), std::string("1"), std::string("t"), std::string("1"), pack[at + 1],
-            pack[at + 2], std::string("1"), pack[at + 3], pack[at + 4]})
-        alone.push_back(word);
-      at += 5;
-    } else {
-      const auto first = pack.begin() + static_cast<std::ptrdiff_t>(at + 3);
-      const std::size_t arguments = std::stoul(pack[at + 1]);
-      alone.insert(alone.end(), first, first + static_cast<std::ptrdiff_t>(arguments));
-      at += 3 + arguments;
-    }
+    const auto first_key = pack.begin() + static_cast<std::ptrdiff_t>(key);
+    alone.insert(alone.end(), first_key, first_key + static_cast<std::ptrdiff_t>(keys));
+    const auto first = pack.begin() + static_cast<std::ptrdiff_t>(at + 4);
+    alone.insert(alone.end(), first, first + std::stol(pack[at + 2]));
     key += keys;
     return alone;
   }

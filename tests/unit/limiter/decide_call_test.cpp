@@ -134,19 +134,6 @@ TEST_CASE("shadow is a capital letter, a penalty a mark with the key of the bloc
   CHECK(settled.size() == 13);
 }
 
-TEST_CASE("a pack tells marked charges to the driver") {
-  charge watched = charge_of(first, subject_a, 1);
-  watched.shadow = true;
-  const std::vector<charge> plain{charge_of(first, subject_b, 1)}, marked{watched};
-  const std::vector<std::span<const charge>> decisions{plain, marked};
-  std::string out;
-  redis::append_pack(out, "sha", "rl:", decisions);
-  const words all = arguments_of(out);
-  CHECK(words(all.begin() + 5, all.end()) == words{"t", "Ab-d042", "1", "10000", "500000", "1", "9", "1",
-                                                   "take", "1", "T", "1", "Ab-d042", "1", "1", "10000",
-                                                   "500000"});
-}
-
 TEST_CASE("a shadow charge may be denied in a reply that admits, and only that") {
   const std::vector<std::int64_t> integers{5, 1, 1, 2, 0, 3, 4, 0, 0, 9, 3, 4};
   store_reply reply;

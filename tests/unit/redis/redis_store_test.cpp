@@ -113,6 +113,26 @@ TEST_CASE("all commands of one loop turn leave in one write and answers keep the
   }
 }
 
+TEST_CASE("a pack is no longer than the longest reply that is read") {
+  fixture f;
+  f.connect();
+  const auto several = [](const auto&) {
+    std::string states;
+    for (int i = 0; i < 8; ++i) states += ":1\r\n:7\r\n:0\r\n:9\r\n:9\r\n";
+    return scripted_server::answer{"*42\r\n:1732422216123456\r\n:1\r\n" + states};
+  };
+  f.server->on_decision = several;
+  std::deque<waiter> waiters(30);
+  for (waiter& w : waiters) {
+    const auto one = w.charges.front();
+    w.charges.resize(8, one);
+    f.send(w);
+  }
+  REQUIRE(f.run_until([&] { return waiters.back().answered(); }));
+  CHECK(f.server->packs == 2);  // 8 integers for each of 23
+  CHECK(std::all_of(waiters.begin(), waiters.end(), [](const waiter& w) { return w.error == errc::ok; }));
+}
+
 TEST_CASE("a decision that fails inside a pack is asked for alone, and the others stand") {
   fixture f;
   f.connect();
@@ -568,7 +588,7 @@ TEST_CASE("broken replies cost the connection and are never sent again") {
       {"*6\r\n:1\r\n:1\r\n:1\r\n:1\r\n:0\r\n:0\r\n", false, errc::protocol},
       {"*8\r\n", false, errc::protocol},
       {"*7\r\n:1\r\n:1\r\n:1\r\n:1\r\n:0\r\n:0\r\n$1\r\nx\r\n", false, errc::protocol},
-      {"*7\r\n:1\r\n:9\r\n:1\r\n:1\r\n:0\r\n:0\r\n:0\r\n", false, errc::protocol},
+      {"*7\r\n:1\r\n:1\r\n:1\r\n:1\r\n:0\r\n:0\r\n:3600000001\r\n", false, errc::protocol},
       {"+OK\r\n", false, errc::protocol},
       {":1\r\n", false, errc::protocol},
       {"$-1\r\n", false, errc::protocol},

@@ -474,7 +474,7 @@ TEST_CASE("script: arguments of windows, slots, k and refunds are checked before
       }
     }
     CHECK_FALSE(s.run("take", {rule_a(1)}, now_us, bad).error.empty());
-    if (bad != "0") CHECK_FALSE(s.run("refund", {rule_a(1)}, now_us, "1", bad).error.empty());
+    if (bad != "0" && bad != "-1") CHECK_FALSE(s.run("refund", {rule_a(1)}, now_us, "1", bad).error.empty());
   }
   for (const std::string& holder :
        {std::string(), std::string("a b"), std::string("a\n"), std::string(41, 'h')}) {
@@ -854,6 +854,17 @@ TEST_CASE("a pack whose buckets are none is refused before anything is read") {
   for (const char* r : {"2", "0"}) refused(rule_a(1), 4, r);
   for (const char* q : {"0", "0.5", "300000"}) refused(rule_a(1), 5, q);
   for (const char* cap : {"0", "99999", "4503599627400000"}) refused(rule_a(1), 6, cap);
+}
+
+TEST_CASE("script: an aged refund gives back what has not flowed in since") {
+  script s;
+  s.run("take", {rule_a(5)});
+  const std::string charged_at = "-" + text(now_us);
+  CHECK(s.run("refund", {rule_a(2)}, now_us + 150'000, "1", charged_at).integers[6] == 300'000);
+  CHECK(s.run("refund", {rule_a(1)}, now_us + 200'000, "1", charged_at).integers[6] == 250'000);
+  CHECK(s.run("refund", {rule_a(1)}, now_us - 1, "1", charged_at).integers[6] == 350'001);
+  CHECK(s.run("refund", {rule_a(1)}, now_us, "1", "-9007199254740992")
+            .error.starts_with("ERR weir: invalid instant"));
 }
 
 // ---- Shadow charges and penalties ------------------------------------------------------------------------

@@ -809,6 +809,12 @@ TEST_CASE("a pack takes several buckets of a request all or none") {
                                            ";zzzz=k" + text(now_us + 9'000'000) + ":7");
     CHECK(p.integers() == std::vector<std::int64_t>{100'000, -1 - 300'000, 100'000});
   }
+  SUBCASE("an instant beyond the capacity is repaired") {
+    const std::string first = "aaaa=" + text(now_us + 100'000);
+    p.host.data[keys[0]].text = first + ";b-b_=" + text(now_us + 900'000);
+    CHECK(p.integers() == std::vector<std::int64_t>{100'000, -1 - 300'000, 0});
+    CHECK(p.host.data[keys[0]].text == "b-b_=" + text(now_us + 300'000) + ";" + first);
+  }
   SUBCASE("what cannot be read or written fails and leaves the next one alone") {
     p.host.data[keys[1]].is_list = true;
     p.add(both, {"rl:1:{d}", "rl:1:{e}"});

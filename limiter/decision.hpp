@@ -32,6 +32,9 @@ struct charge {
   /// Only where `admits(operation)`: evaluated like any other, charged when it and all that are enforced
   /// allow, and never a reason to deny.
   bool shadow = false;
+  /// refund of a token_bucket: give back only what has not flowed in by itself since `charged_at_us`, which
+  /// is known. Then nobody is admitted beyond the limit for units that others charged and gave back.
+  bool aged = false;
 
   /// What the charge is measured by.
   [[nodiscard]] const limiter::quota& quota() const noexcept {

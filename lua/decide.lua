@@ -210,8 +210,13 @@ repeat
     elsewhere = elsewhere or now < p2 or now >= p4
     if now < p3 then p2, p3 = p3, p2 else p2, p3 = p4, p3 end -- end and start of the window
   end
+  local age
   if common == 5 then -- a window that has closed since the charge stays as it is
     local charged_at = ARGV[position + 4] + 0
+    if charged_at < 0 then -- aged
+      charged_at = -charged_at
+      if letter == 't' then age = math.max(0, now - charged_at) end
+    end
     if not (charged_at >= 0 and charged_at < 9007199254740992 and charged_at % 1 == 0) then
       return redis.error_reply('ERR weir: invalid instant at argument ' .. position + 4)
     end
@@ -247,7 +252,7 @@ repeat
   elseif since and own_key == 'l' and state.length == 0 then
     state = { length = p1, at = function() return since end }
   end
-  local allowed, retry, granted, used, after, beyond, carried = algorithm[EVALUATE](op, now, state, n, p1, p2, p3)
+  local allowed, retry, granted, used, after, beyond, carried = algorithm[EVALUATE](op, now, state, n, p1, p2, p3, nil, age)
   if penalty then
     built = built or {}
     penalty = built['!'] or rare_algorithm('!')

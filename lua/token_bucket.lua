@@ -11,7 +11,8 @@ local function token_bucket()
 
   -- Stored text "F" or "F:f:r0" -> allowed, retry, granted, used credits, used credits after a commit, whether the
   -- state must be repaired. Text of another form counts as none. `already` credits of the same call count as used.
-  local function evaluate(op, now, text, n, r, q, cap, already)
+  -- `age`, of a refund: microseconds since the charge; what has flowed in since is not given back once more.
+  local function evaluate(op, now, text, n, r, q, cap, already, age)
     local F, f, r0 = text and tonumber(text), 0, 1
     if text and not F then
       F, f, r0 = string.match(text, '^(%d+):(%d+):(%d+)$')
@@ -35,6 +36,7 @@ local function token_bucket()
     local free = cap - used
     local demand = n * q -- from 2^53 on it is only compared, and too large either way
     if op == 'refund' then
+      if age then demand = age > cap / r and 0 or math.max(0, math.min(demand, cap) - age * r) end
       return true, 0, 0, used, demand < used and used - demand or 0, beyond
     elseif op == 'take_upto' then
       local granted = math.min(n, (free - free % q) / q)

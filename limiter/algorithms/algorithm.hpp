@@ -32,8 +32,9 @@ struct stored_state {
 };
 
 /// A quota in the integers its algorithm computes with; also the script's arguments, in this order.
-/// token_bucket: r q cap. Windows and log: L W. Calendar windows: L a b c, with a <= now < b for the instant
-/// they were made for. concurrency: L lease, and the holder.
+/// token_bucket: r q cap, and the age of what is refunded (us), which is no argument. Windows and log: L W.
+/// Calendar windows: L a b c, with a <= now < b for the instant they were made for. concurrency: L lease, and
+/// the holder.
 struct parameters {
   std::array<std::int64_t, 4> values{};
   int count = 0;

@@ -39,6 +39,12 @@ reading read(const stored_state& state, std::int64_t r, std::int64_t cap, std::i
   return {time_to_full_us * r + fraction, false};
 }
 
+// What has flowed in since the charge is not given back once more.
+std::int64_t to_give_back(wide demand, std::int64_t r, std::int64_t cap, std::int64_t age_us) noexcept {
+  if (age_us > cap / r) return 0;
+  return std::max<std::int64_t>(0, static_cast<std::int64_t>(std::min<wide>(demand, cap)) - age_us * r);
+}
+
 void write(stored_state& state, std::int64_t used, std::int64_t r, std::int64_t now_us) noexcept {
   if (used == 0) {
     state.expires_at_us = 0;
@@ -59,7 +65,7 @@ parameters to_parameters(const quota& q, std::int64_t) noexcept {
 
 evaluation evaluate(const stored_state& state, const parameters& p, operation op, std::int64_t cost,
                     std::int64_t now_us) {
-  const auto [r, q, cap, unused] = p.values;
+  const auto [r, q, cap, age_us] = p.values;
   const reading stored = read(state, r, cap, now_us);
   const std::int64_t free = cap - stored.used;
   evaluation e;
@@ -69,7 +75,7 @@ evaluation evaluate(const stored_state& state, const parameters& p, operation op
   const wide demand = static_cast<wide>(cost) * q;
   switch (op) {
     case operation::refund:
-      e.used_after = demand < stored.used ? stored.used - static_cast<std::int64_t>(demand) : 0;
+      e.used_after = stored.used - std::min(stored.used, to_give_back(demand, r, cap, age_us));
       break;
     case operation::take_upto:
       e.granted = std::min(cost, free / q);

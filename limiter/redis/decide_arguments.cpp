@@ -72,7 +72,7 @@ void put_group(command_writer& out, operation op, const charge& c, const argumen
   out.number(group.own_key != 0 ? group.own_key : group.value_key);
   put_name(out, c.matched->rid);
   out.number(c.cost);
-  if (op == operation::refund) out.number(c.charged_at_us);
+  if (op == operation::refund) out.number(c.aged ? -c.charged_at_us : c.charged_at_us);
   if (group.penalty_us > 0) {
     out.number(group.value_key);
     out.number(group.penalty_us);

@@ -57,6 +57,7 @@ charge_list refund_of(operation op, const part_result& part, std::span<const cha
     charge back = charges[i];
     if (op == operation::take_upto) back.cost = part.states[i].granted;
     back.charged_at_us = part.now_us;
+    back.aged = true;
     if (back.cost > 0 || !back.holder.empty()) refund.push_back(back);
   }
   return refund;

@@ -351,6 +351,8 @@ void memory_table::impl::read_quotas(operation op, steps& work, std::int64_t now
     const bool closed = op == operation::refund && charged_at_us > 0 && s.algorithm->began != nullptr &&
                         charged_at_us < s.algorithm->began(s.quota, now_us);
     s.cost = closed ? 0 : s.asked->cost;
+    if (op == operation::refund && s.asked->aged && s.algorithm->id == algorithm::token_bucket)
+      s.quota.values[3] = std::max<std::int64_t>(0, now_us - charged_at_us);
   }
 }
 

@@ -339,6 +339,7 @@ class trial {
       }
       if (op == operation::refund && dice_.chance(30)) {
         c.charged_at_us = std::max<std::int64_t>(1, now_us_ - dice_.below(c.matched->quota.period_us + 5));
+        c.aged = dice_.chance(40);
       }
     }
     return charges;

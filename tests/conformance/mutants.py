@@ -46,6 +46,8 @@ MUTANTS = [
     ("cost 0 judged", "token_bucket.lua", "n == 0 or demand <= free", "demand <= free and free > 0"),
     ("a cost above the capacity has a retry", "token_bucket.lua", "demand > cap and -1 or", "demand > cap and 1 or"),
     ("refund below empty", "token_bucket.lua", "demand < used and used - demand or 0", "used - demand"),
+    ("aged refund gives everything back", "token_bucket.lua", "if age then demand =", "if false then demand ="),
+    ("aged refund gives nothing back", "token_bucket.lua", "age > cap / r and 0 or", "true and 0 or"),
     ("refund ignored", "token_bucket.lua", "demand < used and used - demand or 0", "used"),
     ("take_upto all or nothing", "token_bucket.lua", "math.min(n, (free - free % q) / q)",
      "(n * q <= free and n or 0)"),

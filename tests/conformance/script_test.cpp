@@ -474,7 +474,7 @@ TEST_CASE("script: arguments of windows, slots, k and refunds are checked before
       }
     }
     CHECK_FALSE(s.run("take", {rule_a(1)}, now_us, bad).error.empty());
-    if (bad != "0") CHECK_FALSE(s.run("refund", {rule_a(1)}, now_us, "1", bad).error.empty());
+    if (bad != "0" && bad != "-1") CHECK_FALSE(s.run("refund", {rule_a(1)}, now_us, "1", bad).error.empty());
   }
   for (const std::string& holder :
        {std::string(), std::string("a b"), std::string("a\n"), std::string(41, 'h')}) {
@@ -809,6 +809,12 @@ TEST_CASE("a pack takes several buckets of a request all or none") {
                                            ";zzzz=k" + text(now_us + 9'000'000) + ":7");
     CHECK(p.integers() == std::vector<std::int64_t>{100'000, -1 - 300'000, 100'000});
   }
+  SUBCASE("an instant beyond the capacity is repaired") {
+    const std::string first = "aaaa=" + text(now_us + 100'000);
+    p.host.data[keys[0]].text = first + ";b-b_=" + text(now_us + 900'000);
+    CHECK(p.integers() == std::vector<std::int64_t>{100'000, -1 - 300'000, 0});
+    CHECK(p.host.data[keys[0]].text == "b-b_=" + text(now_us + 300'000) + ";" + first);
+  }
   SUBCASE("what cannot be read or written fails and leaves the next one alone") {
     p.host.data[keys[1]].is_list = true;
     p.add(both, {"rl:1:{d}", "rl:1:{e}"});
@@ -854,6 +860,17 @@ TEST_CASE("a pack whose buckets are none is refused before anything is read") {
   for (const char* r : {"2", "0"}) refused(rule_a(1), 4, r);
   for (const char* q : {"0", "0.5", "300000"}) refused(rule_a(1), 5, q);
   for (const char* cap : {"0", "99999", "4503599627400000"}) refused(rule_a(1), 6, cap);
+}
+
+TEST_CASE("script: an aged refund gives back what has not flowed in since") {
+  script s;
+  s.run("take", {rule_a(5)});
+  const std::string charged_at = "-" + text(now_us);
+  CHECK(s.run("refund", {rule_a(2)}, now_us + 150'000, "1", charged_at).integers[6] == 300'000);
+  CHECK(s.run("refund", {rule_a(1)}, now_us + 200'000, "1", charged_at).integers[6] == 250'000);
+  CHECK(s.run("refund", {rule_a(1)}, now_us - 1, "1", charged_at).integers[6] == 350'001);
+  CHECK(s.run("refund", {rule_a(1)}, now_us, "1", "-9007199254740992")
+            .error.starts_with("ERR weir: invalid instant"));
 }
 
 // ---- Shadow charges and penalties ------------------------------------------------------------------------

@@ -205,6 +205,13 @@ TEST_CASE("a refund tells when it was charged") {
                                                  "1", "10000", "500000"});
 }
 
+TEST_CASE("an aged refund tells it by a negative instant") {
+  auto c = charge_of(first, subject_a, 2);
+  c.charged_at_us = 1'800'000'000'000'000;
+  c.aged = true;
+  CHECK(command(operation::refund, {c})[10] == "-1800000000000000");
+}
+
 TEST_CASE("slots have a key of their own and name their holder, at most 40 characters of it") {
   const rule slots = rule_of("slot", "001", {algorithm::concurrency, 5, 30'000'000, 5});
   auto c = charge_of(slots, subject_a, 1);

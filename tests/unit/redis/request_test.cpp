@@ -79,6 +79,7 @@ TEST_CASE("a refund gives back what was charged, as of then") {
   REQUIRE(whole.size() == 1);
   CHECK(whole[0].cost == 3);
   CHECK(whole[0].charged_at_us == 1000);
+  CHECK(whole[0].aged);
   const charge_list granted = refund_of(operation::take_upto, part, charges);
   REQUIRE(granted.size() == 2);
   CHECK(granted[0].cost == 2);

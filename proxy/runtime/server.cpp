@@ -86,6 +86,8 @@ class server {
   void begin_drain(milliseconds delay);
   void cut();
   void on_worker_stopped();
+  /// All workers have ended: nothing may begin a new wait on this thread.
+  [[nodiscard]] bool over() const noexcept { return stopped_ == workers_.size(); }
   void watch_storms();
   void admin_reload(const std::string& peer, const reload_answer& done);
   void take_over(const prepared_config& next, const resolved_endpoints& addresses);
@@ -252,7 +254,7 @@ void server::announce(int workers) const {
 
 void server::wait_for_signal() {
   signals_.async_wait([this](const boost::system::error_code& error, int signal) {
-    if (error) return;
+    if (error || over()) return;
     wait_for_signal();  // first: whatever becomes of this signal, the next one is heard
     on_signal(signal);
   });
@@ -298,7 +300,8 @@ void server::cut() {
 }
 
 void server::on_worker_stopped() {
-  if (++stopped_ < workers_.size()) return;
+  ++stopped_;
+  if (!over()) return;
   cut_timer_.cancel();
   drain_timer_.cancel();
   storm_timer_.cancel();
@@ -313,7 +316,7 @@ void server::on_worker_stopped() {
 void server::watch_storms() {
   storm_timer_.expires_after(storm_interval);
   storm_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error) return;
+    if (error || over()) return;  // one that had fired already cannot be cancelled any more
     watch_storms();
     if (std::exchange(trim_, false)) ::malloc_trim(0);
     if (!storm_.over(places_.open())) return;

@@ -56,17 +56,13 @@ class rls_converter {
     add_entry(path, d, apart);
     auto limit = d.map("rate_limit");
     const bool shadow = d.flag("shadow_mode", false);
-    if (limit.exists()) {
-      write_rule(limit, path, shadow);
-    }
+    const auto rules_before = draft_.rules.size();
+    if (limit.exists()) write_rule(limit, path, shadow);
     const bool nested = d.take("descriptors").IsDefined();
-    if (nested && limit.exists())
-      draft_.rules.empty()
-          ? void()
-          : draft_.rules.back().notes.push_back({d.line(),
-                                                 "in Envoy requests that a nested descriptor fits are not "
-                                                 "counted here; in weir every rule that matches "
-                                                 "counts"});
+    if (nested && draft_.rules.size() > rules_before)
+      draft_.rules.back().notes.push_back({d.line(),
+                                           "in Envoy requests that a nested descriptor fits are not counted "
+                                           "here; in weir every rule that matches counts"});
     if (nested) read_level(d, path);
     d.finish(draft_.notes);
   }

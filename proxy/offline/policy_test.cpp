@@ -35,7 +35,6 @@ traced_request trace_of(std::size_t number, const evaluated_request& r, std::int
     const limiter::rule_state& state = r.result.states[i];
     t.rules.push_back({r.charges[i].matched->name, r.charges[i].cost, state.remaining, state.allowed});
   }
-  t.fields = shown_fields(r);
   return t;
 }
 
@@ -96,9 +95,9 @@ class test_run final : decision_reader {
     const stated_response& answer = test_.send.back().respond;
     last = trace_of(number, r, now_us - test_.at_us);
     last_status = r.forwarded() ? answer.status : r.status;
-    if (!r.forwarded()) return;
     const auto headers = lines_of(answer.headers);
-    last->fields = shown_fields(r, {.status = answer.status, .headers = headers});
+    last->fields =
+        r.forwarded() ? shown_fields(r, {.status = answer.status, .headers = headers}) : shown_fields(r);
   }
 
   evaluator world_;

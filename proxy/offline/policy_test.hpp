@@ -85,7 +85,7 @@ struct traced_request {
     bool allowed = true;
   };
   std::vector<counted> rules{};
-  std::string fields{};  ///< of the response, lines
+  std::string fields{};  ///< lines of the response; of the last request of a test
 };
 
 struct unmet {

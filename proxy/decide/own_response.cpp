@@ -81,8 +81,7 @@ void append_limit_fields(std::string& out, const limited_request& r, const http:
   }
   const http::item_options options{.epoch = s.deny.reset_is_time,
                                    .wall_now_us = wall_us,
-                                   .partitions =
-                                       s.deny.tell_partitions ? r.policy->hashes.get() : nullptr};
+                                   .partitions = s.deny.tell_partitions ? r.policy->hashes.get() : nullptr};
   http::append_rate_limit_fields(out, r.charges, r.result, emitters, options);
 }
 

@@ -28,8 +28,8 @@ struct response_frame {
   bool close = false;  ///< Connection: close
 };
 
-/// Appends the answer to `request` with `error`; the body is left out for a HEAD. Answers how many of the bytes
-/// are the body.
+/// Appends the answer to `request` with `error`; the body is left out for a HEAD. Answers how many of the
+/// bytes are the body.
 std::size_t append_own_response(std::string& out, const limited_request& request, http::local_error error,
                                 const response_frame& frame);
 

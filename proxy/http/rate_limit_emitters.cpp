@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http/rate_limit_emitters.hpp"
 
+#include "proxy/decimal.hpp"
+
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstring>
 
 namespace weir::http {
@@ -26,7 +27,7 @@ class line_writer {
     return *this;
   }
   line_writer& operator<<(std::int64_t value) noexcept {
-    at_ = std::to_chars(at_, at_ + 20, value).ptr;
+    at_ = proxy::put_decimal(at_, value);
     return *this;
   }
   /// sf-binary (RFC 9651 3.3.5).

@@ -2,7 +2,8 @@
 // Appends many small pieces to a string: the string grows once, the pieces are copied behind a plain pointer.
 #pragma once
 
-#include <charconv>
+#include "proxy/decimal.hpp"
+
 #include <concepts>
 #include <cstring>
 #include <string>
@@ -32,8 +33,7 @@ class text_writer {
   }
   template <std::integral Number>
   void put_number(Number n) {
-    constexpr std::size_t longest = 20;
-    write(longest, [n](char* at) { return std::to_chars(at, at + longest, n).ptr; });
+    write(proxy::longest_decimal, [n](char* at) { return proxy::put_decimal(at, n); });
   }
   /// What `put` writes into at most `room` bytes; it answers the end.
   template <typename Put>

@@ -21,15 +21,16 @@ keyed_hasher::keyed_hasher(const hash_key& key) : cipher_(EVP_CIPHER_CTX_new()) 
 }
 
 keyed_hash keyed_hasher::of(const limiter::subject_key& subject) noexcept {
+  if (subject == last_) return last_hash_;
   constexpr int block = 16;
   static_assert(sizeof(subject.text) >= block);
   std::array<unsigned char, 2 * block> encrypted{};  // what the library may write at most
   int size = 0;
   EVP_EncryptUpdate(cipher_.get(), encrypted.data(), &size,
                     reinterpret_cast<const unsigned char*>(subject.text.data()), block);
-  keyed_hash cut;
-  std::copy_n(encrypted.begin(), cut.size(), cut.begin());
-  return cut;
+  std::copy_n(encrypted.begin(), last_hash_.size(), last_hash_.begin());
+  last_ = subject;
+  return last_hash_;
 }
 
 keyed_hash keyed_hasher::of_user(std::string_view id) {

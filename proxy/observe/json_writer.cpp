@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/observe/json_writer.hpp"
 
+#include "proxy/decimal.hpp"
+
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <charconv>
 #include <chrono>
 #include <cstring>
+#include <type_traits>
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -37,6 +39,18 @@ unsigned special_bits(const char* bytes) noexcept {
   }
   return bits;
 #endif
+}
+
+/// Copies 1 ... 15 bytes by two pieces that overlap: most values are that short, and a call would cost more.
+void copy_short(char* to, std::string_view text) noexcept {
+  const auto both_ends = [to, text]<std::size_t piece>(std::integral_constant<std::size_t, piece>) {
+    std::memcpy(to, text.data(), piece);
+    std::memcpy(to + text.size() - piece, text.data() + text.size() - piece, piece);
+  };
+  if (text.size() >= 8) return both_ends(std::integral_constant<std::size_t, 8>{});
+  if (text.size() >= 4) return both_ends(std::integral_constant<std::size_t, 4>{});
+  if (text.size() >= 2) return both_ends(std::integral_constant<std::size_t, 2>{});
+  *to = text.front();
 }
 
 /// Size of the well-formed multi-byte sequence at the start of `text` (RFC 3629: no overlong form, no
@@ -138,7 +152,7 @@ char* put_json_string(char* at, std::string_view text) noexcept {
     const char* bytes = text.data();
     if (size < step) {
       padded.fill(' ');
-      std::memcpy(padded.data(), text.data(), size);
+      copy_short(padded.data(), text);
       bytes = padded.data();
     }
     const unsigned special = special_bits(bytes);
@@ -158,7 +172,7 @@ char* put_json_milliseconds(char* at, std::int64_t microseconds) noexcept {
     *at++ = '-';
     magnitude = 0 - magnitude;
   }
-  at = std::to_chars(at, at + json_milliseconds_room, magnitude / 1000).ptr;
+  at = put_decimal(at, magnitude / 1000);
   *at++ = '.';
   return put_digits(at, magnitude % 1000, 3);
 }

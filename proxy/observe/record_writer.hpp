@@ -2,12 +2,12 @@
 // Writes the members of a record into a string that has room for all of them: no bounds are checked again.
 #pragma once
 
+#include "proxy/decimal.hpp"
 #include "proxy/observe/access_record.hpp"
 #include "proxy/observe/json_writer.hpp"
 
 #include <algorithm>
 #include <cassert>
-#include <charconv>
 #include <span>
 #include <utility>
 
@@ -94,7 +94,7 @@ class record_writer {
   template <std::size_t N, class Integer>
   void number(const char (&key)[N], Integer value) noexcept {
     put(key);
-    at_ = std::to_chars(at_, at_ + 20, value).ptr;
+    at_ = put_decimal(at_, value);
   }
 
   template <std::size_t N>
@@ -126,7 +126,7 @@ class record_writer {
     *at_++ = static_cast<char>('0' + value / 10 % 10);
     *at_++ = static_cast<char>('0' + value % 10);
   }
-  void plain_number(std::int64_t value) noexcept { at_ = std::to_chars(at_, at_ + 20, value).ptr; }
+  void plain_number(std::int64_t value) noexcept { at_ = put_decimal(at_, value); }
   void plain_milliseconds(std::int64_t us) noexcept { at_ = put_json_milliseconds(at_, us); }
 
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }

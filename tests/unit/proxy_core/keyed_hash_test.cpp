@@ -46,5 +46,6 @@ TEST_CASE("another key makes other hashes, and one hasher repeats its own") {
   keyed_hasher others(key_of(0x20));
   const auto first = hashes.of_user("ann");
   CHECK(others.of_user("ann") != first);
+  CHECK(hashes.of_user("bob") != first);
   CHECK(hashes.of_user("ann") == first);
 }

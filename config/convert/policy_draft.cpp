@@ -116,7 +116,7 @@ std::string policy_draft::free_name(const std::string& kind, std::string_view wa
   if (base.empty() || base.front() < 'a')
     base = base.empty() ? kind.substr(0, 1) : fmt::format("{}-{}", kind.front(), base);
   auto name = base;
-  for (int number = 2; !names.insert(kind + "/" + name).second; ++number)
+  for (int number = 2; !names.insert(fmt::format("{}/{}", kind, name)).second; ++number)
     name = fmt::format("{}-{}", base, number);
   return name;
 }

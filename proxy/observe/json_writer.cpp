@@ -17,10 +17,6 @@
 namespace weir::proxy {
 namespace {
 
-constexpr bool is_plain(unsigned char c) noexcept {
-  return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
-
 constexpr std::size_t step = 16;
 
 /// Bit i: byte i of `step` ones cannot stand for itself.
@@ -33,9 +29,10 @@ unsigned special_bits(const char* bytes) noexcept {
       _mm_or_si128(_mm_cmpeq_epi8(all, _mm_set1_epi8('"')), _mm_cmpeq_epi8(all, _mm_set1_epi8('\\')));
   return static_cast<unsigned>(_mm_movemask_epi8(_mm_andnot_si128(marks, printable))) ^ 0xffffu;
 #else
+  const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; };
   unsigned bits = 0;
   for (std::size_t i = 0; i < step; ++i) {
-    bits |= static_cast<unsigned>(!is_plain(static_cast<unsigned char>(bytes[i]))) << i;
+    bits |= static_cast<unsigned>(!is_plain(bytes[i])) << i;
   }
   return bits;
 #endif

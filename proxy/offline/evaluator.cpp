@@ -44,6 +44,7 @@ limiter::memory_table::options table_of(const store_settings& store, const std::
 
 std::vector<header_line> lines_of(const std::vector<std::pair<std::string, std::string>>& headers) {
   std::vector<header_line> lines;
+  lines.reserve(headers.size());
   for (const auto& [name, value] : headers) lines.push_back({name, value});
   return lines;
 }

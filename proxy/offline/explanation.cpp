@@ -204,6 +204,7 @@ class explainer {
 
   std::vector<explained_value> values_of(const std::vector<limiter::selector>& key) {
     std::vector<explained_value> values;
+    values.reserve(key.size());
     for (const limiter::selector& s : key) values.push_back({s.text, shown(s)});
     return values;
   }

@@ -47,7 +47,7 @@ bool closes(const evaluated_request& r) {
 }  // namespace
 
 std::string shown_fields(const evaluated_request& r) {
-  const std::string limit_fields = limit_fields_of(r);
+  std::string limit_fields = limit_fields_of(r);
   if (r.forwarded()) return limit_fields;
   const std::string date = date_of(r);
   const response_frame frame{r.raw_head(), limit_fields, id_of(r), date, closes(r)};

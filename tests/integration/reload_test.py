@@ -293,7 +293,8 @@ def all_files_swapped_at_once_stall_no_loop_and_refill_no_bucket(t):
         return {"tiers_csv": (tiers[i % 2],), "jwks_json": _jwks(secrets[i % 2]),
                 "tls_crt": open(pairs[i % 2].certificate, encoding="ascii").read(),
                 "tls_key": open(pairs[i % 2].key, encoding="ascii").read()}
-    weir = t.weir({"version": 1}, start=False)
+    # how long a turn takes is asked of the build that users run: a sanitizer's turns say nothing about it
+    weir = t.weir({"version": 1}, start=False, build=t.release)
     plain = f"127.0.0.1:{weir.port}"
     policy = {"upstreams": {"app": {"url": u.url}}, "workers": 2,
               "listen": [{"name": "plain", "address": plain},

@@ -142,7 +142,7 @@ std::optional<limiter::allowance> complete_special(const rule_draft& d, const qu
         "E0208", written.limit_at,
         fmt::format("{}: a cost of {} can never be paid: it holds {} units at most", who, cost, q->burst));
   }
-  return limiter::allowance{*q};
+  return limiter::allowance{q};
 }
 
 /// The tiers that requests may have; nothing when that is not known: a claim or a header names them.

@@ -95,6 +95,7 @@ class traefik_converter {
 
   void read_routers(std::vector<std::pair<std::string, foreign_map>> routers) {
     std::vector<std::pair<std::int64_t, std::size_t>> order;
+    order.reserve(routers.size());
     for (std::size_t i = 0; i < routers.size(); ++i) order.emplace_back(-priority_of(routers[i].second), i);
     std::sort(order.begin(), order.end());
     for (const auto& [priority, i] : order) read_router(routers[i].first, routers[i].second);

@@ -38,6 +38,7 @@ bool same_values(const node& a, const node& b) {
 
 std::vector<std::string> comment_texts(const syntax_document& document) {
   std::vector<std::string> texts;
+  texts.reserve(document.comments.size());
   for (const auto& c : document.comments) texts.push_back(c.text);
   std::sort(texts.begin(), texts.end());
   return texts;

@@ -14,6 +14,7 @@ constexpr std::int64_t year_2026_us = 1'767'225'600'000'000;
 
 std::vector<std::string_view> names_of_limits(const file_draft& draft) {
   std::vector<std::string_view> names;
+  names.reserve(draft.rules.size() + draft.concurrency.size());
   for (const rule_draft& r : draft.rules) names.push_back(r.value.name);
   for (const concurrency_draft& c : draft.concurrency) names.push_back(c.value.name);
   return names;

@@ -51,6 +51,7 @@ const override_list::item* override_list::find(const request_attributes& request
 
 std::vector<selector> override_list::selectors() const {
   std::vector<selector> all;
+  all.reserve(groups_.size());
   for (const group& g : groups_) all.push_back(g.from);
   return all;
 }

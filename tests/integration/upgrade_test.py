@@ -342,6 +342,8 @@ def whoever_dies_ends_the_other_side_and_frees_the_slot(t):
 
     def opened():
         count = len(granted.tunnels)
+        # the other side may learn of an end a moment before the slot is back
+        wait_until("the slot is free", lambda: weir.metrics().sum("weir_concurrency_in_flight") == 0, 5)
         side, _ = _open(weir)
         wait_until("the tunnel", lambda: len(granted.tunnels) > count)
         equal(client.fetch(weir.port, "GET", "/", HANDSHAKE).status, 429, "the tunnel holds its slot")

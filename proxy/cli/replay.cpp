@@ -113,7 +113,10 @@ int judge(const replay_options& o, replay::log_format format, log_source& log, c
 
 int replay_command(const replay_options& o) {
   std::optional<replay::log_format> format;
-  if (!o.log_format.empty() && !(format = named_format(o.log_format))) return exit_usage;
+  if (!o.log_format.empty()) {
+    format = named_format(o.log_format);
+    if (!format) return exit_usage;
+  }
   const policy now = load(o.policy);
   const policy before = o.against.empty() ? nullptr : load(o.against);
   if (!now || (!before && !o.against.empty())) return exit_bad_config;

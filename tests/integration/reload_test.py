@@ -297,6 +297,7 @@ def all_files_swapped_at_once_stall_no_loop_and_refill_no_bucket(t):
     weir = t.weir({"version": 1}, start=False, build=t.release)
     plain = f"127.0.0.1:{weir.port}"
     policy = {"upstreams": {"app": {"url": u.url}}, "workers": 2,
+              "access_log": {"to": "none"},     # its ring takes memory as it is first used
               "listen": [{"name": "plain", "address": plain},
                          {"name": "secure", "address": f"127.0.0.1:{secure}",
                           "tls": {"certificate": "tls.crt", "key": "tls.key"}}],

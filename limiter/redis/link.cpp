@@ -137,7 +137,6 @@ void node::link::append_pack(std::string& out, call_pack&& pack, std::int64_t no
                      {.estimate_us = now_us});
   const std::size_t places = decisions.size();
   const auto deadline = pack.calls.deadline();
-  node_.in_flight_ += places;
   add(node_.environment_->counters.packed, places);
   sent({.type = sent_command::kind::pack,
         .group = std::move(pack.calls),
@@ -164,7 +163,6 @@ void node::link::append_decision(std::string& out, call_group&& group, bool with
                    .since_us = may_be_cold(first.charges, node_.since_us_, now_us) ? node_.since_us_ : 0});
   }
   const auto deadline = group.deadline();
-  node_.in_flight_ += places;
   if (places > 1) add(node_.environment_->counters.merged, places - 1);
   sent({.type = decides ? sent_command::kind::decision : sent_command::kind::heartbeat,
         .group = std::move(group),
@@ -189,6 +187,8 @@ void node::link::append_control(std::string& out, sent_command::kind type,
 
 void node::link::sent(sent_command&& command) {
   if (sent_.full()) sent_.set_capacity(2 * sent_.capacity());
+  in_flight_ += command.places;
+  node_.in_flight_ += command.places;
   sent_.push_back(std::move(command));
 }
 
@@ -232,6 +232,7 @@ std::optional<std::size_t> node::link::awaited_elements() const noexcept {
 node::link::sent_command node::link::take_oldest() {
   sent_command command = std::move(sent_.front());
   sent_.pop_front();
+  in_flight_ -= command.places;
   node_.in_flight_ -= command.places;
   return command;
 }
@@ -354,6 +355,7 @@ void node::link::on_error_reply(sent_command& command, std::string_view text) {
 
 /// The answer to this command, the oldest, condemns the connection: it fails with the others.
 void node::link::condemn(sent_command command, errc reason, std::string_view cause) {
+  in_flight_ += command.places;
   node_.in_flight_ += command.places;
   sent_.push_front(std::move(command));
   drop(reason, cause);

@@ -8,6 +8,10 @@
 
 namespace weir::limiter::redis {
 
+/// Calls. With fewer unanswered, a connection takes what comes at once: a Redis that answers in 0.1 ms would else
+/// hold up every second decision at 10 000 a second.
+inline constexpr std::size_t few_in_flight = 4;
+
 class node::link final : public connection::owner {
  public:
   /// `replaces`: that one serves until this one is ready; null = a place of its own.
@@ -24,11 +28,19 @@ class node::link final : public connection::owner {
     return up() && sent_.empty() && !connection_->writing() &&
            retire_as_ == redis_counters::close_reason_count;
   }
+  /// Up, and so little is unanswered that more may follow. Behind much, what comes is better collected: it leaves
+  /// in one write when the replies are there, which costs the server a fraction.
+  [[nodiscard]] bool has_room() const noexcept {
+    return up() && in_flight_ < few_in_flight && !pinging_ && !connection_->writing() &&
+           retire_as_ == redis_counters::close_reason_count;
+  }
+  /// Calls it was sent and has not answered, whether or not somebody still waits.
+  [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_; }
   [[nodiscard]] const link* replaces() const noexcept { return replaces_; }
   /// Commands that left for somebody who still waits.
   [[nodiscard]] std::size_t unanswered() const noexcept;
 
-  /// Writes everything in one go; the groups are not empty. Only while idle().
+  /// Writes everything in one go; the groups are not empty. Only while has_room().
   void write(std::vector<call_group>&& batch, clock::time_point now);
   /// Only while idle(): true when it first has to be asked whether it still lives, which is then under way.
   bool ping_first(clock::time_point now);
@@ -109,6 +121,7 @@ class node::link final : public connection::owner {
   phase phase_ = phase::down;
   std::shared_ptr<connection> connection_;
   boost::circular_buffer<sent_command> sent_;
+  std::size_t in_flight_ = 0;         // calls in sent_
   call_group* answering_ = nullptr;  // whose members are being told: one may withdraw another
   reconnect reconnect_;
   link_age age_;

@@ -133,11 +133,19 @@ node::link* node::idle_link() noexcept {
   return nullptr;
 }
 
-/// Everything that waits leaves in one write of a connection with nothing in flight. While there is none, the
+node::link* node::roomy_link() noexcept {
+  link* best = nullptr;
+  for (const auto& one : links_) {
+    if (one->has_room() && (best == nullptr || one->in_flight() < best->in_flight())) best = one.get();
+  }
+  return best;
+}
+
+/// Everything that waits leaves in one write of a connection with little in flight. While there is none, the
 /// replies come back here.
 void node::flush() {
   if (stopped_ || waiting_.empty()) return;
-  link* const free = idle_link();
+  link* const free = roomy_link();
   if (free == nullptr) return;
   const auto now = clock::now();
   while (call* const late = waiting_.take_expired(now)) {
@@ -145,7 +153,7 @@ void node::flush() {
     answer(*late, {.error = errc::timeout, .reply = nullptr, .text = {}, .sent = false});
     if (stopped_) return;
   }
-  if (waiting_.empty() || !free->idle() || free->ping_first(now)) return;
+  if (waiting_.empty() || !free->has_room() || (free->idle() && free->ping_first(now))) return;
   add(environment_->counters.waiting, -static_cast<std::int64_t>(waiting_.size()));
   free->write(waiting_.take_all(), now);
 }

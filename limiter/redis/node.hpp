@@ -66,7 +66,7 @@ class node : public std::enable_shared_from_this<node> {
   /// Begins to connect. Once, after the object is in its shared_ptr.
   void start();
 
-  /// Queues a call; all that wait leave together as soon as a connection has nothing in flight. While the
+  /// Queues a call; all that wait leave together as soon as a connection has little in flight. While the
   /// node is down or its breaker open: answers at once, from inside.
   void send(call& what);
   /// Forgets a call. One that has not left is not sent; the reply to one that has is dropped.
@@ -98,6 +98,8 @@ class node : public std::enable_shared_from_this<node> {
   struct probe_call;
 
   [[nodiscard]] link* idle_link() noexcept;
+  /// The least busy that has_room(); null: none has.
+  [[nodiscard]] link* roomy_link() noexcept;
   void send_again(call_group&& group);
   void schedule_flush();
   void flush();

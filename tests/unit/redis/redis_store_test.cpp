@@ -2,6 +2,7 @@
 // The store against a scripted server: faults, order, re-entrancy. Against a real one: redis_server_test.cpp.
 #include "limiter/stores/redis_store.hpp"
 
+#include "limiter/redis/link.hpp"
 #include "store_fixture.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/scripted_server.hpp"
@@ -16,6 +17,7 @@
 using namespace weir::tests;
 using weir::limiter::errc;
 using weir::limiter::operation;
+using weir::limiter::redis::few_in_flight;
 
 namespace {
 
@@ -449,32 +451,53 @@ TEST_CASE("an open breaker probes when its time has come, not when the connectio
   CHECK(f.server->decisions.size() == before);
 }
 
-TEST_CASE("while a batch is under way equal takes are collected into one command") {
+TEST_CASE("a decision does not wait for the reply to another") {
   fixture f;
   f.connect();
   f.server->on_decision = silence;
-  waiter first;
-  f.send(first);
-  f.settle();
+  std::deque<waiter> waiters(2);
+  for (waiter& w : waiters) {
+    f.send(w);
+    f.settle();
+  }
+  REQUIRE(f.server->decisions.size() == 2);
+  f.server->send(scripted_server::allowed(3));
+  REQUIRE(f.run_until([&] { return waiters[0].answered(); }));
+  CHECK_FALSE(waiters[1].answered());
+  f.server->send(scripted_server::allowed(1));
+  REQUIRE(f.run_until([&] { return waiters[1].answered(); }));
+  CHECK(waiters[0].states.at(0).remaining == 3);
+  CHECK(waiters[1].states.at(0).remaining == 1);
+}
+
+TEST_CASE("while much is under way equal takes are collected into one command") {
+  fixture f;
+  f.connect();
+  f.server->on_decision = silence;
+  std::deque<waiter> first(few_in_flight);
+  for (waiter& w : first) {
+    f.send(w);
+    f.settle();
+  }
   std::deque<waiter> waiters;
   for (int i = 0; i < 5; ++i) f.send(waiters.emplace_back(waiter::plenty()));
   waiter other(waiter::plenty());
   other.charges.front().cost = 2;
   f.send(other);
   f.settle();
-  REQUIRE(f.server->decisions.size() == 1);
+  REQUIRE(f.server->decisions.size() == few_in_flight);
   // three of the five pass
   f.server->on_decision = [](const auto& command) {
     return scripted_server::answer{
         command[5] == "5" ? "*7\r\n:1732422216123456\r\n:3\r\n:0\r\n:0\r\n:500\r\n:1000\r\n:9\r\n"
                           : scripted_server::allowed()};
   };
-  f.server->send(scripted_server::allowed());
+  for (std::size_t i = 0; i < few_in_flight; ++i) f.server->send(scripted_server::allowed());
   REQUIRE(f.run_until([&] { return other.answered(); }));
-  CHECK(first.answered());
-  REQUIRE(f.server->decisions.size() == 3);
-  CHECK(f.server->decisions[1][5] == "5");
-  CHECK(f.server->decisions[2][5] == "1");
+  for (const waiter& w : first) CHECK(w.answered());
+  REQUIRE(f.server->decisions.size() == few_in_flight + 2);
+  CHECK(f.server->decisions[few_in_flight][5] == "5");
+  CHECK(f.server->decisions[few_in_flight + 1][5] == "1");
   for (std::size_t i = 0; i < waiters.size(); ++i) {
     CAPTURE(i);
     REQUIRE(waiters[i].error == errc::ok);
@@ -483,7 +506,7 @@ TEST_CASE("while a batch is under way equal takes are collected into one command
     CHECK(waiters[i].states.at(0).retry_after_us == (i < 3 ? 0 : 500));
   }
   CHECK(f.store->counters().merged == 4);
-  CHECK(f.store->counters().batches == 2);
+  CHECK(f.store->counters().batches == few_in_flight + 1);
 }
 
 TEST_CASE("new credentials are used by new connections and no decision is lost") {
@@ -535,13 +558,16 @@ TEST_CASE("a pool of connections shares the decisions") {
   REQUIRE(f.run_until([&] { return f.store->counters().connects == 3; }));
   CHECK(f.store->counters().idle == 3);
   f.server->on_decision = silence;
-  std::deque<waiter> waiters(3);
-  for (waiter& w : waiters) {
-    f.send(w);
+  std::deque<waiter> waiters(3 * few_in_flight);
+  const auto send = [&](std::size_t i) {
+    f.send(waiters[i]);
     f.settle();
-  }
+  };
+  for (std::size_t i = 0; i < 3; ++i) send(i);
   CHECK(f.server->decisions.size() == 3);
   CHECK(f.store->counters().busy == 3);
+  for (std::size_t i = 3; i < waiters.size(); ++i) send(i);
+  CHECK(f.server->decisions.size() == waiters.size());
   waiter late;
   f.send(late);
   CHECK(f.store->counters().waiting == 1);

@@ -106,12 +106,16 @@ void connection::start_read() {
                                if (error == asio::error::eof)
                                  return self->lose(errc::closed, "closed by the server");
                                if (error) return self->lose(errc::closed, error.message());
+                               // A waiter may end the owner while replies are taken.
+                               const auto life = self->life_;
+                               const loop_turns& turns = self->owner_->turns();
+                               if (turns.before) turns.before();
                                self->on_read(size);
+                               if (turns.after) turns.after();
                              });
 }
 
 void connection::on_read(std::size_t size) {
-  const auto life = life_;  // a waiter may end the owner while replies are taken
   const bool handshaking = handshake_.has_value();
   end_ += size;
   while (begin_ < end_ && parse_next()) {

@@ -5,6 +5,7 @@
 
 #include "limiter/errc.hpp"
 #include "limiter/redis/handshake.hpp"
+#include "limiter/redis/loop_turns.hpp"
 #include "limiter/redis/reply_guard.hpp"
 #include "limiter/redis/reply_reader.hpp"
 #include "limiter/redis/reply_scanner.hpp"
@@ -34,6 +35,8 @@ class connection : public std::enable_shared_from_this<connection> {
     /// when no command is unanswered.
     [[nodiscard]] virtual std::optional<std::size_t> awaited_elements() const noexcept = 0;
     virtual void on_reply(const reply& answer) = 0;
+    /// What runs around the replies that came together.
+    [[nodiscard]] virtual const loop_turns& turns() const noexcept = 0;
     /// Everything handed to write() is with the kernel.
     virtual void on_written() = 0;
     /// The connection is unusable: at most once, and the last call.

@@ -8,8 +8,8 @@
 
 namespace weir::limiter::redis {
 
-/// Calls. With fewer unanswered, a connection takes what comes at once: a Redis that answers in 0.1 ms would else
-/// hold up every second decision at 10 000 a second.
+/// Calls. With fewer unanswered, a connection takes what comes at once: a Redis that answers in 0.1 ms would
+/// else hold up every second decision at 10 000 a second.
 inline constexpr std::size_t few_in_flight = 4;
 
 class node::link final : public connection::owner {
@@ -28,8 +28,8 @@ class node::link final : public connection::owner {
     return up() && sent_.empty() && !connection_->writing() &&
            retire_as_ == redis_counters::close_reason_count;
   }
-  /// Up, and so little is unanswered that more may follow. Behind much, what comes is better collected: it leaves
-  /// in one write when the replies are there, which costs the server a fraction.
+  /// Up, and so little is unanswered that more may follow. Behind much, what comes is better collected: it
+  /// leaves in one write when the replies are there, which costs the server a fraction.
   [[nodiscard]] bool has_room() const noexcept {
     return up() && in_flight_ < few_in_flight && !pinging_ && !connection_->writing() &&
            retire_as_ == redis_counters::close_reason_count;
@@ -87,6 +87,7 @@ class node::link final : public connection::owner {
   void on_ready(std::string_view memory_policy, std::int64_t since_us) override;
   [[nodiscard]] std::optional<std::size_t> awaited_elements() const noexcept override;
   void on_reply(const reply& answer) override;
+  [[nodiscard]] const loop_turns& turns() const noexcept override { return node_.environment_->turns; }
   void on_written() override;
   void on_lost(errc reason, std::string_view cause) override;
 
@@ -121,7 +122,7 @@ class node::link final : public connection::owner {
   phase phase_ = phase::down;
   std::shared_ptr<connection> connection_;
   boost::circular_buffer<sent_command> sent_;
-  std::size_t in_flight_ = 0;         // calls in sent_
+  std::size_t in_flight_ = 0;        // calls in sent_
   call_group* answering_ = nullptr;  // whose members are being told: one may withdraw another
   reconnect reconnect_;
   link_age age_;

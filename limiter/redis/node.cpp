@@ -119,11 +119,14 @@ bool node::quiet() const noexcept {
 }
 
 void node::schedule_flush() {
-  if (std::exchange(flush_posted_, true)) return;
-  asio::post(environment_->io.get_executor(), [self = shared_from_this()] {
-    self->flush_posted_ = false;
-    self->flush();
-  });
+  if (std::exchange(flush_scheduled_, true)) return;
+  if (environment_->in_turn) return environment_->full.push_back(shared_from_this());
+  asio::post(environment_->io.get_executor(), [self = shared_from_this()] { self->end_turn(); });
+}
+
+void node::end_turn() {
+  flush_scheduled_ = false;
+  flush();
 }
 
 node::link* node::idle_link() noexcept {

@@ -8,6 +8,7 @@
 #include "limiter/redis/connection.hpp"
 #include "limiter/redis/counters.hpp"
 #include "limiter/redis/link_age.hpp"
+#include "limiter/redis/loop_turns.hpp"
 #include "limiter/redis/reconnect.hpp"
 #include "limiter/redis/tls_context.hpp"
 
@@ -31,8 +32,12 @@ using log_function = std::function<void(std::string_view level, std::string_view
 
 /// What all nodes of a store share.
 struct node_environment {
-  node_environment(boost::asio::io_context& loop, log_function to) : io(loop), log(std::move(to)) {}
+  node_environment(boost::asio::io_context& loop, log_function to, loop_turns around)
+      : io(loop), turns(std::move(around)), log(std::move(to)) {}
   boost::asio::io_context& io;
+  const loop_turns turns;
+  bool in_turn = false;                     // end_turn() will come
+  std::vector<std::shared_ptr<node>> full;  // nodes with calls to send at the end of the turn
   log_function log;
   redis_counters counters;
   std::minstd_rand random{std::random_device{}()};
@@ -92,6 +97,9 @@ class node : public std::enable_shared_from_this<node> {
   /// Final: closes everything, forgets every call.
   void shutdown();
 
+  /// Sends what schedule_flush() left for the end of the turn.
+  void end_turn();
+
  private:
   class link;
   friend class link;
@@ -101,6 +109,7 @@ class node : public std::enable_shared_from_this<node> {
   /// The least busy that has_room(); null: none has.
   [[nodiscard]] link* roomy_link() noexcept;
   void send_again(call_group&& group);
+  /// At the end of the turn; outside of one, as soon as the loop comes to it.
   void schedule_flush();
   void flush();
   void add_link(link* replaces);
@@ -148,7 +157,7 @@ class node : public std::enable_shared_from_this<node> {
 
   call_queue waiting_;
   std::size_t in_flight_ = 0;  // calls in commands that have left
-  bool flush_posted_ = false;
+  bool flush_scheduled_ = false;
   store_reply reply_, own_reply_;
 
   std::int64_t since_us_ = 0;                    // the server has data since then; 0 = not asked

@@ -35,13 +35,15 @@ bool is_temporary(std::string_view text) noexcept {
 class redis_store::impl final : public std::enable_shared_from_this<impl>, public redis::directory_listener {
  public:
   impl(asio::io_context& io, redis_settings settings, log_function log,
-       std::shared_ptr<redis::dial_limiter> dials);
+       std::shared_ptr<redis::dial_limiter> dials, redis::loop_turns turns);
 
   void start() { directory_->start(); }
   void execute(operation op, std::span<const charge> charges, store_waiter& waiter);
   void cancel(store_waiter& waiter) noexcept;
   void heartbeat(std::string_view member, std::string_view fingerprint, heartbeat_waiter& waiter);
   void update(const redis_settings& settings);
+  void begin_turn() noexcept { environment_->in_turn = true; }
+  void end_turn();
   void shutdown();
   [[nodiscard]] bool available() const noexcept { return available_.load(std::memory_order_relaxed); }
   [[nodiscard]] const redis_counters& counters() const noexcept { return environment_->counters; }
@@ -131,8 +133,8 @@ class redis_store::impl final : public std::enable_shared_from_this<impl>, publi
 };
 
 redis_store::impl::impl(asio::io_context& io, redis_settings settings, log_function log,
-                        std::shared_ptr<redis::dial_limiter> dials)
-    : environment_(std::make_shared<redis::node_environment>(io, std::move(log))),
+                        std::shared_ptr<redis::dial_limiter> dials, redis::loop_turns turns)
+    : environment_(std::make_shared<redis::node_environment>(io, std::move(log), std::move(turns))),
       settings_(std::move(settings)),
       directory_(
           redis::make_directory(environment_, redis::make_session_plan(settings_), std::move(dials), *this)),
@@ -479,9 +481,17 @@ void redis_store::impl::update(const redis_settings& settings) {
   directory_->update(redis::make_session_plan(settings_));
 }
 
+/// What a node answers while it sends may bring more, which is posted.
+void redis_store::impl::end_turn() {
+  environment_->in_turn = false;
+  for (const auto& node : environment_->full) node->end_turn();
+  environment_->full.clear();
+}
+
 void redis_store::impl::shutdown() {
   if (std::exchange(stopped_, true)) return;
   available_.store(false, std::memory_order_relaxed);
+  environment_->full.clear();
   pauses_.clear();
   pause_timer_.cancel();
   leak_timer_.cancel();
@@ -491,8 +501,9 @@ void redis_store::impl::shutdown() {
 // ---- redis_store -------------------------------------------------------------------
 
 redis_store::redis_store(asio::io_context& io, redis_settings settings, log_function log,
-                         std::shared_ptr<redis::dial_limiter> dials)
-    : impl_(std::make_shared<impl>(io, std::move(settings), std::move(log), std::move(dials))) {
+                         std::shared_ptr<redis::dial_limiter> dials, redis::loop_turns turns)
+    : impl_(std::make_shared<impl>(io, std::move(settings), std::move(log), std::move(dials),
+                                   std::move(turns))) {
   impl_->start();
 }
 
@@ -523,6 +534,14 @@ const redis_counters& redis_store::counters() const noexcept {
 
 void redis_store::update(const redis_settings& settings) {
   impl_->update(settings);
+}
+
+void redis_store::begin_turn() noexcept {
+  impl_->begin_turn();
+}
+
+void redis_store::end_turn() {
+  impl_->end_turn();
 }
 
 void redis_store::shutdown() {

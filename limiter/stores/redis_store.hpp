@@ -3,6 +3,7 @@
 #pragma once
 
 #include "limiter/redis/counters.hpp"
+#include "limiter/redis/loop_turns.hpp"
 #include "limiter/redis/settings.hpp"
 #include "limiter/store.hpp"
 
@@ -31,13 +32,14 @@ class redis_store final : public store {
   using log_function = std::function<void(std::string_view level, std::string_view message)>;
 
   /// `dials` bounds the failed dials of all stores that share it; null = one bound per server for the whole
-  /// process.
+  /// process. `turns`: of a loop that it shares, whose owner calls begin_turn() and end_turn().
   redis_store(boost::asio::io_context& io, redis_settings settings, log_function log,
-              std::shared_ptr<redis::dial_limiter> dials = nullptr);
+              std::shared_ptr<redis::dial_limiter> dials = nullptr, redis::loop_turns turns = {});
   ~redis_store() override;
 
-  /// While a connection waits for replies, what comes is collected, equal takes become one command, and all
-  /// leaves in one write when the replies are there. While a node is down: answers at once with why.
+  /// What comes during a turn of the loop leaves in one write. While a connection waits for more than a few
+  /// replies, what comes is collected, equal takes become one command, and all leaves when the replies are
+  /// there. While a node is down: answers at once with why.
   void execute(operation op, std::span<const charge> charges, store_waiter& waiter) override;
   /// A command that has not left yet is withdrawn; the reply to one that has is dropped.
   void cancel(store_waiter& waiter) noexcept override;
@@ -49,6 +51,10 @@ class redis_store final : public store {
   /// Takes over username, password and TLS files, nothing else: new connections use them and replace the old
   /// ones, which first get their answers.
   void update(const redis_settings& settings);
+
+  /// Between the two, decisions are collected; the latter sends them. No nesting.
+  void begin_turn() noexcept;
+  void end_turn();
 
   /// Cancels everything; pending waiters are forgotten. Call before the io_context stops.
   void shutdown();

@@ -64,7 +64,8 @@ void readiness_set::start() {
   if (registration_ != nullptr) return boost::asio::post(io_, [this] { dispatch(); });
   auto& reactor = boost::asio::use_service<epoll_reactor>(io_);
   reactor.init_task();
-  if (const int error = reactor.register_internal_descriptor(epoll_reactor::read_op, epoll_, registration_, &watch_))
+  if (const int error =
+          reactor.register_internal_descriptor(epoll_reactor::read_op, epoll_, registration_, &watch_))
     throw std::system_error(error, std::generic_category(), "epoll_ctl");
 }
 

@@ -6,8 +6,8 @@
 // without one of the two. Here a socket is registered once, the kernel reports each change once, and the
 // flags are remembered, so a request costs its four transfers and a share of two waits. The set itself is one
 // descriptor of the worker's io_context, which keeps running everything else (Redis, timers, posts from other
-// threads). It stays registered the way Asio registers its own signal pipe: a wait that is begun anew each turn
-// would cost an epoll_ctl() per turn.
+// threads). It stays registered the way Asio registers its own signal pipe: a wait that is begun anew each
+// turn would cost an epoll_ctl() per turn.
 #pragma once
 
 #include <array>

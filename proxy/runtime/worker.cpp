@@ -69,7 +69,9 @@ worker::~worker() = default;
 void worker::make_store(const worker_setup& setup) {
   const store_settings& s = setup.config->store;
   if (s.kind == store_kind::redis) {
-    auto redis = std::make_unique<limiter::redis_store>(io_, s.redis, log_store);
+    auto redis = std::make_unique<limiter::redis_store>(
+        io_, s.redis, log_store, nullptr,
+        limiter::redis::loop_turns{[this] { begin_turn(); }, [this] { settle(); }});
     redis_ = redis.get();
     store_ = std::move(redis);
   } else {
@@ -157,6 +159,7 @@ void worker::run_loop() {
     try {
       sockets_.start();
       arm_wheel();
+      in_turn_ = false;  // out of memory in the middle of one, which is lost
       settle_soon();
       io_.run();
       return;
@@ -170,6 +173,8 @@ void worker::run_loop() {
 // ---- one loop turn ----
 
 void worker::begin_turn() {
+  in_turn_ = true;
+  if (redis_ != nullptr) redis_->begin_turn();
   services_.now_us = steady_now_us();
   services_.handshakes_left = services::max_handshakes_per_turn;
   const std::int64_t second = wall_now_us() / 1'000'000;
@@ -180,6 +185,8 @@ void worker::begin_turn() {
 }
 
 void worker::settle() {
+  in_turn_ = false;
+  if (redis_ != nullptr) redis_->end_turn();
   dead_.clear();
   if (!turns_.empty()) settle_soon();
   arm_wheel();
@@ -187,7 +194,7 @@ void worker::settle() {
 }
 
 void worker::settle_soon() {
-  if (settle_posted_) return;
+  if (in_turn_ || settle_posted_) return;
   boost::asio::post(io_, [this] {
     settle_posted_ = false;
     begin_turn();

@@ -91,7 +91,9 @@ class worker final : private limiter::settlement_observer {
   /// The upstream of that name, if it has such an endpoint; else null.
   [[nodiscard]] upstream* find_upstream(std::string_view name, std::size_t endpoint) const;
   void begin_turn();
+  /// The end of a turn: what it decided leaves, who died in it is freed, what it armed is due.
   void settle();
+  /// Outside of a turn: one that only settles.
   void settle_soon();
   void arm_wheel();
   void stop_when_drained();
@@ -135,6 +137,7 @@ class worker final : private limiter::settlement_observer {
   std::function<void()> on_stopped_;
   std::int64_t wheel_wake_us_ = -1;  // when wheel_timer_ will fire; -1 = not armed
   bool settle_posted_ = false;
+  bool in_turn_ = false;  // between begin_turn() and settle()
   bool stopping_ = false;
   std::int64_t return_deadline_us_ = 0;  // of leased units, when everything else is done
   std::atomic<std::uint64_t> cut_requests_{0};

@@ -84,6 +84,17 @@ class Stream:
         return value, data
 
 
+def _whole(brief, arguments):
+    """The integers of a call of its own from those of plain buckets in a pack."""
+    states = []
+    for used, i in zip(brief, range(0, len(arguments), 7)):
+        cost, _, each, capacity = map(int, arguments[i + 3:i + 7])
+        allowed, used = used >= 0, used if used >= 0 else -1 - used
+        wait = 0 if allowed else -1 if cost * each > capacity else cost * each - (capacity - used)
+        states += [int(allowed), (capacity - used) // each, wait, used, used]
+    return [int(all(states[::5])), *states]
+
+
 class Decision:
     """One EVALSHA or EVAL that came to the relay."""
 
@@ -100,15 +111,21 @@ class Decision:
     def each(self):
         """(its keys, how many equal requests, [now, m, integers of each rule ...]) of every decision of the call: of a
         pack several, see lua/README.md."""
-        if not (self.args[0] == b"t" or self.args[0].isdigit()):
+        if not self.args[0].isupper():
             yield self.keys, int(self.args[1]) if self.args[1].isdigit() else 1, self.reply
             return
-        key, argument, said = 0, 0, 1
-        while argument < len(self.args):
-            keys, arguments, rules = (1, 5, 1) if self.args[argument] == b"t" else \
-                (int(self.args[argument]), 3 + int(self.args[argument + 1]), int(self.args[argument + 2]))
-            yield self.keys[key:key + keys], 1, [self.reply[0], *self.reply[said:said + 1 + 5 * rules]]
-            key, argument, said = key + keys, argument + arguments, said + 1 + 5 * rules
+        shapes, at = [], 2
+        for _ in range(int(self.args[1])):
+            kind, (keys, arguments, rules) = self.args[at], map(int, self.args[at + 1:at + 4])
+            shapes.append((kind, keys, rules, self.args[at + 4:at + 4 + arguments]))
+            at += 4 + arguments
+        key, said, now = 0, 1, self.reply[0]
+        for letter in self.args[0]:
+            kind, keys, rules, arguments = shapes[letter - ord("A")]
+            integers = rules if kind == b"b" else 1 + 5 * rules
+            reply = self.reply[said:said + integers]
+            yield self.keys[key:key + keys], 1, [now, *(_whole(reply, arguments[2:]) if kind == b"b" else reply)]
+            key, said = key + keys, said + integers
 
     @property
     def may_be_repeated(self):

@@ -470,6 +470,26 @@ TEST_CASE("a decision does not wait for the reply to another") {
   CHECK(waiters[1].states.at(0).remaining == 1);
 }
 
+TEST_CASE("what is decided during a turn of the loop leaves at its end, in one write") {
+  fixture f;
+  int before = 0, after = 0;
+  f.turns = {[&] { ++before; }, [&] { ++after; }};
+  f.connect();
+  f.store->begin_turn();
+  std::deque<waiter> waiters(2);
+  waiters[1].charges.front().cost = 2;
+  for (waiter& w : waiters) f.send(w);
+  f.settle();
+  CHECK(f.server->decisions.empty());
+  const auto batches = f.store->counters().batches.load();
+  f.store->end_turn();
+  const int handshake = before;
+  REQUIRE(f.run_until([&] { return waiters[1].answered(); }));
+  CHECK(f.store->counters().batches == batches + 1);
+  CHECK(before > handshake);
+  CHECK(after == before);
+}
+
 TEST_CASE("while much is under way equal takes are collected into one command") {
   fixture f;
   f.connect();

@@ -89,7 +89,7 @@ struct store_fixture {
         [this](std::string_view level, std::string_view message) {
           log.push_back(std::string(level) + ": " + std::string(message));
         },
-        std::make_shared<limiter::redis::dial_limiter>());
+        std::make_shared<limiter::redis::dial_limiter>(), turns);
   }
 
   void connect() {
@@ -127,6 +127,7 @@ struct store_fixture {
 
   boost::asio::io_context io{1};
   limiter::redis_settings settings;
+  limiter::redis::loop_turns turns;
   std::vector<std::string> log;
   std::unique_ptr<limiter::redis_store> store;
 };

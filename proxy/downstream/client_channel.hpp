@@ -13,6 +13,8 @@ struct client_channel {
   /// follow it.
   io_buffer in;
   std::size_t head_size = 0;
+  bool drips = false;                             ///< the body came in a drop last time
+  static constexpr std::size_t drop_size = 1024;  ///< less than a full segment of any network
 
   /// Reads more body bytes behind the head, over those that were consumed. Call when nothing is unread; the
   /// block does not move.
@@ -20,6 +22,7 @@ struct client_channel {
     in.rewind_to(head_size);
     const io_result result = socket.read(in.space(), in.space_size());
     if (result.status == io_status::ok) in.received(result.bytes);
+    drips = result.bytes < drop_size;
     return result;
   }
 };

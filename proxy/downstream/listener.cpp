@@ -117,7 +117,6 @@ bool listener::may_connect(const identity::address& peer) const noexcept {
 }
 
 listener::~listener() {
-  if (yielded_) worker_.turns.remove(*this);
   if (fd_ >= 0) ::close(fd_);
 }
 
@@ -139,7 +138,6 @@ void listener::on_ready(std::uint32_t) {
 }
 
 void listener::on_turn() {
-  yielded_ = false;
   if (fd_ >= 0) accept_some();
 }
 
@@ -160,8 +158,7 @@ void listener::accept_some() {
     }
     // ECONNABORTED and the like concern one connection only
   }
-  if (!yielded_) worker_.turns.add(*this);
-  yielded_ = true;
+  worker_.turns.next.add(*this);
 }
 
 /// The queue stays readable without a new edge: come back when descriptors may be free again.

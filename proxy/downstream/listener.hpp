@@ -50,7 +50,8 @@ class listener final : public ready_handler, private timer, private yielding {
   [[nodiscard]] connection_places::answer place_for(const identity::address& peer) const;
   void wait_for_descriptors(int error);
 
-  static constexpr int max_accepts_per_turn = 64;
+  /// Each opens a session and brings its first request into the next turn: as much work as ten requests.
+  static constexpr int max_accepts_per_turn = 8;
   /// Bytes the kernel takes beyond what the client can receive now. Without it a client that reads nothing
   /// costs megabytes that no limit of weir's sees.
   static constexpr int max_unsent = 128 * 1024;
@@ -63,7 +64,6 @@ class listener final : public ready_handler, private timer, private yielding {
   int fd_;
   connection_places& places_;
   bool short_of_descriptors_ = false;  // said so in the log
-  bool yielded_ = false;
 };
 
 }  // namespace weir::proxy

@@ -72,7 +72,7 @@ void session::close() noexcept {
   }
   channel_.in.release();
   if (armed()) worker_.timers.disarm(*this);
-  if (yielded_) worker_.turns.remove(*this);
+  leave_turns();
   listener_->counters->connections.add(-1);
   owner_.remove(*this, worker_.dead);
 }
@@ -100,11 +100,29 @@ void session::guarded(Work&& work) {
 
 void session::on_ready(std::uint32_t events) {
   channel_.socket.note(events);
+  if (turn_queue* line = line_for_event()) return line->add(*this);
   guarded([] {});
 }
 
+/// Thousands may have come together and be late together.
 void session::on_timer() {
-  guarded([] {});
+  if (waits_for_us()) return guarded([] {});
+  worker_.turns.patient.add(*this);
+}
+
+/// Where an event of the client waits; null: it is served at once.
+turn_queue* session::line_for_event() noexcept {
+  if (stage_ == stage::handshake) return &worker_.turns.handshakes;
+  const bool in_pieces = stage_ == stage::head || stage_ == stage::draining_body ||
+                         stage_ == stage::lingering ||
+                         (stage_ == stage::forwarding && channel_.drips && !request_->body.complete());
+  return in_pieces || channel_.socket.peer_finished() ? &worker_.turns.patient : nullptr;
+}
+
+/// It is not the client who is late.
+bool session::waits_for_us() const noexcept {
+  if (stage_ == stage::forwarding) return request_->body.complete() && !forward_->response_started();
+  return stage_ == stage::waiting;
 }
 
 void session::on_decision() {
@@ -124,7 +142,6 @@ void session::on_slot_free() {
 }
 
 void session::on_turn() {
-  yielded_ = false;
   guarded([] {});
 }
 
@@ -245,6 +262,7 @@ void session::begin_request() {
   request_ = owner_.requests().take();
   request_->begin(*this, worker_.config, worker_.now_us);
   request_->certificate = certificate_.get();
+  channel_.drips = false;
   close_after_ = reset_after_ = false;
   stage_ = stage::head;
 }

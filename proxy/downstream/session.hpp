@@ -99,6 +99,8 @@ class session final : public ready_handler,
   };
 
   void on_timer() override;
+  [[nodiscard]] turn_queue* line_for_event() noexcept;
+  [[nodiscard]] bool waits_for_us() const noexcept;
   void on_decision() override;
   void on_slot_free() override;
   void on_forward_event() override;
@@ -201,7 +203,6 @@ class session final : public ready_handler,
   bool close_after_ = false;  // the response said Connection: close
   bool reset_after_ = false;  // the client must not take what it got for complete
   bool in_step_ = false;      // a callback inside run() must not run again
-  bool yielded_ = false;
 };
 
 }  // namespace weir::proxy

@@ -22,8 +22,7 @@ bool session::drive_forward() {
     case forward::progress::pending:
       return false;
     case forward::progress::yield:
-      if (!yielded_) worker_.turns.add(*this);
-      yielded_ = true;
+      worker_.turns.next.add(*this);
       return false;
     case forward::progress::switched:
       return start_tunnel();

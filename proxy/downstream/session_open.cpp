@@ -49,8 +49,13 @@ bool session::read_proxy_header() {
     identity::append_address(peer_text_, peer_);
   }
   since_us_ = worker_.now_us;
-  stage_ = listener_->tls ? stage::handshake : stage::idle;
-  return true;
+  if (!listener_->tls) {
+    stage_ = stage::idle;
+    return true;
+  }
+  stage_ = stage::handshake;  // which may have begun behind the header
+  worker_.turns.handshakes.add(*this);
+  return false;
 }
 
 bool session::no_proxy_header() {
@@ -74,12 +79,6 @@ bool session::shake_hands() {
   }
   if (worker_.now_us >= deadline_us()) return no_handshake(listener_counters::handshake_timeout);
   if (!channel_.socket.is_tls()) start_tls();
-  if (worker_.handshakes_left == 0) {
-    if (!yielded_) worker_.turns.add(*this);
-    yielded_ = true;
-    return false;
-  }
-  --worker_.handshakes_left;
   switch (channel_.socket.handshake()) {
     case io_status::ok:
       break;

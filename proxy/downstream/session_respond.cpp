@@ -152,8 +152,7 @@ bool session::linger() {
     if (got.status != io_status::ok) break;
     dropped_bytes_ += got.bytes;
     if (turn == 15) {
-      if (!yielded_) worker_.turns.add(*this);
-      yielded_ = true;
+      worker_.turns.patient.add(*this);
       return false;
     }
   }

@@ -20,8 +20,7 @@ bool session::drive_tunnel() {
   if (relayed == io_status::ok) {
     const tunnel::progress moved = tunnel_->pump();
     if (moved == tunnel::progress::yield) {
-      if (!yielded_) worker_.turns.add(*this);
-      yielded_ = true;
+      worker_.turns.next.add(*this);
       return false;
     }
     if (moved != tunnel::progress::waiting) return end_tunnel(moved);

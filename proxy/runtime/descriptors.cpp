@@ -31,4 +31,10 @@ void occupy_standard_streams() noexcept {
   if (fd > STDERR_FILENO) ::close(fd);
 }
 
+void reserve_descriptors() noexcept {
+  const int fd =
+      ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, std::min(descriptor_limit(), descriptors_reserved) - 1);
+  if (fd >= 0) ::close(fd);
+}
+
 }  // namespace weir::proxy

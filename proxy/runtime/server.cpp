@@ -419,6 +419,7 @@ int serve(std::shared_ptr<const settings> initial, const reload_function& reload
   const signal_stack for_this_thread;
   ::mallopt(M_MMAP_THRESHOLD, largest_kept_block);
   configure_own_log(initial->log);
+  reserve_descriptors();
   server process(std::move(initial), reload, build);
   return process.run();
 }

@@ -176,7 +176,6 @@ void worker::begin_turn() {
   in_turn_ = true;
   if (redis_ != nullptr) redis_->begin_turn();
   services_.now_us = steady_now_us();
-  services_.handshakes_left = services::max_handshakes_per_turn;
   const std::int64_t second = wall_now_us() / 1'000'000;
   if (second == services_.date_second) return;
   services_.date_second = second;
@@ -185,6 +184,8 @@ void worker::begin_turn() {
 }
 
 void worker::settle() {
+  turns_.handshakes.run();
+  turns_.patient.run();
   in_turn_ = false;
   if (redis_ != nullptr) redis_->end_turn();
   dead_.clear();
@@ -198,7 +199,7 @@ void worker::settle_soon() {
   boost::asio::post(io_, [this] {
     settle_posted_ = false;
     begin_turn();
-    turns_.run();
+    turns_.next.run();
     settle();
   });
   settle_posted_ = true;  // not before it is: without memory it is not

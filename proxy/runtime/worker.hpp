@@ -119,7 +119,7 @@ class worker final : private limiter::settlement_observer {
   random_source random_;
   timer_wheel wheel_;
   graveyard dead_;
-  turn_queue turns_;
+  turn_queues turns_;
   slots::slot_desk desk_;
   readiness_set sockets_;
   services services_;

@@ -48,7 +48,7 @@ struct bench_worker {
   random_source random{1};
   timer_wheel wheel{0};
   graveyard dead;
-  turn_queue turns;
+  turn_queues turns;
   metric_shard shard;
   readiness_set sockets{io, [] {}, [this] { dead.clear(); }};
   services lent{sockets, wheel,   buffers, dead,  turns, random, nullptr, shard,

@@ -5,10 +5,13 @@
 #include "limiter/selectors/selector.hpp"
 
 #include <array>
+#include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 namespace weir::limiter {
 
@@ -17,7 +20,17 @@ namespace weir::limiter {
 struct subject_key {
   std::array<char, 22> text{};
   [[nodiscard]] std::string_view view() const noexcept { return {text.data(), text.size()}; }
-  friend bool operator==(const subject_key&, const subject_key&) = default;
+  friend bool operator==(const subject_key& a, const subject_key& b) noexcept {
+    const auto differ =
+        [&](std::size_t at) {  // 8 bytes at once; no call of memcmp, which costs as much as all of it
+          std::uint64_t x = 0;
+          std::uint64_t y = 0;
+          std::memcpy(&x, &a.text[at], sizeof x);
+          std::memcpy(&y, &b.text[at], sizeof y);
+          return x ^ y;
+        };
+    return (differ(0) | differ(8) | differ(std::tuple_size_v<decltype(text)> - 8)) == 0;
+  }
 };
 
 /// Appends one entry of a descriptor to its injective encoding: decimal length ':' selector text, decimal

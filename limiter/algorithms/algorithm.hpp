@@ -21,11 +21,12 @@ struct stored_state {
   std::int64_t expires_at_us = 0;
   std::int64_t pinned_until_us = 0;  ///< a take of cost 1 is denied before this instant
   /// token_bucket: f, in 1/base us beyond F. Windows: units of the current one, <= L <= 2^31.
+  /// sliding_window_log: stamps held.
   std::uint32_t count = 0;
   /// token_bucket: the r that f was written with; r <= L <= 2^31. sliding_window_counter: units of the window
-  /// before.
+  /// before. sliding_window_log: where the stamps lie in `extra`, see stamp_ring.
   std::uint32_t base = 0;
-  /// Windows: W the counts were written with, us. sliding_window_log: stamp_ring. concurrency: slot_holders.
+  /// Windows: W the counts were written with, us. sliding_window_log: stamps, us. concurrency: slot_holders.
   state_word extra;
 
   [[nodiscard]] bool unused() const noexcept { return expires_at_us == 0; }
@@ -76,9 +77,10 @@ struct algorithm_functions {
   std::int64_t (*began)(const parameters&, std::int64_t now_us) noexcept;
 
   /// Second phase: writes the new (commit) or repaired state, if any, and answers. An emptied state is
-  /// unused().
-  rule_state (*conclude)(stored_state&, const parameters&, const evaluation&, bool commit,
-                         std::int64_t now_us);
+  /// unused(). The answer is written where it stays: a copy of what was stored last waits for all stores
+  /// before.
+  void (*conclude)(stored_state&, const parameters&, const evaluation&, bool commit, std::int64_t now_us,
+                   rule_state& answer);
 };
 
 /// Calendar windows are an algorithm of their own here, with the name fixed_window.

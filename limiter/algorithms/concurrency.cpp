@@ -76,20 +76,20 @@ evaluation evaluate(const stored_state& state, const parameters& p, operation op
   return e;
 }
 
-rule_state conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit,
-                    std::int64_t now_us) {
+void conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit, std::int64_t now_us,
+              rule_state& answer) {
   const auto change = commit ? e.change : slot_change::none;
   if (e.repair || change != slot_change::none) write(state, p, e, change, now_us);
   const std::int64_t held = commit ? e.used_after : e.used;
   const slot_holders& holders = holders_of(state);
   const auto [limit, lease_us, unused, unused_too] = p.values;
   state.pinned_until_us = held >= limit ? now_us + time_until_free(holders, held, p, now_us) : 0;
-  return {.allowed = e.allowed,
-          .remaining = std::max<std::int64_t>(0, limit - held),
-          .retry_after_us = e.retry_after_us,
-          .reset_after_us = held > 0 ? std::min(holders.latest(), now_us + lease_us) - now_us : 0,
-          .granted = commit ? e.granted : 0,
-          .used = held};
+  answer = {.allowed = e.allowed,
+            .remaining = std::max<std::int64_t>(0, limit - held),
+            .retry_after_us = e.retry_after_us,
+            .reset_after_us = held > 0 ? std::min(holders.latest(), now_us + lease_us) - now_us : 0,
+            .granted = commit ? e.granted : 0,
+            .used = held};
 }
 
 }  // namespace weir::limiter::concurrency

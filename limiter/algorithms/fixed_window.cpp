@@ -24,15 +24,15 @@ evaluation evaluate(const stored_state& state, const parameters& p, operation op
   return e;
 }
 
-rule_state conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit,
-                    std::int64_t now_us) {
+void conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit, std::int64_t now_us,
+              rule_state& answer) {
   const std::int64_t used = commit ? e.used_after : e.used;
   const std::int64_t end_us = began(p, now_us) + p.values[1];
   if (e.repair || used != e.used) {
     write_window(state, used, end_us);
     state.extra.set_number(p.values[1]);
   }
-  return answer_window(state, e, commit, used, p.values[0], end_us - now_us, now_us);
+  answer = answer_window(state, e, commit, used, p.values[0], end_us - now_us, now_us);
 }
 
 }  // namespace weir::limiter::fixed_window

@@ -90,8 +90,8 @@ evaluation evaluate(const stored_state& state, const parameters& p, operation op
   return e;
 }
 
-rule_state conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit,
-                    std::int64_t now_us) {
+void conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit, std::int64_t now_us,
+              rule_state& answer) {
   const std::int64_t limit = p.values[0];
   const std::int64_t window_us = p.values[1];
   const counts c{commit ? e.used_after : e.used, e.carried, began(p, now_us) + window_us - now_us};
@@ -106,12 +106,12 @@ rule_state conclude(stored_state& state, const parameters& p, const evaluation& 
   state.pinned_until_us = remaining > 0 ? 0 : now_us + time_until_fits(c, 1, limit, window_us);
   std::int64_t reset_us = c.previous > 0 ? c.rest_us : 0;
   if (c.current > 0) reset_us = c.rest_us + window_us;
-  return {.allowed = e.allowed,
-          .remaining = remaining,
-          .retry_after_us = e.retry_after_us,
-          .reset_after_us = reset_us,
-          .granted = commit ? e.granted : 0,
-          .used = c.current};
+  answer = {.allowed = e.allowed,
+            .remaining = remaining,
+            .retry_after_us = e.retry_after_us,
+            .reset_after_us = reset_us,
+            .granted = commit ? e.granted : 0,
+            .used = c.current};
 }
 
 }  // namespace weir::limiter::sliding_window_counter

@@ -10,7 +10,7 @@ namespace weir::limiter::sliding_window_counter {
 [[nodiscard]] std::int64_t began(const parameters& p, std::int64_t now_us) noexcept;
 [[nodiscard]] evaluation evaluate(const stored_state& state, const parameters& p, operation op,
                                   std::int64_t cost, std::int64_t now_us);
-[[nodiscard]] rule_state conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit,
-                                  std::int64_t now_us);
+void conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit, std::int64_t now_us,
+              rule_state& answer);
 
 }  // namespace weir::limiter::sliding_window_counter

@@ -8,13 +8,6 @@
 namespace weir::limiter::sliding_window_log {
 namespace {
 
-const stamp_ring no_stamps;
-
-const stamp_ring& stamps_of(const stored_state& state) noexcept {
-  const auto* stamps = state.extra.object<stamp_ring>();
-  return stamps != nullptr ? *stamps : no_stamps;
-}
-
 // A stamp beyond the clock counts as taken now.
 std::int64_t stamp_at(const stamp_ring& stamps, std::int64_t i, std::int64_t now_us) noexcept {
   return std::min(stamps.at(i), now_us);
@@ -29,19 +22,23 @@ std::int64_t time_until_free(const stamp_ring& stamps, std::int64_t live, std::i
   return stamp_at(stamps, stamps.size() - live + in_the_way - 1, now_us) + window_us - now_us;
 }
 
-void write(stored_state& state, const evaluation& e, std::int64_t change, std::int64_t window_us,
-           std::int64_t now_us) {
-  auto& stamps = state.extra.made<stamp_ring>();
-  stamps.pop_front(e.expired);
+void change_by(std::int64_t units, stamp_ring& stamps, stored_state& state, std::int64_t expired,
+               std::int64_t now_us) {
+  stamps.pop_front(expired);
   const std::int64_t ahead = stamps.size() - stamps.count_until(now_us);
   stamps.pop_back(ahead);
-  const std::int64_t at_now = ahead + change;  // stamps beyond the clock become `now`, newest refunded first
+  const std::int64_t at_now = ahead + units;  // stamps beyond the clock become `now`, newest refunded first
   if (at_now > 0) {
-    stamps.push_back(now_us, at_now);
+    stamps.push_back(now_us, at_now, state.extra);
   } else {
     stamps.pop_back(-at_now);
   }
-  state.expires_at_us = stamps.size() > 0 ? stamps.at(stamps.size() - 1) + window_us : 0;
+}
+
+// A log that has free units denies until no instant to come: its oldest stamp, see stamp_ring.
+std::int64_t pinned_until(const stamp_ring& stamps, std::int64_t wait_us, std::int64_t now_us) noexcept {
+  if (stamps.size() == 0) return 0;
+  return wait_us == 0 ? stamps.at(0) : std::max(now_us + wait_us, stamps.at(stamps.size() - 1) + 1);
 }
 
 }  // namespace
@@ -58,7 +55,8 @@ evaluation evaluate(const stored_state& state, const parameters& p, operation op
                     std::int64_t now_us) {
   const std::int64_t limit = p.values[0];
   const std::int64_t window_us = p.values[1];
-  const stamp_ring& stamps = stamps_of(state);
+  const stamp_ring stamps(state);
+  stamps.prefetch_end();
   const std::int64_t length = stamps.size();
   evaluation e;
   e.expired = stamps.count_until(now_us - window_us);
@@ -91,22 +89,24 @@ evaluation evaluate(const stored_state& state, const parameters& p, operation op
   return e;
 }
 
-rule_state conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit,
-                    std::int64_t now_us) {
+void conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit, std::int64_t now_us,
+              rule_state& answer) {
   const std::int64_t limit = p.values[0];
   const std::int64_t window_us = p.values[1];
   const std::int64_t used = commit ? e.used_after : e.used;
-  if (e.repair || used != e.used) write(state, e, used - e.used, window_us, now_us);
-
-  const stamp_ring& stamps = stamps_of(state);
+  stamp_ring stamps(state);
+  if (e.repair || used != e.used) {
+    change_by(used - e.used, stamps, state, e.expired, now_us);
+    stamps.keep(state, window_us);
+  }
   const std::int64_t wait_us = time_until_free(stamps, used, 1, limit, window_us, now_us);
-  state.pinned_until_us = wait_us > 0 ? now_us + wait_us : 0;
-  return {.allowed = e.allowed,
-          .remaining = std::max<std::int64_t>(0, limit - used),
-          .retry_after_us = e.retry_after_us,
-          .reset_after_us = used > 0 ? stamp_at(stamps, stamps.size() - 1, now_us) + window_us - now_us : 0,
-          .granted = commit ? e.granted : 0,
-          .used = std::min(used, limit)};
+  state.pinned_until_us = pinned_until(stamps, wait_us, now_us);
+  answer = {.allowed = e.allowed,
+            .remaining = std::max<std::int64_t>(0, limit - used),
+            .retry_after_us = e.retry_after_us,
+            .reset_after_us = used > 0 ? stamp_at(stamps, stamps.size() - 1, now_us) + window_us - now_us : 0,
+            .granted = commit ? e.granted : 0,
+            .used = std::min(used, limit)};
 }
 
 }  // namespace weir::limiter::sliding_window_log

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One word of a state: a number, or an object that the state owns. Keeps an entry of the memory store in one
-// cache line although only some algorithms need more than counters.
+// One word of a state: a number, or an array or object that the state owns. Keeps an entry of the memory
+// store in one cache line although only some algorithms need more than counters.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +39,16 @@ class state_word {
     word_ = static_cast<std::uint64_t>(n) << 1 | number_bit;
   }
 
+  /// Null when there is no array.
+  [[nodiscard]] std::int64_t* numbers() const noexcept {
+    return reinterpret_cast<std::int64_t*>(
+        address(array_bit));  // NOLINT(performance-no-int-to-ptr): it was one
+  }
+  void own_numbers(std::unique_ptr<std::int64_t[]> array) noexcept {
+    clear();
+    word_ = reinterpret_cast<std::uintptr_t>(array.release()) | array_bit;
+  }
+
   /// Null when there is no object. T is the type that was stored.
   template <class T>
   [[nodiscard]] T* object() const noexcept {
@@ -56,14 +66,21 @@ class state_word {
   }
 
  private:
-  static constexpr std::uint64_t number_bit = 1;  // objects are aligned, so theirs is 0
+  static constexpr std::uintptr_t number_bit =
+      1;  // arrays and objects are aligned, so their own last bits are 0
+  static constexpr std::uintptr_t array_bit = 2;
+  static constexpr std::uintptr_t kind_bits = 3;
 
+  /// 0 when the word is of another kind.
+  [[nodiscard]] std::uintptr_t address(std::uintptr_t kind) const noexcept {
+    return (word_ & kind_bits) == kind ? word_ - kind : 0;
+  }
   [[nodiscard]] owned_state* owned() const noexcept {
-    if ((word_ & number_bit) != 0) return nullptr;
-    return reinterpret_cast<owned_state*>(word_);  // NOLINT(performance-no-int-to-ptr): it was one
+    return reinterpret_cast<owned_state*>(address(0));  // NOLINT(performance-no-int-to-ptr): it was one
   }
   void clear() noexcept {
     delete owned();
+    delete[] numbers();
     word_ = 0;
   }
 

@@ -98,20 +98,20 @@ evaluation evaluate(const stored_state& state, const parameters& p, operation op
   return e;
 }
 
-rule_state conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit,
-                    std::int64_t now_us) {
+void conclude(stored_state& state, const parameters& p, const evaluation& e, bool commit, std::int64_t now_us,
+              rule_state& answer) {
   const auto [r, q, cap, unused] = p.values;
   const std::int64_t used = commit ? e.used_after : e.used;
   if (e.repair || used != e.used) write(state, used, r, now_us);
   const std::int64_t free = cap - used;
   const std::int64_t remaining = free / q;
   state.pinned_until_us = remaining > 0 ? 0 : now_us + ceil_div(q - free, r);
-  return {.allowed = e.allowed,
-          .remaining = remaining,
-          .retry_after_us = e.retry_after_us,
-          .reset_after_us = ceil_div(used, r),
-          .granted = commit ? e.granted : 0,
-          .used = used};
+  answer = {.allowed = e.allowed,
+            .remaining = remaining,
+            .retry_after_us = e.retry_after_us,
+            .reset_after_us = ceil_div(used, r),
+            .granted = commit ? e.granted : 0,
+            .used = used};
 }
 
 }  // namespace weir::limiter::token_bucket

@@ -87,7 +87,7 @@ class entry_table {
                                  const std::array<char, 4>& rid, char letter) const noexcept {
     for (std::size_t i = home(hash); slots_[i].letter != 0; i = next(i)) {
       const entry& e = slots_[i];
-      if (e.hash == hash && e.subject == subject && e.rid == rid && e.letter == letter) return i;
+      if (e.hash == hash && e.subject == subject && e.letter == letter && word(e.rid) == word(rid)) return i;
     }
     return npos;
   }
@@ -119,6 +119,10 @@ class entry_table {
   }
 
  private:
+  // One comparison; that of arrays is a call of memcmp.
+  static std::uint32_t word(const std::array<char, 4>& rid) noexcept {
+    return std::bit_cast<std::uint32_t>(rid);
+  }
   [[nodiscard]] std::size_t limit() const noexcept { return slots_.size() / 4 * 3; }
   [[nodiscard]] std::size_t home(std::uint32_t hash) const noexcept { return hash & (slots_.size() - 1); }
   [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & (slots_.size() - 1); }
@@ -254,7 +258,7 @@ struct memory_table::impl {
 };
 
 void memory_table::impl::prepare(std::span<const charge> charges, steps& work) {
-  work.resize(charges.size());
+  work.resize(charges.size(), boost::container::default_init);  // each member has its first value
   for (std::size_t i = 0; i < charges.size(); ++i) {
     step& s = work[i];
     s.matched = charges[i].matched;
@@ -429,10 +433,11 @@ void memory_table::impl::conclude(operation op, steps& work, std::int64_t now_us
   reply.states.clear();
   for (step& s : work) {
     const bool commits = commit && (by_itself || s.outcome.allowed);  // a shadow charge may not
-    reply.states.push_back(s.algorithm->conclude(s.state(), s.quota, s.outcome, commits, now_us));
-    if (s.refused_for_us > 0) reply.states.back().remaining = 0;
+    rule_state& answer = reply.states.emplace_back();
+    s.algorithm->conclude(s.state(), s.quota, s.outcome, commits, now_us, answer);
+    if (s.refused_for_us > 0) answer.remaining = 0;
     const bool stored = op == operation::take;
-    show_block(stored ? s.penalty.ends_us : s.penalty.read_us, now_us, reply.states.back());
+    show_block(stored ? s.penalty.ends_us : s.penalty.read_us, now_us, answer);
   }
   if (!all_allowed || reply.admitted == k) return;
   for (std::size_t i = 0; i < work.size(); ++i) {  // what denies the first request that does not pass

@@ -73,6 +73,10 @@ class TokenBucket:
     def give_back(self, n, t):
         self.set_level(min(Fraction(self.capacity), self.level(t) + n), t)
 
+    def outstanding(self, n, since, t, aged):
+        """What of n tokens taken at `since` may come back at t: an aged refund leaves out what has flowed in since."""
+        return max(Fraction(0), n - max(0, t - since) * self.rate) if aged else n
+
     def as_new(self, t):
         return self.level(t) == self.capacity
 
@@ -102,6 +106,9 @@ class SlidingWindowLog:
     def give_back(self, n, t):
         live = self.live(t)
         self.units = live[: max(0, len(live) - n)]
+
+    def outstanding(self, n, since, t, aged):
+        return n if since > t - self.window else 0
 
     def as_new(self, t):
         return not self.live(t)
@@ -139,6 +146,9 @@ class FixedWindow:
 
     def give_back(self, n, t):
         self.store(max(0, self.count(t) - n), t)
+
+    def outstanding(self, n, since, t, aged):
+        return n if since >= self.start_of(t) else 0
 
     def as_new(self, t):
         return self.count(t) == 0
@@ -185,6 +195,9 @@ class SlidingWindowCounter:
     def give_back(self, n, t):
         current, before = self.counts(t)
         self.store((max(0, current - n), before), t)
+
+    def outstanding(self, n, since, t, aged):
+        return n if since >= self.start_of(t) else 0
 
     def as_new(self, t):
         return self.counts(t) == (0, 0)
@@ -304,14 +317,22 @@ def answer(state, t, allowed, wanted):
     }
 
 
+def refund(state, n, t, since=None, aged=False):
+    """`since`: when the units were charged; None: unknown, all of them come back."""
+    state.repair(t)
+    back = n if since is None else state.outstanding(n, since, t, aged)
+    if back > 0:
+        state.give_back(back, t)
+    return answer(state, t, True, n)
+
+
 def decide_one(state, op, n, t):
     if isinstance(state, Punishing) and op in ("refund", "take_upto"):
         return decide_one(state.inner, op, n, t)  # they ask for no admission: the block is not looked at
+    if op == "refund":
+        return refund(state, n, t)
     if op != "peek":
         state.repair(t)
-    if op == "refund":
-        state.give_back(n, t)
-        return answer(state, t, True, n)
     if op == "take_upto":
         granted = min(n, answer(state, t, True, n)["remaining"])
         allowed = granted > 0 or n == 0
@@ -378,6 +399,13 @@ class Trace:
 
     def take(self, n=1, key="k"):
         return self.op("take", n, key)
+
+    def refund_since(self, n, since, aged):
+        """Gives back what was charged at `since`, after time has passed."""
+        event = {"t": self.t, "op": "refund", "n": n, "since": since, "aged": aged, "key": "k"}
+        event["want"] = refund(self.states("k")[0], n, self.t, since, aged)
+        self.events.append(event)
+        return event["want"]
 
     def reload(self, rule):
         self.rules = (rule,)
@@ -630,6 +658,39 @@ def penalties():
     yield t
 
 
+def refunds():
+    """Takes that are given back later, in any order and sometimes in part, plainly and aged."""
+    source = random.Random("weir refunds")
+    kinds = {"token_bucket": [bucket(10, 1_000_000, 5), bucket(7, 1_000_003, 9), bucket(700_003, 1_000_000, 4)],
+             "sliding_window_log": [log(5, 400_000), log(4, 5)],
+             "fixed_window": [window("fixed_window", 5, 400_000), window("fixed_window", 9, 1_000_003)],
+             "sliding_window_counter": [window("sliding_window_counter", 5, 400_000),
+                                        window("sliding_window_counter", 9, 1_000_003)]}
+    for name, rules in kinds.items():
+        for i, rule in enumerate(rules):
+            t = Trace(f"refunds-{name}-{i}", ["refund", "aged_refund", "cost_n"], rule)
+            taken, capacity = [], rule.get("burst", rule["limit"])
+            for _ in range(60):
+                n = source.randrange(1, capacity + 1)
+                if taken and source.random() < 0.4:
+                    since, most = taken.pop(source.randrange(len(taken)))
+                    t.refund_since(source.randrange(most + 1) or most, since, source.random() < 0.7)
+                elif t.take(n)["allowed"]:
+                    taken.append((t.t, n))
+                t.wait(source.choice((0, 1, source.randrange(2 * rule["period_us"] // rule["limit"] + 2))))
+            yield t
+    t = Trace("refunds-clock_back", ["refund", "aged_refund", "clock_back"], bucket(10, 1_000_000, 5))
+    for back in (1_000, 150_000, 3_600_000_000):
+        t.take(5)
+        charged = t.t
+        t.wait(-back)
+        for wait in (0, 100_000, 200_000):
+            t.wait(wait)
+            t.refund_since(2, charged, True)
+        t.wait(2_000_000)
+    yield t
+
+
 def write(directory, suite, description, traces):
     body = ",\n".join(t.text() for t in traces)
     head = json.dumps({"format": 1, "suite": suite, "description": description})[:-1]
@@ -648,6 +709,7 @@ def main():
         write(directory, algorithm, description, scenarios(windows(algorithm), algorithm))
     write(directory, "concurrency", "slots with leases", slot_traces())
     write(directory, "penalty", "the first denial blocks a key", penalties())
+    write(directory, "refunds", "units that come back after time has passed", refunds())
     write(directory, "several_rules", "all or nothing over several rules", several())
 
 

@@ -134,6 +134,8 @@ class player {
     for (std::size_t i = 0; i < rules_.size(); ++i) {
       const std::size_t number = layout_ == layout::one_subject ? key : key * rules_.size() + i;
       charges.push_back({&rules_[i], subject_named(number), event.costs[i], 0, event.holder});
+      charges.back().charged_at_us = event.since;
+      charges.back().aged = event.aged;
       charges.back().shadow = rules_[i].mode == limiter::rule_mode::shadow;
     }
     return charges;

@@ -95,6 +95,8 @@ trace_event to_event(const json::object& o, bool replayable) {
   if (const json::value* id = o.if_contains("id")) event.holder = text(*id);
   const json::value* n = o.if_contains("n");
   event.costs = n ? to_costs(*n) : std::vector<std::int64_t>{1};
+  event.since = number_or(o, "since", 0);
+  event.aged = o.contains("aged") && o.at("aged").as_bool();
   event.want = to_expectation(o.at("want").as_object());
   return event;
 }

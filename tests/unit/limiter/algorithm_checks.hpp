@@ -27,7 +27,9 @@ class single_rule {
     const auto parameters = functions.to_parameters(quota_, now_us);
     const auto outcome = functions.evaluate(state_, parameters, op, cost, now_us);
     const bool commit = op != operation::peek && (outcome.allowed || op == operation::refund);
-    return functions.conclude(state_, parameters, outcome, commit, now_us);
+    rule_state answer;
+    functions.conclude(state_, parameters, outcome, commit, now_us, answer);
+    return answer;
   }
 
   rule_state take(std::int64_t cost, std::int64_t now_us) { return apply(operation::take, cost, now_us); }

@@ -315,7 +315,7 @@ void session::abandon(int status, std::string_view reason) {
 }
 
 void session::drain() {
-  guarded([] {});
+  worker_.turns.patient.add(*this);
 }
 
 bool session::cut() {

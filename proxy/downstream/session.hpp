@@ -70,7 +70,8 @@ class session final : public ready_handler,
   /// discarded.
   [[nodiscard]] bool open(int fd, const identity::address& peer, std::string peer_text) noexcept;
 
-  /// The process or the listener drains: an idle connection leaves now, a busy one after its response.
+  /// The process or the listener drains: an idle connection leaves when it is its turn, a busy one after its
+  /// response.
   void drain();
   [[nodiscard]] bool came_by(const listener_context& listener) const noexcept {
     return listener_.get() == &listener;

@@ -32,7 +32,8 @@ void forward::begin(const limiter::permit&, active_request& request, upstream& t
   replay_.clear();
   tried_.clear();
   stage_ = stage::idle;
-  connect_failed_ = retry_granted_ = met_stale_ = false;
+  connect_failed_.reset();
+  retry_granted_ = met_stale_ = false;
   began_us_ = worker_.now_us;
   total_deadline_us_ = total_us > 0 ? began_us_ + total_us : never;
   upstream_->budget.request(began_us_);
@@ -54,9 +55,10 @@ forward::progress forward::resume() {
 /// One move of the state machine; nothing when another may follow at once.
 std::optional<forward::progress> forward::step() {
   if (connect_failed_) {
-    connect_failed_ = false;
+    const bool refused_tls = *connect_failed_ == connect_failure::tls;
+    connect_failed_.reset();
     return attempt_failed({outcome::connect_error, 0, -1, false}, http::local_error::bad_gateway,
-                          "connect_error");
+                          refused_tls ? "upstream_tls_error" : "connect_error");
   }
   const bool late = worker_.now_us >= total_deadline_us_;
   if (late && !exchange_.accepted()) {
@@ -137,8 +139,8 @@ void forward::on_connection(upstream_lease lease) {
   owner_.on_forward_event();
 }
 
-void forward::on_connect_failed(connect_failure) {
-  connect_failed_ = true;
+void forward::on_connect_failed(connect_failure why) {
+  connect_failed_ = why;
   owner_.on_forward_event();
 }
 

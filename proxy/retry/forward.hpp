@@ -100,7 +100,7 @@ class forward final : private connection_user {
   std::string replay_;                    // request body consumed so far, while it can be sent again
   boost::container::static_vector<std::uint32_t, 11> tried_;
   stage stage_ = stage::idle;
-  bool connect_failed_ = false;
+  std::optional<connect_failure> connect_failed_;
   bool retry_granted_ = false;  // a unit of the retry budget is ours
   bool met_stale_ = false;      // connections are reused with care from now on
   http::local_error error_ = http::local_error::internal;

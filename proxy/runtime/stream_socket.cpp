@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
@@ -95,6 +98,10 @@ std::unique_ptr<const identity::peer_names> stream_socket::peer() const {
   return tls_ ? tls_->peer() : nullptr;
 }
 
+bool stream_socket::resumed() const noexcept {
+  return tls_->resumed();
+}
+
 const char* stream_socket::handshake_problem() const noexcept {
   return tls_ ? tls_->problem() : "";
 }
@@ -157,6 +164,16 @@ io_result stream_socket::send(const iovec* parts, std::size_t count) noexcept {
     }
     return {io_status::failed, 0, errno};
   }
+}
+
+void stream_socket::make_room() noexcept {
+  const int no_mark = std::numeric_limits<int>::max();
+  ::setsockopt(fd_, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &no_mark, sizeof no_mark);
+  int size = 0;
+  socklen_t length = sizeof size;
+  ::getsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &size, &length);
+  ::setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);  // which doubles it: socket(7)
+  writable_ = true;
 }
 
 bool stream_socket::said_goodbye() noexcept {

@@ -65,6 +65,8 @@ class stream_socket {
   [[nodiscard]] io_status handshake() noexcept;
   /// After the handshake: who the peer has proven to be; null = nobody.
   [[nodiscard]] std::unique_ptr<const identity::peer_names> peer() const;
+  /// After a handshake: it resumed an earlier one.
+  [[nodiscard]] bool resumed() const noexcept;
   /// Why the handshake failed; static text.
   [[nodiscard]] const char* handshake_problem() const noexcept;
   [[nodiscard]] bool is_tls() const noexcept { return tls_ != nullptr; }
@@ -94,6 +96,8 @@ class stream_socket {
   [[nodiscard]] io_result receive(char* data, std::size_t size) noexcept;
   [[nodiscard]] io_result send(const iovec* parts, std::size_t count) noexcept;
   [[nodiscard]] bool kernel_readable() const noexcept { return readable_; }
+  /// For a last small record: a full send buffer takes some more.
+  void make_room() noexcept;
   void note_buffered(bool buffered) noexcept { buffered_ = buffered; }
   void note_end() noexcept { peer_finished_ = true; }
 

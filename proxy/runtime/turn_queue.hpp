@@ -63,6 +63,7 @@ class turn_queue {
 
   /// Nobody is served twice in one run.
   void run() {
+    if (empty()) return;
     ring_place end;
     append(end);
     for (std::size_t served = 0; served < per_turn_ && line_.next_ != &end; ++served) {

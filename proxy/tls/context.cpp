@@ -93,6 +93,19 @@ void forbid_resumption(SSL_CTX* context) {
   SSL_CTX_set_num_tickets(context, 0);
 }
 
+/// Where a connection keeps its session_memory; null for those that have none.
+int memory_index() {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+int on_new_session(SSL* ssl, SSL_SESSION* session) {
+  auto* memory = static_cast<session_memory*>(SSL_get_ex_data(ssl, memory_index()));
+  if (memory == nullptr) return 0;
+  memory->learn(session);
+  return 1;
+}
+
 bool asks_for_certificates(const certificate_settings& s) {
   return s.client_auth != client_auth::none;
 }
@@ -110,6 +123,10 @@ void ssl_deleter::operator()(SSL* ssl) const noexcept {
 
 void ssl_context_deleter::operator()(SSL_CTX* context) const noexcept {
   SSL_CTX_free(context);
+}
+
+void ssl_session_deleter::operator()(SSL_SESSION* session) const noexcept {
+  SSL_SESSION_free(session);
 }
 
 server_context::server_context(const std::vector<certificate_settings>& certificates) {
@@ -177,6 +194,8 @@ client_context::client_context(const upstream_tls_settings& s)
   if (!s.certificate.empty()) use_pair(context, s.certificate, s.key);
   SSL_CTX_set_verify(context, s.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
   SSL_CTX_set_alpn_protos(context, http_1_1.data(), http_1_1.size());
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(context, on_new_session);
   ERR_clear_error();
 }
 
@@ -194,6 +213,16 @@ ssl_ptr client_context::connect(const std::string& host) const noexcept {
       X509_VERIFY_PARAM_set1_host(expected, name.c_str(), name.size()) != 1) {
     ssl.reset();
   }
+  return ssl;
+}
+
+ssl_ptr client_context::connect(const std::string& host, session_memory& memory,
+                                std::int64_t now_us) const noexcept {
+  ssl_ptr ssl = connect(host);
+  if (!ssl) return ssl;
+  SSL_SESSION* const known = memory.resumable(now_us);
+  if (known != nullptr) SSL_set_session(ssl.get(), known);
+  SSL_set_ex_data(ssl.get(), memory_index(), &memory);
   return ssl;
 }
 

@@ -5,6 +5,7 @@
 
 #include "proxy/settings.hpp"
 #include "proxy/tls/pem.hpp"
+#include "proxy/tls/session_memory.hpp"
 
 #include <memory>
 #include <openssl/types.h>
@@ -62,6 +63,9 @@ class client_context {
   /// For one connection to `host`, a name or an address without brackets; null without memory. The name of
   /// the settings goes before `host`.
   [[nodiscard]] ssl_ptr connect(const std::string& host) const noexcept;
+  /// The same, resuming what `memory` knows, if anything; what this connection learns is kept there.
+  [[nodiscard]] ssl_ptr connect(const std::string& host, session_memory& memory,
+                                std::int64_t now_us) const noexcept;
 
  private:
   ssl_context_ptr context_;

@@ -115,6 +115,10 @@ io_status tls_stream::handshake() noexcept {
   return status;
 }
 
+bool tls_stream::resumed() const noexcept {
+  return SSL_session_reused(ssl_.get()) == 1;
+}
+
 io_result tls_stream::read(char* data, std::size_t size) noexcept {
   ERR_clear_error();
   std::size_t total = 0;
@@ -157,6 +161,8 @@ void tls_stream::close_notify() noexcept {
   if (!can_notify_ || mid_write_) return;
   can_notify_ = false;
   ERR_clear_error();
+  if (SSL_shutdown(ssl_.get()) >= 0) return;
+  below_.make_room();  // nobody will be there to try again later
   SSL_shutdown(ssl_.get());
 }
 

@@ -24,12 +24,14 @@ class tls_stream {
   [[nodiscard]] io_status handshake() noexcept;
   /// After the handshake: see verified_peer().
   [[nodiscard]] std::unique_ptr<const identity::peer_names> peer() const { return verified_peer(ssl_.get()); }
+  /// After the handshake: it was a short one, without a certificate.
+  [[nodiscard]] bool resumed() const noexcept;
   /// Why the handshake failed; static text.
   [[nodiscard]] const char* problem() const noexcept { return problem_; }
 
   [[nodiscard]] io_result read(char* data, std::size_t size) noexcept;
   [[nodiscard]] io_result write(const iovec* parts, std::size_t count) noexcept;
-  /// Tells the peer that nothing more follows, if the kernel takes it now.
+  /// Tells the peer that nothing more follows, unless a record is under way: then something is missing.
   void close_notify() noexcept;
   /// Nothing has come but what concerns TLS alone, such as session tickets.
   [[nodiscard]] bool is_quiet() noexcept;

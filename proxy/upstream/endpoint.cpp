@@ -206,7 +206,7 @@ void endpoint::finish_connect(upstream_connection& connection) {
 /// False: not done yet, or failed, which its user has been told then.
 bool endpoint::shake_hands(upstream_connection& connection) {
   if (!connection.socket.is_tls()) {
-    tls::ssl_ptr ssl = tls_->connect(settings_.address.host);
+    tls::ssl_ptr ssl = tls_->connect(settings_.address.host, session_, worker_.now_us);
     if (!ssl) {
       connect_failed(connection, connect_failure::tls);
       return false;
@@ -214,8 +214,12 @@ bool endpoint::shake_hands(upstream_connection& connection) {
     connection.socket.start_tls(std::make_unique<tls::tls_stream>(connection.socket, std::move(ssl), tls_));
   }
   const io_status status = connection.socket.handshake();
-  if (status == io_status::ok) return true;
+  if (status == io_status::ok) {
+    session_.shaken_hands(connection.socket.resumed(), worker_.now_us);
+    return true;
+  }
   if (status == io_status::would_block) return false;
+  session_.forget();
   log_event(log_level::warn, "TLS handshake with an upstream failed",
             {{"endpoint", text_}, {"cause", connection.socket.handshake_problem()}});
   connect_failed(connection, connect_failure::tls);

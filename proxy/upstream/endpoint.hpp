@@ -90,6 +90,7 @@ class endpoint final : private timer {
   std::string text_;
   bool named_;
   std::shared_ptr<const tls::client_context> tls_;  // null: plain
+  tls::session_memory session_;
   std::vector<resolved_address> addresses_;
   std::size_t next_address_ = 0;  // where the next connect begins
   pool_state pool_;

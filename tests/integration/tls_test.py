@@ -433,6 +433,7 @@ def an_upstream_is_verified_by_chain_and_name(t):
         else:
             envelope(r, 502, close=False)
             assert problem in weir.stderr(), f"{problem}: {weir.stderr()}"
+            equal([r["reason"] for r in weir.records(1)], ["upstream_tls_error"])
             equal(u.requests, [])
         weir.terminate()
 
@@ -461,6 +462,22 @@ def upstream_connections_are_kept_over_tls_and_tickets_do_not_end_them(t):
             time.sleep(0.05)
         equal(len(u.connections), weir.metrics().sum("weir_upstream_pool_connections", state="idle"))
         assert len(u.connections) <= 2, len(u.connections)      # one for each worker
+        weir.terminate()
+
+
+def later_connections_to_an_upstream_resume_its_session(t):
+    ca = t.authority()
+    for only in (V12, V13):
+        contexts = [server_context(ca.server(), only=only) for _ in range(2)]
+        u = t.upstream(lambda x: x.respond(200, b"ok", [("Connection", "close")]), tls=contexts[0])
+        weir = t.weir({"upstreams": {"app": {"url": u.url, "timeout": PATIENCE, "tls": {"ca_file": ca.ca}}},
+                       "workers": 1}, tls=None)
+        for _ in range(4):
+            equal(weir.get().status, 200)
+        u.tls = contexts[1]     # which knows none of the sessions: as if it had been started anew
+        for _ in range(3):
+            equal(weir.get().status, 200)
+        equal([c.resumed for c in u.connections], [False, True, True, True, False, True, True], str(only))
         weir.terminate()
 
 

@@ -48,6 +48,7 @@ class UpstreamConnection:
         self.reset = False
         self.received = bytearray()
         self.requests = []
+        self.resumed = None         # over TLS: the handshake resumed an earlier one
 
 
 class Exchange:
@@ -188,6 +189,8 @@ class Upstream:
             with self.lock:
                 self.sockets.discard(plain)
             return
+        if self.tls:
+            connection.resumed = sock.tls.session_reused
         reader = http1.Reader(sock)
         reader.received = connection.received
         try:

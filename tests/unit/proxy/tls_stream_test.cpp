@@ -4,6 +4,7 @@
 
 #include "tests/support/test_certificate.hpp"
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <csignal>
@@ -306,4 +307,54 @@ TEST_CASE("contexts whose settings did not change are taken over") {
   CHECK(second->upstreams[0] == first->upstreams[0]);
   const auto third = tls::make_contexts(after, &after, second.get());
   CHECK(third->listeners[0] == second->listeners[0]);
+}
+
+/// How many bytes lie there, TLS or not.
+static std::size_t received_raw(int fd) {
+  std::string bytes(4096, '\0');
+  std::size_t total = 0;
+  for (ssize_t n = 0; (n = ::recv(fd, bytes.data(), bytes.size(), MSG_DONTWAIT)) > 0;)
+    total += static_cast<std::size_t>(n);
+  return total;
+}
+
+TEST_CASE_FIXTURE(fixture, "an end is told even when the send buffer is full") {
+  pair p(4096);
+  connect(p);
+  (void)received_raw(p.peer_fd);  // tickets
+  const std::string filler(1024, 'f');
+  std::size_t filled = 0;
+  for (ssize_t n = 0; n >= 0; filled += static_cast<std::size_t>(std::max<ssize_t>(n, 0)))
+    n = ::send(p.own.socket.fd(), filler.data(), filler.size(), MSG_DONTWAIT);
+  REQUIRE(filled > 0);
+  p.own.socket.close();
+  CHECK(received_raw(p.peer_fd) >= filled + 7);  // a header of five bytes, an alert of two
+}
+
+TEST_CASE_FIXTURE(fixture, "a session is resumed for an hour after the peer has shown its certificate") {
+  for (const bool only_tls13 : {false, true}) {
+    upstream_tls_settings settings;
+    settings.ca = authority.certificate();
+    settings.only_tls13 = only_tls13;
+    const tls::client_context context(settings);
+    tls::session_memory memory;
+    const auto resumes = [&](std::int64_t now_us) {
+      pair p;
+      p.begin(server, context.connect("a.example", memory, now_us));
+      REQUIRE(p.shake_hands() == io_status::ok);
+      REQUIRE(p.write("ticket before").status == io_status::ok);
+      CHECK(p.peer_read() == "ticket before");
+      const bool resumed = SSL_session_reused(p.peer.get()) == 1;
+      memory.shaken_hands(resumed, now_us);
+      return resumed;
+    };
+    constexpr std::int64_t begin = 1'000'000;
+    CHECK_FALSE(resumes(begin));
+    CHECK(resumes(begin + 1));
+    CHECK(resumes(begin + tls::session_memory::proof_lifetime_us - 1));
+    CHECK_FALSE(resumes(begin + tls::session_memory::proof_lifetime_us));  // however new the last ticket is
+    CHECK(resumes(begin + tls::session_memory::proof_lifetime_us + 1));
+    memory.forget();
+    CHECK_FALSE(resumes(begin + tls::session_memory::proof_lifetime_us + 2));
+  }
 }

@@ -13,7 +13,7 @@ namespace {
 
 /// Notes its number when it is its turn, and waits again as long as `again` lasts.
 struct waiter final : yielding {
-  waiter(int number, std::vector<int>& served) : number(number), served(served) {}
+  waiter(int which, std::vector<int>& list) : number(which), served(list) {}
   void on_turn() override {
     served.push_back(number);
     if (throws) throw std::runtime_error("on its turn");

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decimal numbers of answers and log lines: a request writes about twenty, most of them small.
+// Decimal numbers of commands, answers and log lines: a request writes about twenty, most of them small.
 #pragma once
 
 #include <charconv>
 #include <concepts>
 
-namespace weir::proxy {
+namespace weir::limiter {
 
 inline constexpr int longest_decimal = 20;  ///< of 64 bits, with the sign
 
@@ -20,4 +20,4 @@ template <std::integral Number>
   return at;
 }
 
-}  // namespace weir::proxy
+}  // namespace weir::limiter

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decimal numbers of answers and log lines.
+#pragma once
+
+#include "limiter/decimal.hpp"
+
+namespace weir::proxy {
+
+using limiter::longest_decimal;
+using limiter::put_decimal;
+
+}  // namespace weir::proxy

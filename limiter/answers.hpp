@@ -21,11 +21,4 @@ struct immediate_answer final : store_waiter {
   return b != -1 && (a == -1 || a > b);
 }
 
-/// What a charge that lets a request pass without being counted looks like: never used.
-[[nodiscard]] inline rule_state untouched(const charge& c) noexcept {
-  rule_state state;
-  state.remaining = c.quota().burst;
-  return state;
-}
-
 }  // namespace weir::limiter

@@ -61,13 +61,24 @@ enum class operation : std::uint8_t { take, peek, refund, take_upto, renew };
 
 /// State of one rule after the operation. Never -1 but where said.
 struct rule_state {
-  bool allowed = true;         ///< this rule alone would allow; false of a shadow charge: it is not charged
-  std::int64_t remaining = 0;  ///< largest m such that take(m) right after is allowed
+  bool allowed = true;  ///< this rule alone would allow; false of a shadow charge: it is not charged
+  /// Largest m such that take(m) right after is allowed; -1 = unknown(), then clients and logs are told
+  /// nothing of the rule.
+  std::int64_t remaining = 0;
   /// 0 when allowed; -1 = never (cost above capacity). 0 also when a slot to release or renew is not held.
   std::int64_t retry_after_us = 0;
   std::int64_t reset_after_us = 0;  ///< until the key equals a never-used one
   std::int64_t granted = 0;         ///< take_upto only
   std::int64_t used = 0;            ///< D: used credits (token_bucket), units or held slots
+
+  /// Of a rule that was not asked since another one denied, or that was not answered and lets the request
+  /// pass.
+  [[nodiscard]] static rule_state unknown() noexcept {
+    rule_state state;
+    state.remaining = -1;
+    return state;
+  }
+  [[nodiscard]] bool known() const noexcept { return remaining >= 0; }
 };
 
 /// The operations in which a charge may be shadow and a penalty speaks: those that ask whether a request may

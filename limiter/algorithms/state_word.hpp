@@ -41,8 +41,8 @@ class state_word {
 
   /// Null when there is no array.
   [[nodiscard]] std::int64_t* numbers() const noexcept {
-    return reinterpret_cast<std::int64_t*>(
-        address(array_bit));  // NOLINT(performance-no-int-to-ptr): it was one
+    const std::uintptr_t at = address(array_bit);
+    return reinterpret_cast<std::int64_t*>(at);  // NOLINT(performance-no-int-to-ptr): it was one
   }
   void own_numbers(std::unique_ptr<std::int64_t[]> array) noexcept {
     clear();

@@ -93,13 +93,23 @@ void call_queue::push(call& waiting) {
       call_group& candidate = groups_[place.group];
       const call* const other = candidate.first();
       if (other != nullptr && candidate.members.size() < max_merged && mergeable(*other, waiting)) {
-        candidate.members.push_back(&waiting);
+        join(candidate, waiting);
         return;
       }
     }
     place = {.batch = batch_, .group = static_cast<std::uint32_t>(groups_.size())};
   }
   groups_.emplace_back().members.push_back(&waiting);
+}
+
+void call_queue::join(call_group& group, call& waiting) {
+  const bool full = group.members.size() == group.members.capacity();
+  if (full && group.members.size() < usual_room) {
+    call_group wide = roomy();
+    wide.members.assign(group.members.begin(), group.members.end());
+    group = std::move(wide);
+  }
+  group.members.push_back(&waiting);
 }
 
 void call_queue::push(call_group&& again) {
@@ -142,14 +152,29 @@ call* call_queue::take_any() noexcept {
   return take_expired(call::clock::time_point::max());
 }
 
-std::vector<call_group> call_queue::take_all() {
-  std::vector<call_group> all;
-  all.reserve(groups_.capacity());
-  all.swap(groups_);
+std::span<call_group> call_queue::take_all() {
+  leaving_.clear();
+  leaving_.swap(groups_);
   calls_ = 0;
   ++batch_;
-  for (call_group& group : all) group.compact();
-  return all;
+  for (call_group& group : leaving_) group.compact();
+  return leaving_;
+}
+
+call_group call_queue::roomy() {
+  call_group group;
+  if (!spares_.empty()) {
+    group = std::move(spares_.back());
+    spares_.pop_back();
+  }
+  group.members.reserve(usual_room);
+  return group;
+}
+
+void call_queue::recycle(call_group&& done) noexcept {
+  done.members.clear();
+  if (done.members.capacity() >= usual_room && spares_.size() < most_spares)
+    spares_.push_back(std::move(done));
 }
 
 }  // namespace weir::limiter::redis

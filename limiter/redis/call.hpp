@@ -7,6 +7,7 @@
 
 #include <array>
 #include <boost/container/small_vector.hpp>
+#include <boost/container/static_vector.hpp>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -101,17 +102,28 @@ class call_queue {
   [[nodiscard]] call* take_expired(call::clock::time_point now) noexcept;
   /// Removes and returns any call; null when there is none.
   [[nodiscard]] call* take_any() noexcept;
-  /// Everything, in order; some may be empty.
-  [[nodiscard]] std::vector<call_group> take_all();
+  /// Everything, in order; some may be empty. Valid until the next take_all().
+  [[nodiscard]] std::span<call_group> take_all();
+
+  /// An empty group with room for many calls: that of recycled ones, so that a steady load allocates nothing.
+  [[nodiscard]] call_group roomy();
+  /// Takes the room of a group that is done with.
+  void recycle(call_group&& done) noexcept;
 
  private:
   static constexpr std::size_t index_size = 512;
+  static constexpr std::size_t usual_room = 32;   // calls
+  static constexpr std::size_t most_spares = 32;  // of at most max_merged calls each
   struct index_entry {
     std::uint64_t batch = 0;
     std::uint32_t group = 0;
   };
 
+  void join(call_group& group, call& waiting);
+
   std::vector<call_group> groups_;
+  std::vector<call_group> leaving_;  // what take_all() gave out
+  boost::container::static_vector<call_group, most_spares> spares_;
   std::size_t calls_ = 0;
   std::uint64_t batch_ = 1;
   // Where a group with this hash stands; a newer one may take the place, then two groups stay apart.

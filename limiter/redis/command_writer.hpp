@@ -2,9 +2,10 @@
 // Writes RESP commands. Pure.
 #pragma once
 
+#include "limiter/decimal.hpp"
+
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -14,7 +15,7 @@ namespace weir::limiter::redis {
 /// Writes RESP into space that is known to suffice: a command is one growth of the output, then plain stores.
 class command_writer {
  public:
-  static constexpr std::size_t longest_number = 20;
+  static constexpr std::size_t longest_number = longest_decimal;
   static constexpr std::size_t frame = 1 + longest_number + 2 + 2;  // `$`, length, two line ends
 
   explicit command_writer(char* at) noexcept : at_(at) {}
@@ -24,12 +25,7 @@ class command_writer {
 
   void header(char type, std::size_t number) noexcept {
     put(type);
-    if (number >= 100) {
-      at_ = std::to_chars(at_, at_ + longest_number, number).ptr;
-    } else {  // nearly every length and count
-      if (number >= 10) put(static_cast<char>('0' + number / 10));
-      put(static_cast<char>('0' + number % 10));
-    }
+    at_ = put_decimal(at_, number);
     put("\r\n");
   }
   void bulk(std::string_view text) noexcept {
@@ -45,7 +41,7 @@ class command_writer {
       return;
     }
     std::array<char, longest_number> text;
-    const char* const end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+    const char* const end = put_decimal(text.data(), value);
     bulk({text.data(), static_cast<std::size_t>(end - text.data())});
   }
   [[nodiscard]] const char* end() const noexcept { return at_; }

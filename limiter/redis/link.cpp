@@ -72,7 +72,7 @@ std::size_t node::link::unanswered() const noexcept {
 
 // ---- Commands ----------------------------------------------------------------------
 
-void node::link::write(std::vector<call_group>&& batch, clock::time_point now) {
+void node::link::write(std::span<call_group> batch, clock::time_point now) {
   std::string& out = connection_->output();
   bool healing = false;
   std::size_t commands = 0;
@@ -93,6 +93,7 @@ void node::link::write(std::vector<call_group>&& batch, clock::time_point now) {
       if (pack.calls.members.size() == most_packed ||
           pack.integers + pack_reply_size(form) > max_decision_elements)
         send_pack();
+      if (pack.calls.members.empty()) pack.calls = node_.waiting_.roomy();
       pack.calls.members.push_back(first);
       pack.forms.push_back(form);
       pack.integers += pack_reply_size(form);
@@ -250,7 +251,9 @@ void node::link::on_reply(const reply& answer) {
     pinging_ = false;  // whatever it says, it lives
   }
   // SCRIPT LOAD: EVAL has healed already. ASKING: the call behind it hears what is wrong.
-  if (!node_.stopped_ && sent_.empty()) after_replies();
+  if (node_.stopped_) return;
+  node_.waiting_.recycle(std::move(command.group));
+  if (sent_.empty()) after_replies();
 }
 
 void node::link::on_written() {

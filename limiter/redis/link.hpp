@@ -41,7 +41,7 @@ class node::link final : public connection::owner {
   [[nodiscard]] std::size_t unanswered() const noexcept;
 
   /// Writes everything in one go; the groups are not empty. Only while has_room().
-  void write(std::vector<call_group>&& batch, clock::time_point now);
+  void write(std::span<call_group> batch, clock::time_point now);
   /// Only while idle(): true when it first has to be asked whether it still lives, which is then under way.
   bool ping_first(clock::time_point now);
   /// The breaker's question.
@@ -64,21 +64,22 @@ class node::link final : public connection::owner {
  private:
   enum class phase : std::uint8_t { down, dialling, up, gone };
   enum class gauge_state : std::uint8_t { none, idle, busy };
+  using pack_forms = boost::container::static_vector<pack_form, most_packed>;  // by place
   /// Calls that may leave together.
   struct call_pack {
     call_group calls;
-    std::vector<pack_form> forms{};  // by place
-    std::size_t integers = 1;        // of the reply; 1 of them is the server's time
+    pack_forms forms;
+    std::size_t integers = 1;  // of the reply; 1 of them is the server's time
   };
   struct sent_command {
     enum class kind : std::uint8_t { decision, pack, heartbeat, load, ping, asking };
     kind type = kind::decision;
     call_group group;
-    std::size_t places = 0;          // members when it left
-    std::size_t charges = 0;         // of each; not of a pack
-    std::size_t integers = 0;        // of the reply to a pack
-    std::uint32_t shadow = 0;        // bit i: charge i is shadow; not of a pack
-    std::vector<pack_form> forms{};  // pack: by place
+    std::size_t places = 0;    // members when it left
+    std::size_t charges = 0;   // of each; not of a pack
+    std::size_t integers = 0;  // of the reply to a pack
+    std::uint32_t shadow = 0;  // bit i: charge i is shadow; not of a pack
+    pack_forms forms{};
     operation op = operation::take;
     clock::time_point deadline;
   };

@@ -66,7 +66,7 @@ bool degraded_mode::decide(std::span<const charge> charges, std::uint32_t failed
   result.states.resize(charges.size());
   bool denied = false;
   for (std::size_t i = 0; i < charges.size(); ++i) {
-    if (is_set(failed, i)) result.states[i] = untouched(charges[i]);
+    if (is_set(failed, i)) result.states[i] = rule_state::unknown();
     denied = denied || !passes(charges[i], result.states[i]);
   }
   if (denied) return true;  // by a rule that was answered; the others need not count the request
@@ -184,7 +184,7 @@ bool degraded_mode::hold_to_share(std::span<const charge> charges, std::uint32_t
   result.mode = failure_mode::local;
   const rule_state* next = answer.states.data();
   for (std::size_t i = 0; i < charges.size(); ++i) {
-    result.states.push_back(is_set(result.failed, i) ? *next++ : untouched(charges[i]));
+    result.states.push_back(is_set(result.failed, i) ? *next++ : rule_state::unknown());
   }
   return false;
 }

@@ -38,6 +38,7 @@ struct sharing_store::flight final : store_waiter {
   std::int64_t sent_us = 0;
   std::int64_t members = 1;                       // that local parts were taken with
   boost::container::small_vector<part, 4> parts;  // empty: every charge goes to the shared store
+  boost::container::small_vector<std::optional<rule_state>, 4> known;  // by charge, once it was recalled
   charge_list forwarded, local;
   std::size_t taken = 0;        // leading parts whose leased units are debited
   lease* waiting_on = nullptr;  // for the units of part `taken`
@@ -153,6 +154,7 @@ void sharing_store::release(flight& f) noexcept {
     if (part.from != nullptr) --part.from->users;
   }
   f.parts.clear();
+  f.known.clear();
   f.forwarded.clear();
   f.local.clear();
   f.taken = 0;
@@ -197,6 +199,18 @@ void sharing_store::choose_ways(flight& f, std::int64_t now_us) {
   }
 }
 
+/// What the store said last of this charge.
+rule_state sharing_store::last_answer(const charge& c, std::int64_t now_us) {
+  return denials_.ask(c, now_us).value_or(rule_state::unknown());
+}
+
+/// The same, looked up once per request.
+const rule_state& sharing_store::recalled(flight& f, std::size_t i, std::int64_t now_us) {
+  f.known.resize(f.charges.size());
+  if (!f.known[i]) f.known[i] = last_answer(f.charges[i], now_us);
+  return *f.known[i];
+}
+
 /// All subjects are asked before the store is: a request that is denied for certain costs no call and no
 /// compensation.
 bool sharing_store::denied_already(flight& f, std::int64_t now_us) {
@@ -208,36 +222,33 @@ bool sharing_store::denied_already(flight& f, std::int64_t now_us) {
     if (part != nullptr && part->how == way::leased) {
       const lease& l = *part->from;
       if (c.cost <= l.held || l.asking) continue;
-      const auto known = c.shadow ? denials_.ask(c, now_us) : std::nullopt;
-      if (now_us < l.suppressed_until_us || (known && !known->allowed)) {
-        part->state = refusal(l, c, now_us);
+      if (now_us < l.suppressed_until_us || (c.shadow && !recalled(f, i, now_us).allowed)) {
+        part->state = refusal(l, c, recalled(f, i, now_us), now_us);
         part->decided = true;
         denied = denied || !c.shadow;
         continue;
       }
     }
     if (c.shadow) continue;  // the store says whether it would be denied, and charges it if not
-    const auto known = denials_.ask(c, now_us);
-    if (!known || known->allowed) continue;
+    if (recalled(f, i, now_us).allowed) continue;
     denied = true;
     if (observer_ != nullptr) observer_->denied_from_cache(*c.matched);
   }
   return denied;
 }
 
-/// What denied the request is in its part, or in the cache as of `now_us`; the other rules say what is known.
+/// What denied the request is in its part, or was recalled; the other rules say what is known of them,
+/// perhaps nothing.
 void sharing_store::deny(flight& f, std::int64_t now_us) {
   put_back(f);
   store_reply reply;
   for (std::size_t i = 0; i < f.charges.size(); ++i) {
-    const charge& c = f.charges[i];
-    if (i < f.parts.size() && f.parts[i].decided) {
-      reply.states.push_back(f.parts[i].state);
+    const flight::part* const part = i < f.parts.size() ? &f.parts[i] : nullptr;
+    const bool held = part != nullptr && part->how == way::leased && part->from->held >= f.charges[i].cost;
+    if (part != nullptr && part->decided) {
+      reply.states.push_back(part->state);
     } else {
-      const auto known = denials_.ask(c, now_us);
-      const bool held =
-          i < f.parts.size() && f.parts[i].how == way::leased && f.parts[i].from->held >= c.cost;
-      reply.states.push_back(held ? lease_state(*f.parts[i].from, now_us) : known.value_or(untouched(c)));
+      reply.states.push_back(held ? lease_state(*part->from, now_us) : recalled(f, i, now_us));
     }
   }
   reply.admitted = 0;
@@ -435,12 +446,12 @@ rule_state sharing_store::lease_state(const lease& l, std::int64_t now_us) const
 }
 
 /// The answer to a request that finds too few units here and may not, or need not, ask for more.
-rule_state sharing_store::refusal(const lease& l, const charge& c, std::int64_t now_us) {
+rule_state sharing_store::refusal(const lease& l, const charge& c, const rule_state& known,
+                                  std::int64_t now_us) const noexcept {
   rule_state state = lease_state(l, now_us);
   state.allowed = false;
   state.remaining = std::min(state.remaining, c.cost - 1);
-  const auto known = denials_.ask(c, now_us);
-  if (known && !known->allowed) state.retry_after_us = known->retry_after_us;
+  if (!known.allowed) state.retry_after_us = known.retry_after_us;
   if (state.retry_after_us == -1) return state;
   state.retry_after_us = std::max({std::int64_t{1}, state.retry_after_us, l.suppressed_until_us - now_us});
   return state;
@@ -515,7 +526,7 @@ void sharing_store::serve_waiting(lease& l, errc error, bool store_is_empty) {
     } else if (l.held >= c.cost || draining_) {
       advance(f);
     } else if (store_is_empty) {
-      part.state = refusal(l, c, now_us);
+      part.state = refusal(l, c, last_answer(c, now_us), now_us);
       part.decided = true;
       if (c.shadow) {
         advance(f);

@@ -101,6 +101,8 @@ class sharing_store final : public store {
   void on_shared_reply(flight& f, errc error, const store_reply& reply);
   void learn(std::span<const charge> charges, operation op, const store_reply& reply, std::int64_t sent_us);
   [[nodiscard]] std::int64_t life_of(std::span<const charge> charges, const charge& c) const noexcept;
+  [[nodiscard]] rule_state last_answer(const charge& c, std::int64_t now_us);
+  [[nodiscard]] const rule_state& recalled(flight& f, std::size_t i, std::int64_t now_us);
   void deny(flight& f, std::int64_t now_us);
   void put_back(flight& f);
   void finish(flight& f, errc error, const store_reply& reply);
@@ -112,7 +114,8 @@ class sharing_store final : public store {
   [[nodiscard]] const std::shared_ptr<const rule>& copy_of(const charge& c);
   [[nodiscard]] std::int64_t known_remaining(const lease& l, std::int64_t now_us) const noexcept;
   [[nodiscard]] rule_state lease_state(const lease& l, std::int64_t now_us) const noexcept;
-  [[nodiscard]] rule_state refusal(const lease& l, const charge& c, std::int64_t now_us);
+  [[nodiscard]] rule_state refusal(const lease& l, const charge& c, const rule_state& known,
+                                   std::int64_t now_us) const noexcept;
   void wait_for_grant(flight& f, lease& l, std::int64_t now_us);
   void ask_for_units(lease& l, std::int64_t now_us);
   void on_granted(lease& l, errc error, const store_reply& reply);

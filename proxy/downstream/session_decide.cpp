@@ -185,7 +185,7 @@ void session::count_decision() {
       counters.failure_mode[static_cast<std::size_t>(charge.matched->failure_mode)].add();
       if (allowed) counters.degraded_admitted.add();
     }
-    if (allowed && !shadow_denied && i < decision.states.size() &&
+    if (allowed && !shadow_denied && i < decision.states.size() && decision.states[i].known() &&
         decision.states[i].remaining * 5 <= charge.quota().burst) {
       counters.near_limit.add();
     }

@@ -84,6 +84,7 @@ item_list collect_items(std::span<const charge> charges, const decision& d, cons
   };
   for (std::size_t i = 0; i < decided(charges, d); ++i) {
     if (charges[i].matched->headers != header_visibility::visible || charges[i].shadow) continue;
+    if (!d.states[i].known()) continue;
     std::size_t at = size;
     while (at > 0 && before(i, order[at - 1])) --at;
     if (at == max_items) continue;
@@ -113,7 +114,7 @@ int closest_charge(std::span<const charge> charges, const decision& d) noexcept 
   if (d.limiting >= 0 && static_cast<std::size_t>(d.limiting) < size) return d.limiting;
   int best = -1;
   for (std::size_t i = 0; i < size; ++i) {
-    if (charges[i].shadow) continue;
+    if (charges[i].shadow || !d.states[i].known()) continue;
     if (best < 0 || closer(charges, d, i, static_cast<std::size_t>(best))) best = static_cast<int>(i);
   }
   return best;

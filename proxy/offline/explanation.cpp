@@ -136,7 +136,7 @@ class explainer {
     x.shadow = c.shadow;
     x.cost_from = cost_source_of(*x.rule);
     const auto i = static_cast<std::size_t>(&c - r_.charges.data());
-    if (i < r_.result.states.size()) x.state = r_.result.states[i];
+    if (i < r_.result.states.size() && r_.result.states[i].known()) x.state = r_.result.states[i];
   }
 
   void uncounted(explained_rule& x, const limiter::match_result& match) {

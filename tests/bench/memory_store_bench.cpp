@@ -36,6 +36,7 @@ const std::vector<subject_key>& subjects() {
 /// One request per iteration that `rules` rules of one subject decide.
 void decide(benchmark::State& state, quota q, std::size_t rules) {
   std::vector<rule> all;
+  all.reserve(rules);
   for (std::size_t i = 0; i < rules; ++i) all.push_back(make_rule("rule-" + std::to_string(i), q));
   memory_table table({});
   std::vector<charge> charges(rules);

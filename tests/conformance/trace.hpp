@@ -44,7 +44,7 @@ struct trace_event {
   std::vector<std::int64_t> costs;  ///< one per rule
   std::int64_t since = 0;           ///< refund: when the units were charged; 0 = unknown
   bool aged = false;
-  std::vector<trace_rule> reload;   ///< not empty: an event of its own kind, without `want`
+  std::vector<trace_rule> reload;  ///< not empty: an event of its own kind, without `want`
   expectation want;
 };
 

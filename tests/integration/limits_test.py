@@ -153,6 +153,30 @@ def a_denied_request_leaves_all_rules_untouched_and_costs_one_call(t):
         equal(len(u.requests), 3)
 
 
+def a_denial_from_memory_tells_nothing_of_a_rule_that_was_not_asked(t):
+    redis = t.redis()
+    rules = [{"name": "per-team", "key": ["header:X-Team"], "missing": "skip", "limit": "500/day"},
+             {"name": "everyone", "key": ["constant:all"], "limit": "1/day"}]
+    weir, _ = _weir(t, rules, store=_store(redis), workers=1,
+                    deny={"headers": ["retry-after", "ratelimit", "x-ratelimit"]})
+    equal(weir.get("/", {"X-Team": "red"}).status, 200)
+    monitor = redis.monitor()
+    for team, known in (("blue", None), ("red", 499)):
+        r = weir.get("/", {"X-Team": team})
+        details = envelope(r, 429)
+        equal((details["rule"], details["remaining"]), ("everyone", 0))
+        equal(_item(r.header("RateLimit"), "everyone")["r"], 0)
+        equal(r.header("X-RateLimit-Remaining"), "0")
+        if known is None:
+            assert "per-team" not in r.header("RateLimit") + r.header("RateLimit-Policy"), r.fields
+        else:
+            equal(_item(r.header("RateLimit"), "per-team")["r"], known)
+    monitor.stop()
+    equal(len(monitor.commands("evalsha")), 0, "EVALSHA calls")
+    for line in weir.records(3)[1:]:
+        equal((line["decision"], line["rule"], line["remaining"]), ("deny", "everyone", 0))
+
+
 def an_allowed_request_of_three_rules_is_one_call_too(t):
     redis = t.redis()
     weir, _ = _weir(t, [{**rule, "limit": "900/day"} for rule in THREE], store=_store(redis))

@@ -208,7 +208,7 @@ TEST_CASE("failure mode local asks the local store for the local rules together"
   CHECK(h.result().retry_after_us == 40);
   REQUIRE(h.result().states.size() == 3);
   CHECK(h.result().states[1].allowed);
-  CHECK(h.result().states[1].remaining == allow_rule.quota.burst);
+  CHECK_FALSE(h.result().states[1].known());
 }
 
 TEST_CASE("a local decision that allows is within limits and still names the failure") {
@@ -303,7 +303,7 @@ TEST_CASE("rules whose part of the store is silent decide by their own failure m
   CHECK(h.result().failed == 2);
   REQUIRE(h.result().states.size() == 2);
   CHECK(h.result().states[0].remaining == 4);
-  CHECK(h.result().states[1].remaining == 10);
+  CHECK_FALSE(h.result().states[1].known());
   CHECK(h.primary.given_back.empty());
 }
 

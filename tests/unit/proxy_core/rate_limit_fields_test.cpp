@@ -81,6 +81,25 @@ TEST_CASE("a denied request says when to come back, the same in Retry-After and 
         "Retry-After: 5\r\nRateLimit-Policy: \"burst\";q=100;w=60\r\nRateLimit: \"burst\";r=0;t=5\r\n");
 }
 
+TEST_CASE("nothing is told of a rule of which nothing is known") {
+  scene s;
+  s.add("silent", 10, 60 * second, limiter::rule_state::unknown());
+  s.denying("limiting", 4 * second);
+  s.allowing("asked", 100, 50);
+  CHECK(s.fields() ==
+        "Retry-After: 4\r\nRateLimit-Policy: \"limiting\";q=100;w=60, \"asked\";q=100;w=60\r\n"
+        "RateLimit: \"limiting\";r=0;t=4, \"asked\";r=50;t=30\r\n");
+}
+
+TEST_CASE("the closest rule is one of which something is known") {
+  scene s;
+  s.add("silent", 10, 60 * second, limiter::rule_state::unknown());
+  CHECK(http::closest_charge(s.charges, s.decision) == -1);
+  CHECK(s.fields().empty());
+  s.allowing("asked", 100, 50);
+  CHECK(http::closest_charge(s.charges, s.decision) == 1);
+}
+
 TEST_CASE("a shadow rule shows nothing, neither its numbers nor its wait") {
   scene s;
   s.allowing("enforced", 100, 50);

@@ -125,6 +125,25 @@ TEST_CASE("a command holds a bounded number of calls") {
   CHECK(groups[0].members.size() == call_queue::max_merged);
 }
 
+TEST_CASE("a command that is done with leaves its room to the next large one") {
+  std::deque<test_call> calls(5);
+  call_queue queue;
+  const auto fill = [&] {
+    for (auto& c : calls) queue.push(c);
+    call_group sent = std::move(queue.take_all().front());
+    REQUIRE(sent.members.size() == calls.size());
+    return sent;
+  };
+  call_group first = fill();
+  call* const* const room = first.members.data();
+  queue.recycle(std::move(first));
+  const call_group again = fill();
+  CHECK(again.members.data() == room);
+  CHECK(again.members.front() == &calls.front());
+  CHECK(again.members.back() == &calls.back());
+  CHECK(queue.roomy().members.data() != room);
+}
+
 TEST_CASE("a place in a sent command outlives its call") {
   test_call a, b;
   call_group group;

@@ -117,7 +117,8 @@ void sharing_store::execute(operation op, std::span<const charge> charges, store
   if (op != operation::take && charges.size() == 1 && is_local(charges.front())) return settle_locally(f);
   if (op != operation::take) return forward(f);
   choose_ways(f, now_us);
-  if (denied_already(f, now_us)) return deny(f, now_us);
+  known_states known;
+  if (denied_already(f, now_us, known)) return deny(f, now_us, known);
   if (f.parts.empty()) return forward(f);
   advance(f);
 }
@@ -153,8 +154,8 @@ void sharing_store::release(flight& f) noexcept {
     if (part.from != nullptr) --part.from->users;
   }
   f.parts.clear();
-  f.forwarded.clear();
-  f.local.clear();
+  forget(f.forwarded);
+  forget(f.local);
   f.taken = 0;
   f.waiting_on = nullptr;
   idle_flights_.push_back(&f);
@@ -180,10 +181,11 @@ void sharing_store::settle_locally(flight& f) {
   finish(f, error, reply);
 }
 
-/// Leaves `parts` empty when every charge goes to the shared store.
+/// A part goes to the shared store unless something else is said. Leaves `parts` empty when all do.
 void sharing_store::choose_ways(flight& f, std::int64_t now_us) {
   for (std::size_t i = 0; i < f.charges.size(); ++i) {
     const charge& c = f.charges[i];
+    if (c.matched->sharing == sharing_mode::strict) continue;
     flight::part part;
     if (is_local(c)) {
       part.how = way::local;
@@ -199,8 +201,9 @@ void sharing_store::choose_ways(flight& f, std::int64_t now_us) {
 
 /// All subjects are asked before the store is: a request that is denied for certain costs no call and no
 /// compensation.
-bool sharing_store::denied_already(flight& f, std::int64_t now_us) {
+bool sharing_store::denied_already(flight& f, std::int64_t now_us, known_states& states) {
   bool denied = false;
+  states.resize(f.charges.size());
   for (std::size_t i = 0; i < f.charges.size(); ++i) {
     const charge& c = f.charges[i];
     flight::part* const part = f.parts.empty() ? nullptr : &f.parts[i];
@@ -217,7 +220,7 @@ bool sharing_store::denied_already(flight& f, std::int64_t now_us) {
       }
     }
     if (c.shadow) continue;  // the store says whether it would be denied, and charges it if not
-    const auto known = denials_.ask(c, now_us);
+    const auto& known = states[i] = denials_.ask(c, now_us);
     if (!known || known->allowed) continue;
     denied = true;
     if (observer_ != nullptr) observer_->denied_from_cache(*c.matched);
@@ -225,8 +228,8 @@ bool sharing_store::denied_already(flight& f, std::int64_t now_us) {
   return denied;
 }
 
-/// What denied the request is in its part, or in the cache as of `now_us`; the other rules say what is known.
-void sharing_store::deny(flight& f, std::int64_t now_us) {
+/// What denied the request is in its part, or in `states`; the other rules say what is known as of `now_us`.
+void sharing_store::deny(flight& f, std::int64_t now_us, const known_states& states) {
   put_back(f);
   store_reply reply;
   for (std::size_t i = 0; i < f.charges.size(); ++i) {
@@ -234,7 +237,8 @@ void sharing_store::deny(flight& f, std::int64_t now_us) {
     if (i < f.parts.size() && f.parts[i].decided) {
       reply.states.push_back(f.parts[i].state);
     } else {
-      const auto known = denials_.ask(c, now_us);
+      const bool asked = i < states.size() && states[i];
+      const auto known = asked ? states[i] : denials_.ask(c, now_us);
       const bool held =
           i < f.parts.size() && f.parts[i].how == way::leased && f.parts[i].from->held >= c.cost;
       reply.states.push_back(held ? lease_state(*f.parts[i].from, now_us) : known.value_or(untouched(c)));

@@ -94,14 +94,16 @@ class sharing_store final : public store {
   [[nodiscard]] bool is_local(const charge& c) const noexcept;
   void settle_locally(flight& f);
   void choose_ways(flight& f, std::int64_t now_us);
-  [[nodiscard]] bool denied_already(flight& f, std::int64_t now_us);
+  /// By charge, what the cache said when it was asked; may be empty.
+  using known_states = boost::container::small_vector<std::optional<rule_state>, 4>;
+  [[nodiscard]] bool denied_already(flight& f, std::int64_t now_us, known_states& states);
   void advance(flight& f);
   [[nodiscard]] bool take_locally(flight& f);
   void forward(flight& f);
   void on_shared_reply(flight& f, errc error, const store_reply& reply);
   void learn(std::span<const charge> charges, operation op, const store_reply& reply, std::int64_t sent_us);
   [[nodiscard]] std::int64_t life_of(std::span<const charge> charges, const charge& c) const noexcept;
-  void deny(flight& f, std::int64_t now_us);
+  void deny(flight& f, std::int64_t now_us, const known_states& states = {});
   void put_back(flight& f);
   void finish(flight& f, errc error, const store_reply& reply);
   void release(flight& f) noexcept;

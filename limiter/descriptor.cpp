@@ -36,7 +36,7 @@ void append_escaped(std::string& name, std::string_view text) {
 
 void append_counted(std::string& encoding, std::string_view text) {
   std::array<char, count_room> count;
-  char* end = std::to_chars(count.data(), count.data() + count.size(), text.size()).ptr;
+  char* end = std::to_chars(count.data(), count.data() + count.size() - 1, text.size()).ptr;
   *end++ = ':';
   encoding.append(count.data(), static_cast<std::size_t>(end - count.data())).append(text);
 }

@@ -8,7 +8,7 @@ namespace weir::http {
 void field_names::add(std::string_view name) {
   if (contain(name)) return;
   names_.emplace_back(name);
-  lengths_ |= std::uint64_t{1} << (name.size() % 64);
+  buckets_ |= bucket_of(name);
 }
 
 std::optional<std::size_t> field_names::search(std::string_view name) const noexcept {

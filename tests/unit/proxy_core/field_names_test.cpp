@@ -20,11 +20,16 @@ TEST_CASE("a listed name is found in any case, others are not") {
   CHECK_FALSE(field_names().contain(""));
 }
 
-TEST_CASE("lengths that differ by 64 are told apart") {
-  field_names names;
-  names.add(std::string(65, 'a'));
-  CHECK_FALSE(names.contain("a"));
-  CHECK(names.contain(std::string(65, 'A')));
+TEST_CASE("every name of one token byte or of any length is found again, and alone") {
+  for (const std::string& name : {std::string("a"), std::string("~"), std::string("^"), std::string("z9"),
+                                  std::string(65, 'a'), std::string(256, 'q')}) {
+    field_names names;
+    names.add(name);
+    CHECK(names.contain(name));
+    CHECK_FALSE(names.contain(name + "a"));
+    for (const std::size_t more : {64U, 128U})
+      CHECK_FALSE(names.contain(name + std::string(more, name.back())));
+  }
 }
 
 TEST_CASE("a name is listed once, in the order of the first of its kind") {

@@ -11,7 +11,8 @@ void field_names::add(std::string_view name) {
   buckets_ |= bucket_of(name);
 }
 
-std::optional<std::size_t> field_names::search(std::string_view name) const noexcept {
+// Called rarely: find() stays small wherever it is inlined.
+[[gnu::noinline]] std::optional<std::size_t> field_names::search(std::string_view name) const noexcept {
   for (std::size_t i = 0; i < names_.size(); ++i) {
     if (grammar::equals_ignoring_case(name, names_[i])) return i;
   }

@@ -5,19 +5,13 @@
 #include "limiter/sha256.hpp"
 #include "limiter/subject_cache.hpp"
 
-#include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace weir::limiter {
 namespace {
 
 constexpr std::size_t count_room = 21;  // digits and colon
-
-char* put_counted(char* at, std::string_view text) noexcept {
-  at = std::to_chars(at, at + count_room, text.size()).ptr;
-  *at++ = ':';
-  return std::copy_n(text.data(), text.size(), at);
-}
 
 bool stands_for_itself(unsigned char byte) noexcept {
   return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
@@ -40,11 +34,16 @@ void append_escaped(std::string& name, std::string_view text) {
 
 }  // namespace
 
+void append_counted(std::string& encoding, std::string_view text) {
+  std::array<char, count_room> count;
+  char* end = std::to_chars(count.data(), count.data() + count.size() - 1, text.size()).ptr;
+  *end++ = ':';
+  encoding.append(count.data(), static_cast<std::size_t>(end - count.data())).append(text);
+}
+
 void append_descriptor_entry(std::string& encoding, std::string_view selector_text, std::string_view value) {
-  const std::size_t before = encoding.size();
-  encoding.resize(before + 2 * count_room + selector_text.size() + value.size());
-  const char* const end = put_counted(put_counted(encoding.data() + before, selector_text), value);
-  encoding.resize(static_cast<std::size_t>(end - encoding.data()));
+  append_counted(encoding, selector_text);
+  append_counted(encoding, value);
 }
 
 subject_key hash_subject(std::string_view encoding) noexcept {
@@ -62,7 +61,8 @@ bool describe(std::span<const selector> key, const request_attributes& request, 
   for (const selector& s : key) {
     const auto value = select(s, request, decoded);
     if (!value) return false;
-    append_descriptor_entry(scratch, s.text, *value);
+    scratch.append(s.counted_text);
+    append_counted(scratch, *value);
   }
   subject = known.find(scratch);
   return true;

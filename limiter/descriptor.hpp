@@ -33,6 +33,9 @@ struct subject_key {
   }
 };
 
+/// Appends decimal length ':' text, of which descriptors are made.
+void append_counted(std::string& encoding, std::string_view text);
+
 /// Appends one entry of a descriptor to its injective encoding: decimal length ':' selector text, decimal
 /// length ':' value. Any byte is allowed in a value; nothing is cut; two different lists never encode alike.
 void append_descriptor_entry(std::string& encoding, std::string_view selector_text, std::string_view value);

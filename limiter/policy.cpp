@@ -34,21 +34,22 @@ class request_subjects {
       : request_(request), scratch_(scratch), readable_names_(readable_names) {}
 
   struct named_subject {
+    explicit named_subject(std::uint32_t n) noexcept : number(n) {}
     std::uint32_t number;
     subject_key subject;
     std::shared_ptr<const std::string> name;  // null: the hash is the name
   };
 
-  /// `number` is equal for equal keys. Nothing when a selector has no value.
-  std::optional<named_subject> find(const key_selectors& key, std::uint32_t number) {
+  /// `number` is equal for equal keys. Null when a selector has no value; valid until the next call.
+  const named_subject* find(const key_selectors& key, std::uint32_t number) {
     for (const named_subject& e : known_) {
-      if (e.number == number) return e;
+      if (e.number == number) return &e;
     }
-    named_subject found{number, {}, {}};
-    if (!describe(key, request_, scratch_, found.subject)) return std::nullopt;
+    if (known_.size() == known_.capacity()) known_.pop_back();
+    named_subject& found = known_.emplace_back(number);
+    if (!describe(key, request_, scratch_, found.subject)) return known_.pop_back(), nullptr;
     if (readable_names_) found.name = readable_name(key, request_);
-    if (known_.size() < known_.capacity()) known_.push_back(found);
-    return found;
+    return &found;
   }
 
  private:
@@ -176,10 +177,7 @@ std::string modes_in_words(const std::vector<rule>& rules) {
 }
 
 void policy_set::match(const request_attributes& request, std::string& scratch, match_result& out) const {
-  out.charges.clear();
-  out.unlimited.clear();
-  out.unauthenticated = nullptr;
-  out.malformed = nullptr;
+  out.clear();
   if (rules_.empty()) return;
 
   // kept per thread: a request must not allocate, whatever its caller keeps
@@ -195,7 +193,7 @@ void policy_set::match(const request_attributes& request, std::string& scratch, 
     if (!e.routes.empty() && !e.routes[route]) continue;
     if (e.asks_who && !matches_who(r.match, request, scratch)) continue;
 
-    auto subject = subjects.find(r.key, e.key_number);
+    const auto* subject = subjects.find(r.key, e.key_number);
     if (!subject && any_repeated(r.key, request)) return refuse(out, out.malformed, r);
     if (!subject && r.missing == on_missing::skip) continue;
     if (!subject && r.missing == on_missing::fallback) {
@@ -212,12 +210,13 @@ void policy_set::match(const request_attributes& request, std::string& scratch, 
     std::int64_t cost = e.costs.empty() ? r.cost_default : e.costs[route];
     if (e.cost_value) cost = client_cost(*r.cost_from, *e.cost_value, cost, request, scratch);
     if (r.response_cost) cost = r.response_cost->reserve;
-    out.charges.push_back({.matched = &r,
-                           .subject = subject->subject,
-                           .cost = cost,
-                           .name = std::move(subject->name),
-                           .special = special.quota,
-                           .shadow = r.shadows(subject->subject.view())});
+    charge& c = out.charges.emplace_back();
+    c.matched = &r;
+    c.subject = subject->subject;
+    c.cost = cost;
+    c.name = subject->name;
+    c.special = special.quota;
+    c.shadow = r.shadows(c.subject.view());
   }
 }
 

@@ -22,6 +22,12 @@ struct match_result {
   const rule* unauthenticated =
       nullptr;                      ///< a rule with `missing: deny` whose key has no value: deny with 401
   const rule* malformed = nullptr;  ///< a rule whose key is given several times: refuse with 400
+
+  void clear() noexcept {
+    forget(charges);
+    unlimited.clear();
+    unauthenticated = malformed = nullptr;
+  }
 };
 
 /// A cost the client wrote: digits only, clamped to min ... max; anything else costs max. No value can reach

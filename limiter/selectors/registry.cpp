@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "limiter/descriptor.hpp"
 #include "limiter/selectors/selector.hpp"
 #include "limiter/selectors/selector_kind.hpp"
 
@@ -20,9 +21,10 @@ bool is_token(std::string_view text) noexcept {
 }
 
 std::optional<std::string_view> trimmed(std::string_view text) noexcept {
-  const auto first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return std::nullopt;
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+  return text.empty() ? std::nullopt : std::optional(text);
 }
 
 }  // namespace selectors
@@ -63,7 +65,8 @@ std::optional<selector> parse_selector(std::string_view text) {
     if (kinds[i]->name != name) continue;
     const bool has_argument = colon != std::string_view::npos;
     if (has_argument != (kinds[i]->argument != nullptr)) return std::nullopt;
-    selector parsed{static_cast<std::uint8_t>(i), std::string(text), {}};
+    selector parsed{static_cast<std::uint8_t>(i), std::string(text), {}, {}};
+    append_counted(parsed.counted_text, text);
     if (!has_argument) return parsed;
     auto argument = kinds[i]->argument(text.substr(colon + 1));
     if (!argument) return std::nullopt;

@@ -16,6 +16,7 @@ struct selector {
   std::uint8_t kind = 0;  ///< index into the registry
   std::string text;       ///< as written in the policy file, e.g. "header:x-api-key" (part of the descriptor)
   std::string argument;   ///< after the colon; header names lower case; empty when the selector takes none
+  std::string counted_text;  ///< `text` as a descriptor holds it, see append_counted()
 
   friend bool operator==(const selector&, const selector&) = default;
 };

@@ -17,7 +17,26 @@ namespace weir::limiter {
 struct entry_key {
   subject_key subject;
   std::array<char, 4> rid{};
-  friend bool operator==(const entry_key&, const entry_key&) = default;
+
+  /// All of its bytes, for whoever hashes or compares them.
+  struct words {
+    std::uint64_t first, second, third;
+    std::uint16_t last;
+  };
+  [[nodiscard]] words as_words() const noexcept {
+    static_assert(sizeof(entry_key) == 26, "nothing but characters");
+    words w;
+    const auto* const bytes = reinterpret_cast<const char*>(this);
+    std::memcpy(&w.first, bytes, 8);
+    std::memcpy(&w.second, bytes + 8, 8);
+    std::memcpy(&w.third, bytes + 16, 8);
+    std::memcpy(&w.last, bytes + 24, 2);
+    return w;
+  }
+  friend bool operator==(const entry_key& a, const entry_key& b) noexcept {
+    const words x = a.as_words(), y = b.as_words();
+    return x.first == y.first && x.second == y.second && x.third == y.third && x.last == y.last;
+  }
 };
 
 [[nodiscard]] inline entry_key key_of(const charge& c) noexcept {
@@ -111,12 +130,10 @@ class bounded_lru {
   }
 
   [[nodiscard]] std::size_t bucket_of(const entry_key& key) const noexcept {
-    std::array<std::uint64_t, 3> words{};
-    std::memcpy(words.data(), key.subject.text.data(), key.subject.text.size());
-    std::uint64_t id = 0;
-    std::memcpy(&id, key.rid.data(), key.rid.size());
+    const entry_key::words words = key.as_words();
     std::uint64_t h = secret_;
-    for (const std::uint64_t word : {words[0], words[1], words[2] ^ (id << 17)}) {
+    for (const std::uint64_t word :
+         {words.first, words.second, words.third ^ words.last * 0x9e3779b97f4a7c15u}) {
       h = (h ^ word) * 0x9e3779b97f4a7c15u;
       h ^= h >> 29;
     }

@@ -155,8 +155,8 @@ void sharing_store::release(flight& f) noexcept {
   }
   f.parts.clear();
   f.known.clear();
-  f.forwarded.clear();
-  f.local.clear();
+  forget(f.forwarded);
+  forget(f.local);
   f.taken = 0;
   f.waiting_on = nullptr;
   idle_flights_.push_back(&f);
@@ -182,10 +182,11 @@ void sharing_store::settle_locally(flight& f) {
   finish(f, error, reply);
 }
 
-/// Leaves `parts` empty when every charge goes to the shared store.
+/// A part goes to the shared store unless something else is said. Leaves `parts` empty when all do.
 void sharing_store::choose_ways(flight& f, std::int64_t now_us) {
   for (std::size_t i = 0; i < f.charges.size(); ++i) {
     const charge& c = f.charges[i];
+    if (c.matched->sharing == sharing_mode::strict) continue;
     flight::part part;
     if (is_local(c)) {
       part.how = way::local;

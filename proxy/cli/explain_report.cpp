@@ -111,8 +111,9 @@ std::string rules_text(const explanation& e, const paint& in) {
 
 void add_identity(lines& out, const evaluated_request& r, const explanation& e) {
   const auto& a = r.attributes;
-  out.add("client", fmt::format("{}{}", r.client_ip,
-                                r.client_group == r.client_ip ? "" : ", counted as " + r.client_group));
+  const bool grouped = r.client_group != r.client_ip;
+  out.add("client",
+          fmt::format("{}{}{}", r.client_ip, grouped ? ", counted as " : "", grouped ? r.client_group : ""));
   for (const auto& hop : e.chain) out.add("", fmt::format("{}  {}", hop.text, hop.verdict));
   out.add("user", e.user ? fmt::format("{} from {}", *e.user, e.user_from) : "none");
   if (!e.token.empty()) out.add("token", "does not count: " + e.token);

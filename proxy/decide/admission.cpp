@@ -3,6 +3,8 @@
 
 #include "proxy/identity/listed.hpp"
 
+#include <utility>
+
 namespace weir::proxy {
 
 namespace {
@@ -18,7 +20,7 @@ admission match_rules(limited_request& r) {
       return admission::unauthenticated;
     }
   }
-  r.charges = r.match.charges;
+  r.charges = std::move(r.match.charges);
   return admission::ask;
 }
 

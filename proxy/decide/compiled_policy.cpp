@@ -27,7 +27,7 @@ class selector_visitor {
     for (const limiter::policy_set* policy : {&s.policy, &s.concurrency}) {
       for (const limiter::rule& rule : policy->rules()) visit(rule);
     }
-    if (s.jwt) add(out_.identity_headers, s.jwt->header);
+    if (s.jwt) out_.identity_headers.add(s.jwt->header);
   }
 
   std::vector<std::string> claim_names;
@@ -44,13 +44,13 @@ class selector_visitor {
     if (rule.overrides) {
       for (const limiter::selector& s : rule.overrides->selectors()) own(s);
     }
-    if (rule.cost_from && !rule.cost_from->header.empty()) add(out_.identity_headers, rule.cost_from->header);
+    if (rule.cost_from && !rule.cost_from->header.empty()) out_.identity_headers.add(rule.cost_from->header);
     own(rule.match);
   }
 
   void visit(const limiter::selector& s) {
-    if (s.text.starts_with("header:")) add(out_.identity_headers, s.argument);
-    if (s.text.starts_with("cookie:")) add(out_.identity_headers, std::string("cookie"));
+    if (s.text.starts_with("header:")) out_.identity_headers.add(s.argument);
+    if (s.text.starts_with("cookie:")) out_.identity_headers.add("cookie");
     if (s.text.starts_with("claim:")) add(claim_names, s.argument);
   }
 
@@ -110,11 +110,10 @@ void compile_policy(std::shared_ptr<const settings> s, std::uint64_t secret, com
   }
   selector_visitor selectors(out);
   selectors.visit(*s);
-  out.discarded_headers = s->http.discard;
-  if (!s->client_ip.header.empty()) out.discarded_headers.push_back(s->client_ip.header);
+  for (const std::string& name : s->http.discard) out.discarded_headers.add(name);
+  if (!s->client_ip.header.empty()) out.discarded_headers.add(s->client_ip.header);
   out.reserved_headers = out.identity_headers;
-  out.reserved_headers.insert(out.reserved_headers.end(), out.discarded_headers.begin(),
-                              out.discarded_headers.end());
+  for (const std::string& name : out.discarded_headers.all()) out.reserved_headers.add(name);
   note_secrets(*s, out);
   if (s->jwt) {
     out.tokens = std::make_unique<identity::token_cache>(*s->jwt, std::move(selectors.claim_names), secret);

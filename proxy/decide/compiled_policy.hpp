@@ -5,6 +5,7 @@
 
 #include "limiter/match_index.hpp"
 #include "limiter/request_attributes.hpp"
+#include "proxy/http/field_names.hpp"
 #include "proxy/identity/keyed_hash.hpp"
 #include "proxy/identity/token_cache.hpp"
 #include "proxy/settings.hpp"
@@ -28,9 +29,9 @@ struct logged_header {
 struct compiled_policy {
   std::shared_ptr<const proxy::settings> settings;
   limiter::match_index routes;                 ///< numbers are indices into settings->routes
-  std::vector<std::string> identity_headers;   ///< lower case; every header a selector or user source reads
-  std::vector<std::string> discarded_headers;  ///< lower case; dropped unless the peer is trusted
-  std::vector<std::string> reserved_headers;   ///< lower case; `_` must not make an alias of one of them
+  http::field_names identity_headers;          ///< every header a selector or user source reads
+  http::field_names discarded_headers;         ///< dropped unless the peer is trusted
+  http::field_names reserved_headers;          ///< `_` must not make an alias of one of them
   std::vector<std::string> hidden_parameters;  ///< of the query: the log must not show their values
   std::vector<logged_header> logged_headers;
   std::vector<limiter::selector>

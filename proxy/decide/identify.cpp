@@ -15,31 +15,18 @@ namespace {
 
 constexpr identify_refusal malformed{http::local_error::bad_request, "bad_target_or_identity"};
 
-bool equals_ignoring_case(std::string_view text, std::string_view lower) noexcept {
-  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char a, char b) {
-    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b;
-  });
-}
-
 /// Values of the headers that selectors read; false when one of them is repeated.
 bool collect_identity_values(limited_request& request, std::string_view buffer) {
-  const std::vector<std::string>& names = request.policy->identity_headers;
-  request.identity_values.assign(names.size(), std::string_view{});
-  if (names.empty()) return true;
-  std::uint64_t seen = 0;
+  const http::field_names& names = request.policy->identity_headers;
+  request.identity_values.assign(names.all().size(), std::string_view{});
   for (std::size_t i = 0; i < request.head.field_count; ++i) {
     const http::field& field = request.head.fields[i];
     if (field.dropped) continue;
-    for (std::size_t n = 0; n < names.size(); ++n) {
-      if (field.name_size != names[n].size() ||
-          !equals_ignoring_case(request.head.name(field, buffer), names[n])) {
-        continue;
-      }
-      const std::uint64_t bit = std::uint64_t{1} << (n % 64);
-      if ((seen & bit) != 0 && request.identity_values[n].data() != nullptr) return false;
-      seen |= bit;
-      request.identity_values[n] = request.head.value(field, buffer);
-    }
+    const auto position = names.find(request.head.name(field, buffer));
+    if (!position) continue;
+    std::string_view& value = request.identity_values[*position];
+    if (value.data() != nullptr) return false;
+    value = request.head.value(field, buffer);
   }
   return true;
 }
@@ -57,7 +44,8 @@ void find_client(limited_request& request, std::string_view buffer, const identi
     client = identity::client_address(peer, {lines.data(), lines.size()}, {trusted, settings.hops},
                                       settings.header == "forwarded" ? identity::chain_syntax::forwarded
                                                                      : identity::chain_syntax::addresses);
-    identity::append_address(request.client_ip, client);
+    identity::append_address(request.client_ip_storage, client);
+    request.client_ip = request.client_ip_storage;
   } else {
     request.client_ip = peer_text;
   }
@@ -65,7 +53,8 @@ void find_client(limited_request& request, std::string_view buffer, const identi
   if (client.is_v4() && settings.group_ipv4 == 32) {
     request.client_group = request.client_ip;  // every IPv4 client is a group of its own
   } else {
-    identity::append_group(request.client_group, client, settings.group_ipv4, settings.group_ipv6);
+    identity::append_group(request.client_group_storage, client, settings.group_ipv4, settings.group_ipv6);
+    request.client_group = request.client_group_storage;
   }
 }
 
@@ -140,7 +129,7 @@ client_lines find_client_lines(const limited_request& request, std::string_view 
   client_lines lines;
   for (std::size_t i = 0; i < request.head.field_count && lines.size() < lines.capacity(); ++i) {
     const http::field& field = request.head.fields[i];
-    if (!field.dropped && equals_ignoring_case(request.head.name(field, buffer), name)) {
+    if (!field.dropped && http::grammar::equals_ignoring_case(request.head.name(field, buffer), name)) {
       lines.push_back(request.head.value(field, buffer));
     }
   }
@@ -156,8 +145,7 @@ std::optional<identify_refusal> read_request(limited_request& request, std::stri
   if (!allows_method(*request.policy->settings, attributes.method))
     return identify_refusal{http::local_error::method_not_listed, "method_not_listed"};
   if (!read_target(request, buffer)) return malformed;
-  http::append_match_host(request.host, request.head.host(buffer));
-  attributes.host = request.host;
+  attributes.host = http::match_host(request.head.host_name(buffer), request.host_storage);
   if (!apply_field_policy(request, buffer)) return malformed;
   if (!collect_identity_values(request, buffer) || gives_value_twice(request)) return malformed;
   return std::nullopt;

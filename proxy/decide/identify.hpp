@@ -20,7 +20,8 @@ struct identify_refusal {
 };
 
 /// Fills everything of `request` that depends on its head alone: target, host, client address, identity
-/// headers, token, user, tier, route. `wall_us` (Unix time) judges a token. A refusal: 400 (a path without
+/// headers, token, user, tier, route. Views into `buffer` and `peer_text` stay in it. `wall_us` (Unix time)
+/// judges a token. A refusal: 400 (a path without
 /// one reading, or an identity value that occurs twice), or 405 for a method that `http.methods` does not
 /// list.
 [[nodiscard]] std::optional<identify_refusal> identify(limited_request& request, std::string_view buffer,

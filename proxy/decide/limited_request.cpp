@@ -10,10 +10,10 @@ void limited_request::begin(const compiled_policy& current) {
   attributes = {};
   attributes.headers = this;
   target = {};
-  charges.clear();
-  here.clear();
+  for (limiter::charge_list* list : {&charges, &here}) limiter::forget(*list);
   result = {};
-  for (std::string* text : {&path_storage, &host, &client_ip, &client_group}) text->clear();
+  for (std::string* text : {&client_ip_storage, &client_group_storage}) text->clear();
+  client_ip = client_group = {};
   identity_values.clear();
   route.reset();
   peer_trusted = false;
@@ -23,11 +23,7 @@ void limited_request::begin(const compiled_policy& current) {
   user_from = nullptr;
   listed = nullptr;
   no_slot = nullptr;
-  for (limiter::match_result* old : {&match, &slot_match}) {
-    old->charges.clear();
-    old->unlimited.clear();
-    old->unauthenticated = old->malformed = nullptr;
-  }
+  for (limiter::match_result* old : {&match, &slot_match}) old->clear();
 }
 
 std::int64_t limited_request::slots_at_most() const noexcept {
@@ -40,7 +36,7 @@ std::int64_t limited_request::slots_at_most() const noexcept {
 }
 
 std::optional<std::string_view> limited_request::header(std::string_view lower_case_name) const {
-  const std::vector<std::string>& names = policy->identity_headers;
+  const std::span<const std::string> names = policy->identity_headers.all();
   for (std::size_t i = 0; i < names.size() && i < identity_values.size(); ++i) {
     if (names[i] == lower_case_name) {
       return identity_values[i].empty() ? std::nullopt : std::optional(identity_values[i]);

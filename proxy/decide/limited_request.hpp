@@ -35,9 +35,11 @@ class limited_request : public limiter::pending_decision,
   std::string path_folded;   ///< lower case, for matching, with `paths.case: insensitive`
   std::string user_storage;  ///< when the user was percent-encoded
   std::string tier_storage;
-  std::string host;          ///< lower case, for matching
-  std::string client_ip;     ///< the client, ungrouped
-  std::string client_group;  ///< the client's partition
+  std::string host_storage;       ///< when the host has upper case
+  std::string client_ip_storage;  ///< when a header names the client
+  std::string client_group_storage;
+  std::string_view client_ip;     ///< the client, ungrouped
+  std::string_view client_group;  ///< the client's partition
   std::string scratch;
   std::vector<std::uint32_t> route_scratch;
   std::vector<std::string_view> identity_values;  ///< by policy->identity_headers; empty = absent

@@ -142,7 +142,7 @@ bool session::after_decision() {
   if (request_->head.nominates) {
     request_->upgrade = http::requested_upgrade(request_->head, buffer(), route.upgrade);
     worker_.metrics.ignored[metric_shard::nomination].add(
-        http::ignored_nominations(request_->head, buffer(), request_->config->identity_headers));
+        http::ignored_nominations(request_->head, buffer(), request_->config->identity_headers.all()));
   }
   const std::int64_t total =
       route.stream ? 0 : to_us(route.timeout_total.count() > 0 ? route.timeout_total : target.timeout_total);

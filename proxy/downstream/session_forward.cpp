@@ -69,7 +69,7 @@ void session::write_request_head(const endpoint_settings& target) {
   context.request_id = request_->request_id;
   context.via = config().via;
   context.upgrade = request_->upgrade;
-  context.protected_headers = request_->config->identity_headers;
+  context.protected_headers = request_->config->identity_headers.all();
   http::append_request_head(request_->to_upstream.text, request_->head, buffer(), context);
 }
 

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http/field_lines.hpp"
 
-#include "proxy/http/grammar.hpp"
-
-#include <algorithm>
 #include <limits>
 
 namespace weir::http {
@@ -13,9 +10,9 @@ field_reader::event field_reader::fail(field_fault f) noexcept {
   return event::fault;
 }
 
-field_reader::event field_reader::next(field& f, bool room) noexcept {
+field_reader::event field_reader::read_part(field& f, bool room) noexcept {
+  plain_name = false;
   if (phase == line_phase::start) {
-    if (room && cursor < size && data[cursor] != '\r' && read_whole_line(f)) return event::field;
     if (const event e = begin_line(f, room); e != event::field) return e;
   }
   if (phase == line_phase::name) {
@@ -30,28 +27,6 @@ field_reader::event field_reader::next(field& f, bool room) noexcept {
   if (phase == line_phase::head_end) return event::head_end;
   phase = line_phase::start;
   return event::field;
-}
-
-bool field_reader::read_whole_line(field& f) noexcept {
-  const char* const begin = data + cursor;
-  const char* const end = data + std::min<std::size_t>(size, cursor + line_limit);
-  const char* const colon = grammar::skip_token(data, begin, end);
-  const auto name_size = static_cast<std::size_t>(colon - begin);
-  if (name_size == 0 || name_size > max_name_size || end - colon < 2 || *colon != ':') return false;
-  const char* value = colon + 1;
-  const char* const cr = grammar::skip_text(data, value, end);
-  if (end - cr < 2 || cr[0] != '\r' || cr[1] != '\n') return false;
-  const char* value_end = cr;
-  while (value != cr && grammar::is_ows(*value)) ++value;
-  while (value_end != value && grammar::is_ows(value_end[-1])) --value_end;
-  f.name_at = cursor;
-  f.value_at = static_cast<std::uint32_t>(value - data);
-  f.value_size = static_cast<std::uint32_t>(value_end - value);
-  f.name_size = static_cast<std::uint16_t>(name_size);
-  f.id = header_id::other;
-  f.dropped = false;
-  cursor = static_cast<std::uint32_t>(cr + 2 - data);
-  return true;
 }
 
 // The parts below answer event::field for "go on with the next part".

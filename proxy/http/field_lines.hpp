@@ -2,8 +2,10 @@
 // What request and response heads have in common: the reader of field lines and the framing fields' values.
 #pragma once
 
+#include "proxy/http/grammar.hpp"
 #include "proxy/http/head.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
@@ -36,17 +38,51 @@ struct field_reader {
   std::size_t line_limit;  ///< of a line without its CRLF
   field_fault fault = field_fault::none;
 
+  /// The name of the last field has letters, digits and '-' alone; false: it may, nobody looked.
+  bool plain_name = false;
+
   /// Goes on with the line that fills `f`. `room` false: one field more is a fault.
-  [[nodiscard]] event next(field& f, bool room) noexcept;
+  [[nodiscard]] event next(field& f, bool room) noexcept {
+    const bool whole = room && phase == line_phase::start && read_whole_line(f);
+    return whole ? event::field : read_part(f, room);
+  }
 
  private:
   /// The usual case at once: a line without fault that has wholly arrived. False: nothing was done.
   bool read_whole_line(field& f) noexcept;
+  /// Anything else, as far as it has arrived.
+  [[gnu::noinline]] event read_part(field& f, bool room) noexcept;
   event begin_line(field& f, bool room) noexcept;
   event read_name(field& f) noexcept;
   event read_value(field& f) noexcept;
   event fail(field_fault f) noexcept;
 };
+
+inline bool field_reader::read_whole_line(field& f) noexcept {
+  const char* const begin = data + cursor;
+  const char* const end = data + size;
+  if (begin == end || *begin == '\r') return false;
+  const char* colon = grammar::skip_plain_token(data, begin, end);
+  plain_name = colon != end && *colon == ':';
+  if (!plain_name) colon = grammar::skip_token(data, colon, end);
+  const auto name_size = static_cast<std::size_t>(colon - begin);
+  if (name_size == 0 || name_size > max_name_size || colon == end || *colon != ':') return false;
+  const char* value = colon + 1;
+  const char* const cr = grammar::skip_text(data, value, end);
+  const auto line_size = static_cast<std::size_t>(cr - begin);
+  if (end - cr < 2 || cr[0] != '\r' || cr[1] != '\n' || line_size > line_limit) return false;
+  const char* value_end = cr;
+  while (value != cr && grammar::is_ows(*value)) ++value;
+  while (value_end != value && grammar::is_ows(value_end[-1])) --value_end;
+  f.name_at = cursor;
+  f.value_at = static_cast<std::uint32_t>(value - data);
+  f.value_size = static_cast<std::uint32_t>(value_end - value);
+  f.name_size = static_cast<std::uint16_t>(name_size);
+  f.id = header_id::other;
+  f.dropped = false;
+  cursor = static_cast<std::uint32_t>(cr + 2 - data);
+  return true;
+}
 
 /// 1*DIGIT of at most 19 digits and at most 2^63-1.
 [[nodiscard]] bool parse_content_length(std::string_view value, std::uint64_t& length) noexcept;

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http/field_policy.hpp"
 
-#include "proxy/http/grammar.hpp"
-
 #include <algorithm>
 #include <array>
-#include <cstdint>
+#include <span>
 
 namespace weir::http {
 namespace {
@@ -16,14 +14,12 @@ bool has_underscore(std::string_view name) noexcept {
   return name.find('_') != std::string_view::npos;
 }
 
-bool is_reserved(std::string_view name, std::span<const std::string> reserved) noexcept {
+bool is_reserved(std::string_view name, const field_names& reserved) noexcept {
   std::array<char, name_size_max> dashed;
   const std::size_t size = std::min(name.size(), dashed.size());
   std::replace_copy(name.begin(), name.begin() + static_cast<std::ptrdiff_t>(size), dashed.begin(), '_', '-');
   const std::string_view alias(dashed.data(), size);
-  return identify_header(alias) != header_id::other ||
-         std::any_of(reserved.begin(), reserved.end(),
-                     [alias](std::string_view known) { return grammar::equals_ignoring_case(alias, known); });
+  return identify_header(alias) != header_id::other || reserved.contain(alias);
 }
 
 std::span<field> fields_of(request_head& head) noexcept {
@@ -38,7 +34,7 @@ bool has_underscore_name(const request_head& head, std::string_view buffer) noex
 }
 
 void keep_underscore_names(request_head& head, std::string_view buffer,
-                           std::span<const std::string> reserved) noexcept {
+                           const field_names& reserved) noexcept {
   for (field& f : fields_of(head)) {
     const std::string_view name = head.name(f, buffer);
     if (!f.dropped || !has_underscore(name) || is_reserved(name, reserved)) continue;
@@ -47,15 +43,9 @@ void keep_underscore_names(request_head& head, std::string_view buffer,
   }
 }
 
-void drop_fields(request_head& head, std::string_view buffer, std::span<const std::string> names) noexcept {
-  std::uint64_t sizes = 0;  // most fields have a length that no name of the list has
-  for (const std::string& name : names) sizes |= std::uint64_t{1} << (name.size() % 64);
+void drop_fields(request_head& head, std::string_view buffer, const field_names& names) noexcept {
   for (field& f : fields_of(head)) {
-    if ((sizes >> (f.name_size % 64) & 1) == 0) continue;
-    const std::string_view name = head.name(f, buffer);
-    f.dropped = f.dropped || std::any_of(names.begin(), names.end(), [name](std::string_view listed) {
-                  return grammar::equals_ignoring_case(name, listed);
-                });
+    if (names.contain(head.name(f, buffer))) f.dropped = true;
   }
 }
 

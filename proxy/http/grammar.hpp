@@ -3,6 +3,7 @@
 // path and rewriter. Everything here is constant time per byte and allocates nothing.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -81,8 +82,13 @@ inline constexpr std::array<std::int8_t, 256> hex_values = detail::make_hex();
 }
 
 [[nodiscard]] constexpr bool is_all(std::string_view s, byte_class k) noexcept {
-  for (const char c : s) {
-    if (!is(c, k)) return false;
+  const auto class_at = [s](std::size_t i) { return classes[static_cast<unsigned char>(s[i])]; };
+  std::size_t i = 0;
+  for (; i + 4 <= s.size(); i += 4) {
+    if ((class_at(i) & class_at(i + 1) & class_at(i + 2) & class_at(i + 3) & k) == 0) return false;
+  }
+  for (; i < s.size(); ++i) {
+    if ((class_at(i) & k) == 0) return false;
   }
   return true;
 }
@@ -121,13 +127,46 @@ inline constexpr std::array<std::int8_t, 256> hex_values = detail::make_hex();
 [[nodiscard]] inline bool equals_lower(std::string_view word, std::string_view lower_word) noexcept {
   return word.size() == lower_word.size() && equals_lower(word.data(), lower_word.data(), word.size());
 }
-/// Both in any case.
-[[nodiscard]] constexpr bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept {
-  if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower(b[i])) return false;
+/// lower() of eight bytes at once.
+[[nodiscard]] constexpr std::uint64_t lower_bytes(std::uint64_t bytes) noexcept {
+  constexpr std::uint64_t every = 0x0101010101010101U;
+  const std::uint64_t ascii = bytes & 0x7F * every;
+  const std::uint64_t from_a = ascii + (0x80 - 'A') * every;      // bit 7 of a byte: it is 'A' or more
+  const std::uint64_t past_z = ascii + (0x80 - 'Z' - 1) * every;  // ... more than 'Z'
+  return bytes | (from_a & ~past_z & ~bytes & 0x80 * every) >> 2;
+}
+/// What `step` says of every eight bytes of a text of `size` bytes, the last ones perhaps twice, and of the
+/// bytes of a shorter one filled up with zeros. Stops at the first `false`.
+template <typename Step>
+[[nodiscard]] inline bool every_word(std::size_t size, Step step) noexcept {
+  constexpr std::size_t word = 8;
+  if (size < word) return step(0, size);
+  for (std::size_t at = 0; at + word < size; at += word) {
+    if (!step(at, word)) return false;
   }
-  return true;
+  return step(size - word, word);
+}
+[[nodiscard]] inline std::uint64_t word_of(const char* at, std::size_t size) noexcept {
+  std::uint64_t word = 0;
+  if (size == sizeof word) {
+    std::memcpy(&word, at, sizeof word);
+  } else {
+    for (std::size_t i = 0; i < size; ++i) word = word << 8 | static_cast<unsigned char>(at[i]);
+  }
+  return word;
+}
+/// Both in any case, any bytes.
+[[nodiscard]] inline bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept {
+  return a.size() == b.size() && every_word(a.size(), [&](std::size_t at, std::size_t size) {
+           return lower_bytes(word_of(a.data() + at, size)) == lower_bytes(word_of(b.data() + at, size));
+         });
+}
+/// No letter is upper case.
+[[nodiscard]] inline bool is_lower(std::string_view text) noexcept {
+  return every_word(text.size(), [text](std::size_t at, std::size_t size) {
+    const std::uint64_t word = word_of(text.data() + at, size);
+    return lower_bytes(word) == word;
+  });
 }
 
 /// Takes the next element off a comma separated list, OWS trimmed; it may be empty. False at the end of the
@@ -176,29 +215,47 @@ struct not_target {
   }
 };
 
+/// Lanes of `first` ... `last`: moved to the top of the signed bytes, they are those above all others.
+[[nodiscard]] inline __m128i within(__m128i bytes, char first, char last) noexcept {
+  constexpr int top = 0x7F;
+  return _mm_cmpgt_epi8(_mm_add_epi8(bytes, all(static_cast<char>(top - last))),
+                        all(static_cast<char>(top - last + first - 1)));
+}
+
 /// Neither letter, digit nor '-': includes the rarer token bytes.
 struct not_plain_token {
   unsigned operator()(__m128i bytes) const noexcept {
-    const __m128i folded = _mm_or_si128(bytes, all(0x20));
-    const __m128i letter =
-        _mm_and_si128(_mm_cmpgt_epi8(folded, all('a' - 1)), _mm_cmplt_epi8(folded, all('z' + 1)));
-    const __m128i digit =
-        _mm_and_si128(_mm_cmpgt_epi8(bytes, all('0' - 1)), _mm_cmplt_epi8(bytes, all('9' + 1)));
+    const __m128i letter = within(_mm_or_si128(bytes, all(0x20)), 'a', 'z');
+    const __m128i digit = within(bytes, '0', '9');
     return bits(_mm_or_si128(_mm_or_si128(letter, digit), _mm_cmpeq_epi8(bytes, all('-')))) ^ 0xFFFFU;
   }
 };
 
-/// First byte of [at, end) whose bit is set, else `end`. The sixteen bytes before `end` are readable.
+/// Bit i: byte `at` + i is bad. Up to sixteen bytes, those before `end`.
 template <typename BadBits>
-[[nodiscard]] inline const char* find_first(const char* at, const char* end, BadBits bad_bits) noexcept {
-  for (; end - at >= 16; at += 16) {
-    const unsigned bad = bad_bits(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
-    if (bad != 0) return at + __builtin_ctz(bad);
+[[nodiscard, gnu::always_inline]] inline unsigned bad_ahead(const char* at, const char* end,
+                                                            BadBits bad_bits) noexcept {
+  const char* const from = std::min(at, end - 16);
+  return bad_bits(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))) >> (at - from);
+}
+
+template <typename BadBits>
+[[nodiscard, gnu::noinline]] const char* find_further(const char* at, const char* end,
+                                                      BadBits bad_bits) noexcept {
+  for (;; at += 16) {
+    if (const unsigned bad = bad_ahead(at, end, bad_bits); bad != 0) return at + __builtin_ctz(bad);
+    if (end - at <= 16) return end;
   }
-  if (at == end) return end;
-  const unsigned bad =
-      bad_bits(_mm_loadu_si128(reinterpret_cast<const __m128i*>(end - 16))) >> (16 - (end - at));
-  return bad == 0 ? end : at + __builtin_ctz(bad);
+}
+
+/// First byte of [at, end) whose bit is set, else `end`. The sixteen bytes before `end` are readable. Most
+/// are found in the first step, which is made where it is wanted.
+template <typename BadBits>
+[[nodiscard, gnu::always_inline]] inline const char* find_first(const char* at, const char* end,
+                                                                BadBits bad_bits) noexcept {
+  const unsigned bad = bad_ahead(at, end, bad_bits);
+  if (bad != 0) return at + __builtin_ctz(bad);
+  return end - at <= 16 ? end : find_further(at + 16, end, bad_bits);
 }
 
 #endif
@@ -221,6 +278,16 @@ template <typename BadBits>
   if (end - floor >= 16) return detail::find_first(at, end, detail::not_target{});
 #endif
   return detail::skip_by_table(at, end, target);
+}
+
+/// First byte of [at, end) that is neither letter, digit nor '-', else `end`.
+[[nodiscard]] inline const char* skip_plain_token([[maybe_unused]] const char* floor, const char* at,
+                                                  const char* end) noexcept {
+#ifdef __SSE2__
+  if (end - floor >= 16) return detail::find_first(at, end, detail::not_plain_token{});
+#endif
+  while (at != end && (detail::is_alnum(*at) || *at == '-')) ++at;
+  return at;
 }
 
 /// First byte of [at, end) that a token may not hold, else `end`.

@@ -20,18 +20,22 @@ const field* find_field(const Head& head, header_id id) noexcept {
 }  // namespace
 
 std::string_view request_head::method(std::string_view buffer) const noexcept {
-  return buffer.substr(method_at_, method_size_);
+  return part_of(buffer, method_at_, method_size_);
 }
 
 std::string_view request_head::target(std::string_view buffer) const noexcept {
   if (form == target_form::absolute && target_size_ == 0) {
     return method_id == http::method_id::options ? std::string_view("*") : std::string_view("/");
   }
-  return buffer.substr(target_at_, target_size_);
+  return part_of(buffer, target_at_, target_size_);
 }
 
 std::string_view request_head::host(std::string_view buffer) const noexcept {
-  return buffer.substr(host_at_, host_size_);
+  return part_of(buffer, host_at_, host_size_);
+}
+
+std::string_view request_head::host_name(std::string_view buffer) const noexcept {
+  return part_of(buffer, host_at_, host_name_size_);
 }
 
 const field* request_head::find(header_id id) const noexcept {
@@ -51,7 +55,7 @@ std::string_view single_value(const request_head& head, std::string_view buffer,
 }
 
 std::string_view response_head::reason(std::string_view buffer) const noexcept {
-  return buffer.substr(reason_at_, reason_size_);
+  return part_of(buffer, reason_at_, reason_size_);
 }
 
 const field* response_head::find(header_id id) const noexcept {

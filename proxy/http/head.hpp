@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -76,6 +77,13 @@ struct field {
       false;  ///< never read, never relayed (e.g. a name with an underscore); set by the scanner or a caller
 };
 
+/// What a scanner found in `buffer`, or in the one that has moved there.
+[[nodiscard]] inline std::string_view part_of(std::string_view buffer, std::size_t at,
+                                              std::size_t size) noexcept {
+  assert(at + size <= buffer.size());
+  return {buffer.data() + at, size};
+}
+
 inline constexpr std::size_t max_fields = 256;              ///< storage; header_count limits below it
 inline constexpr std::size_t max_connection_options = 128;  ///< elements of Connection, empty ones count
 inline constexpr std::uint64_t any_hops = ~std::uint64_t{0};
@@ -128,11 +136,13 @@ class request_head {
   /// Validated host[:port] as received (the authority of an absolute-form target wins); empty: HTTP/1.0
   /// without Host.
   [[nodiscard]] std::string_view host(std::string_view buffer) const noexcept;
+  /// host() without the colon and the port.
+  [[nodiscard]] std::string_view host_name(std::string_view buffer) const noexcept;
   [[nodiscard]] std::string_view name(const field& f, std::string_view buffer) const noexcept {
-    return buffer.substr(f.name_at, f.name_size);
+    return part_of(buffer, f.name_at, f.name_size);
   }
   [[nodiscard]] std::string_view value(const field& f, std::string_view buffer) const noexcept {
-    return buffer.substr(f.value_at, f.value_size);
+    return part_of(buffer, f.value_at, f.value_size);
   }
   /// First not-dropped field of that id, or null.
   [[nodiscard]] const field* find(header_id id) const noexcept;
@@ -174,7 +184,7 @@ class request_head {
   bool close_ = false, unknown_coding_ = false;
   std::uint32_t method_at_ = 0, method_size_ = 0;
   std::uint32_t target_at_ = 0, target_size_ = 0;
-  std::uint32_t host_at_ = 0, host_size_ = 0;
+  std::uint32_t host_at_ = 0, host_size_ = 0, host_name_size_ = 0;
 };
 
 /// The value of the only line of that name (lower case); empty: there is none, or several.
@@ -194,10 +204,10 @@ class response_head {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::string_view reason(std::string_view buffer) const noexcept;
   [[nodiscard]] std::string_view name(const field& f, std::string_view buffer) const noexcept {
-    return buffer.substr(f.name_at, f.name_size);
+    return part_of(buffer, f.name_at, f.name_size);
   }
   [[nodiscard]] std::string_view value(const field& f, std::string_view buffer) const noexcept {
-    return buffer.substr(f.value_at, f.value_size);
+    return part_of(buffer, f.value_at, f.value_size);
   }
   [[nodiscard]] const field* find(header_id id) const noexcept;
   /// The ids that came, one bit each: a header_set.

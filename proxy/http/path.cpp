@@ -57,16 +57,18 @@ constexpr std::array<path_class, 256> path_classes = make_path_classes();
 /// sure: whatever needs a second look (an escape, a parameter, a dot or slash before a slash) is left to
 /// `rewrite`.
 std::size_t canonical_size(std::string_view target) noexcept {
-  path_class previous = path_class::plain;
+  const auto class_at = [target](std::size_t i) {
+    return path_classes[static_cast<unsigned char>(target[i])];
+  };
   std::size_t i = 0;
   for (; i < target.size(); ++i) {
-    const path_class k = path_classes[static_cast<unsigned char>(target[i])];
+    const path_class k = class_at(i);
+    if (k == path_class::plain) continue;
     if (k == path_class::query) break;
     if (k == path_class::other) return 0;
-    if (k == path_class::slash && previous != path_class::plain) return 0;
-    previous = k;
+    if (k == path_class::slash && i > 0 && class_at(i - 1) != path_class::plain) return 0;
   }
-  return previous == path_class::dot ? 0 : i;
+  return i > 0 && target[i - 1] == '.' ? 0 : i;
 }
 
 constexpr bool is_forbidden_decoded(unsigned char b) noexcept {

@@ -7,6 +7,7 @@
 #include "proxy/http/methods.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace weir::http {
 namespace {
@@ -153,7 +154,8 @@ class request_scanner {
     constexpr std::string_view pattern = "HTTP/M.m\r\n";
     constexpr std::string_view usual = "HTTP/1.1\r\n";
     const std::uint32_t begin = head_.target_at_ + head_.target_size_ + 1;
-    if (std::string_view(data_ + begin, size_ - begin).starts_with(usual)) {
+    const bool arrived = size_ - begin >= usual.size();
+    if (arrived && std::memcmp(data_ + begin, usual.data(), usual.size()) == 0) {
       head_.version_major_ = 1;
       head_.version_minor = 1;
       head_.cursor_ = begin + static_cast<std::uint32_t>(usual.size());
@@ -208,6 +210,7 @@ class request_scanner {
     head_.form = target_form::absolute;
     head_.host_at_ = head_.target_at_ + static_cast<std::uint32_t>(at);
     head_.host_size_ = static_cast<std::uint32_t>(path - at);
+    head_.host_name_size_ = static_cast<std::uint32_t>(a.host.size());
     head_.target_at_ += static_cast<std::uint32_t>(path);
     head_.target_size_ -= static_cast<std::uint32_t>(path);
     return scan_status::complete;
@@ -222,28 +225,24 @@ class request_scanner {
       // without room only the end of the head may follow, which touches no field
       field& f = head_.fields[room ? head_.field_count : 0];
       const auto event = reader.next(f, room);
-      head_.cursor_ = reader.cursor;
-      head_.line_phase_ = static_cast<std::uint8_t>(reader.phase);
-      switch (event) {
-        case field_reader::event::need_more:
-          return scan_status::need_more;
-        case field_reader::event::fault:
-          return refuse(refusal_of(reader.fault));
-        case field_reader::event::head_end:
-          return finish();
-        case field_reader::event::field:
-          break;
-      }
+      if (event != field_reader::event::field) return end_fields(reader, event);
       ++head_.field_count;
-      identify(f);
+      identify(f, reader.plain_name);
       if (contains(judged, f.id) && judge(f) != scan_status::complete) return scan_status::refused;
     }
   }
 
-  void identify(field& f) noexcept {
+  scan_status end_fields(const field_reader& reader, field_reader::event why) noexcept {
+    head_.cursor_ = reader.cursor;
+    head_.line_phase_ = static_cast<std::uint8_t>(reader.phase);
+    if (why == field_reader::event::fault) return refuse(refusal_of(reader.fault));
+    return why == field_reader::event::head_end ? finish() : scan_status::need_more;
+  }
+
+  void identify(field& f, bool plain_name) noexcept {
     const std::string_view name{data_ + f.name_at, f.name_size};
     f.id = identify_header(name);
-    if (f.id == header_id::other || f.id == header_id::x_forwarded_other) {
+    if (!plain_name && (f.id == header_id::other || f.id == header_id::x_forwarded_other)) {
       // many upstreams map '_' and '-' to one name: an alias would slip past everything that reads the real
       // one
       f.dropped = name.find('_') != std::string_view::npos;
@@ -293,10 +292,12 @@ class request_scanner {
   }
 
   scan_status judge_host(const field& f, std::string_view value) noexcept {
-    if (!is_valid(split_authority(value))) return refuse("malformed Host");
+    const authority a = split_authority(value);
+    if (!is_valid(a)) return refuse("malformed Host");
     if (head_.form == target_form::absolute) return scan_status::complete;  // the target's authority wins
     head_.host_at_ = f.value_at;
     head_.host_size_ = f.value_size;
+    head_.host_name_size_ = static_cast<std::uint32_t>(a.host.size());
     return scan_status::complete;
   }
 
@@ -364,7 +365,7 @@ void request_head::begin(const head_limits& limits) noexcept {
   close_ = unknown_coding_ = false;
   method_at_ = method_size_ = 0;
   target_at_ = target_size_ = 0;
-  host_at_ = host_size_ = 0;
+  host_at_ = host_size_ = host_name_size_ = 0;
   method_id = http::method_id::other;
   form = target_form::origin;
   framing = http::framing::none;

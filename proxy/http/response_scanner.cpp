@@ -126,22 +126,18 @@ class response_scanner {
     for (;;) {
       field& f = head_.fields[head_.field_count];
       const auto event = reader.next(f, head_.field_count < max_field_count);
-      head_.cursor_ = reader.cursor;
-      head_.line_phase_ = static_cast<std::uint8_t>(reader.phase);
-      switch (event) {
-        case field_reader::event::need_more:
-          return scan_status::need_more;
-        case field_reader::event::fault:
-          return refuse(message_of(reader.fault));
-        case field_reader::event::head_end:
-          return finish();
-        case field_reader::event::field:
-          break;
-      }
+      if (event != field_reader::event::field) return end_fields(reader, event);
       f.id = identify_header({data_ + f.name_at, f.name_size});
       ++head_.field_count;
       if (f.id != header_id::other && !judge(f)) return scan_status::refused;
     }
+  }
+
+  scan_status end_fields(const field_reader& reader, field_reader::event why) noexcept {
+    head_.cursor_ = reader.cursor;
+    head_.line_phase_ = static_cast<std::uint8_t>(reader.phase);
+    if (why == field_reader::event::fault) return refuse(message_of(reader.fault));
+    return why == field_reader::event::head_end ? finish() : scan_status::need_more;
   }
 
   /// Judges a field that decides framing or persistence. False: refused.

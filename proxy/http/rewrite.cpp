@@ -319,12 +319,12 @@ std::string_view sent_request_id(const request_head& head, std::string_view buff
   return lines == 1 && is_sane_request_id(sent) ? sent : std::string_view();
 }
 
-void append_match_host(std::string& out, std::string_view host) {
-  std::string_view name = split_authority(host).host;
+std::string_view match_host(std::string_view name, std::string& storage) {
   if (name.ends_with('.')) name.remove_suffix(1);
-  const std::size_t before = out.size();
-  out.resize(before + name.size());
-  std::transform(name.begin(), name.end(), out.data() + before, grammar::lower);
+  if (grammar::is_lower(name)) return name;
+  storage.resize(name.size());
+  std::transform(name.begin(), name.end(), storage.begin(), grammar::lower);
+  return storage;
 }
 
 void append_http_date(std::string& out, std::int64_t unix_seconds) {

@@ -71,8 +71,9 @@ void append_interim_head(std::string& out, const response_head& head, std::strin
 /// The X-Request-ID that the client chose; empty: it sent none, several, or one that is not sane.
 [[nodiscard]] std::string_view sent_request_id(const request_head& head, std::string_view buffer) noexcept;
 
-/// Lower case, one trailing dot and any port removed; appended to `out` (1.17).
-void append_match_host(std::string& out, std::string_view host);
+/// A host without its port as it is compared: lower case, one trailing dot removed. `storage` is written only
+/// when a letter changes; the view points into it or into `name`.
+[[nodiscard]] std::string_view match_host(std::string_view name, std::string& storage);
 
 /// IMF-fixdate of a Unix time, 29 characters.
 void append_http_date(std::string& out, std::int64_t unix_seconds);

@@ -2,8 +2,8 @@
 #include "proxy/http/field_policy.hpp"
 
 #include <doctest/doctest.h>
+#include <initializer_list>
 #include <string>
-#include <vector>
 
 using namespace weir::http;
 
@@ -24,11 +24,15 @@ std::string left(const std::string& lines, Change change) {
   return names;
 }
 
-const std::vector<std::string> reserved{"x-api-key", "true-client-ip"};
+field_names listed(std::initializer_list<const char*> names) {
+  field_names list;
+  for (const char* name : names) list.add(name);
+  return list;
+}
 
 std::string kept(const std::string& lines) {
   return left(lines, [](request_head& head, const std::string& buffer) {
-    keep_underscore_names(head, buffer, reserved);
+    keep_underscore_names(head, buffer, listed({"x-api-key", "true-client-ip"}));
   });
 }
 
@@ -58,7 +62,7 @@ TEST_CASE("a name with an underscore is noticed") {
 }
 
 TEST_CASE("listed fields are dropped in any case and every line of them") {
-  const std::vector<std::string> names{"x-real-ip", "true-client-ip"};
+  const field_names names = listed({"x-real-ip", "true-client-ip"});
   const auto drop = [&](request_head& head, const std::string& buffer) { drop_fields(head, buffer, names); };
   CHECK(left("X-Real-IP: 1\r\nA: 2\r\nx-REAL-ip: 3\r\nTrue-Client-IP: 4\r\nX-Real-IQ: 5\r\n", drop) ==
         "A X-Real-IQ ");

@@ -273,6 +273,24 @@ TEST_CASE("Host is host and port") {
   CHECK(scan_request(with_host(std::string(256, 'a'))).refusal == 400);
 }
 
+TEST_CASE("the name of a host is what stands before its port") {
+  struct {
+    const char* host;
+    const char* name;
+  } const cases[] = {{"a.example", "a.example"},
+                     {"A.example:8080", "A.example"},
+                     {"a:", "a"},
+                     {"[2001:db8::1]", "[2001:db8::1]"},
+                     {"[::1]:80", "[::1]"}};
+  for (const auto& c : cases) {
+    CAPTURE(c.host);
+    CHECK(scan_request(with_host(c.host)).host_name == c.name);
+  }
+  CHECK(scan_request(get_target("http://B:8443/x")).host_name == "B");
+  CHECK(scan_request(get_target("https://[::1]:1")).host_name == "[::1]");
+  CHECK(scan_request("GET / HTTP/1.0\r\n\r\n").host_name == "");
+}
+
 TEST_CASE("a field name is a token right before its colon") {
   check_accepted({get_with("!#$%&'*+-.^`|~09azAZ: x\r\n"), get_with(std::string(256, 'n') + ": x\r\n")});
   check_refused({{get_with("X : y\r\n"), 400},

@@ -28,7 +28,7 @@ struct verdict {
   std::string type;
   std::string message;
   std::size_t size = 0;
-  std::string method, target, host, reason;
+  std::string method, target, host, host_name, reason;
   target_form form = target_form::origin;
   http::framing framing = framing::none;
   std::uint64_t content_length = 0;
@@ -72,6 +72,7 @@ inline verdict verdict_of(const request_head& head, scan_status status, std::str
   v.method = head.method(buffer);
   v.target = head.target(buffer);
   v.host = head.host(buffer);
+  v.host_name = head.host_name(buffer);
   v.form = head.form;
   v.expect_continue = head.expect_continue;
   return v;

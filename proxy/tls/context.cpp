@@ -118,6 +118,8 @@ bool uses_tls(const upstream_settings& upstream) {
 }  // namespace
 
 void ssl_deleter::operator()(SSL* ssl) const noexcept {
+  // A connection that breaks off says nothing against its session (RFC 5246 7.2.1); OpenSSL would forget it.
+  SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
   SSL_free(ssl);
 }
 

@@ -123,6 +123,12 @@ struct services {
   /// the requests of others.
   int handshakes_left = max_handshakes_per_turn;
   static constexpr int max_handshakes_per_turn = 4;
+  std::int64_t wall_ahead_us = 0;  ///< Unix time minus steady clock, when a turn last began
+
+  /// Unix time of a moment that is now.
+  [[nodiscard]] std::int64_t wall_us(std::int64_t steady_us) const noexcept {
+    return steady_us + wall_ahead_us;
+  }
 };
 
 }  // namespace weir::proxy

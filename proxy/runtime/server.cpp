@@ -13,6 +13,7 @@
 #include "proxy/runtime/fatal_signals.hpp"
 #include "proxy/runtime/memory_limit.hpp"
 #include "proxy/runtime/reloader.hpp"
+#include "proxy/runtime/spare_memory.hpp"
 #include "proxy/runtime/storm_watch.hpp"
 #include "proxy/runtime/worker.hpp"
 #include "proxy/upstream/health_check.hpp"
@@ -120,7 +121,7 @@ class server {
   std::shared_ptr<const settings> initial_;  // until it runs
   bool draining_ = false;
   bool cutting_ = false;
-  bool trim_ = false;  // at the next look: a storm is over
+  bool trim_ = false;  // at the next look: a reload or a storm is over
   std::size_t stopped_ = 0;
 };
 
@@ -150,6 +151,7 @@ int server::run() {
 
   reloader_.start(std::move(first));
   announce(count);
+  return_spare_memory();
   wait_for_signal();
   watch_storms();
   run_loop();
@@ -318,7 +320,7 @@ void server::watch_storms() {
   storm_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error || over()) return;  // one that had fired already cannot be cancelled any more
     watch_storms();
-    if (std::exchange(trim_, false)) ::malloc_trim(0);
+    if (std::exchange(trim_, false)) return_spare_memory();
     if (!storm_.over(places_.open())) return;
     trim_ = true;
     for (const auto& w : workers_) w->drop_spare_memory();
@@ -351,6 +353,7 @@ void server::take_over(const prepared_config& next, const resolved_endpoints& ad
   for (std::size_t i = 0; i < workers_.size(); ++i)
     workers_[i]->reload(next.config, addresses, next.tls, bound.take(i));
   watch_endpoints(next, addresses);
+  trim_ = true;
 }
 
 // ---- what the admin port shows ----

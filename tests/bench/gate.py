@@ -30,7 +30,7 @@ CONNECTIONS = 64
 TRACED = 400                    # requests under strace
 
 TRACED_CASES = ("plain", "memory")
-MEMORY = {"own MiB at rest": 8, "bytes per idle connection": 1229}      # at most
+MEMORY = {"MiB at rest": 8, "bytes per idle connection": 1229}      # at most
 
 # name: (rules, whether Redis decides, what an answer says, the log if not the usual one)
 NO_LOG = {"to": "none"}                 # as the peers of a local denial
@@ -83,7 +83,7 @@ def system_calls(binary, directory, case):
 def memory(binary, directory):
     with subject(binary, directory, "plain", ()) as measured:
         found = resident_with(measured.weir.port, lambda: resident_bytes(measured.weir.process.pid))
-    return {"own MiB at rest": round(found["own"] / 2**20, 1), "bytes per idle connection": round(found["per_connection"])}
+    return {"MiB at rest": round(found["rss"] / 2**20, 1), "bytes per idle connection": round(found["per_connection"])}
 
 
 def judge_memory(found):

@@ -123,7 +123,7 @@ def endless_heads_chunks_and_trailers_are_refused_at_the_limits(t):
     total = 64 * MIB if t.thorough else 2 * MIB
     worst = 0
     for name, first, more in _endless():
-        start = weir.resident_bytes()
+        start = weir.memory_bytes()
         with client.Connection(weir.port) as c:
             sent = 0
             try:
@@ -137,7 +137,7 @@ def endless_heads_chunks_and_trailers_are_refused_at_the_limits(t):
         assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 414", b"HTTP/1.1 431", b"HTTP/1.1 501", b"") or sent < total, \
             f"{name}: {answer[:60]!r} after {sent} bytes"
         assert sent < total or total < 8 * MIB, f"{name}: {sent} bytes were taken"
-        grown = weir.resident_bytes() - start
+        grown = weir.memory_bytes() - start
         worst = max(worst, grown)
         if not t.build.sanitized:
             assert grown <= MIB, f"{name}: +{grown >> 10} KiB"
@@ -152,13 +152,13 @@ def a_client_that_only_writes_requests_is_stopped_by_backpressure(t):
     with weir.connect() as c:
         for _ in range(200):
             c.request("POST", "/", body=b"x" * 20000)
-    start = weir.resident_bytes()
+    start = weir.memory_bytes()
     total, request = (64 if t.thorough else 16) * MIB, client.request_bytes()
     crowd = t.crowd(weir, reading=False, receive_buffer=4096).open(1, request * (total // len(request)))
     crowd.run(20 * t.slack if t.thorough else 6 * t.slack, lambda: weir.metrics().sum("weir_connections") == 0)
     member = crowd.members[0]
     assert member.sent < total, "everything was taken"
-    grown = weir.resident_bytes() - start
+    grown = weir.memory_bytes() - start
     if not t.build.sanitized:
         assert grown <= MIB, f"+{grown >> 10} KiB"
     wait_until("the connection is closed", lambda: weir.metrics().sum("weir_connections") == 0, 20)
@@ -179,7 +179,7 @@ def ten_thousand_idle_connections_cost_little_and_new_ones_are_accepted(t):
     crowd = t.crowd(weir).open(count, client.request_bytes(), rate=3000)
     crowd.run(60, lambda: all(m.count for m in crowd.members))
     equal(crowd.statuses(), {200: count})
-    each = (weir.resident_bytes() - before.resident) / count
+    each = before.growth() / count
     if not t.build.sanitized:
         assert weir.resident_bytes() <= 120 * MIB, weir.resident_bytes()
         assert each <= 1.2 * 1024 + (0 if t.thorough else 512), f"{each:.0f} bytes each"
@@ -384,12 +384,12 @@ def hostile_names_grow_neither_metrics_nor_memory(t):
         for thread in threads:
             thread.join()
     ask(0, 1000)
-    before = weir.resident_bytes()
+    before = weir.memory_bytes()
     ask(1000, total - 1000)
     equal(weir.metrics().sum("http_server_request_duration_seconds_count", http_request_method="_OTHER"), total)
     per_name = collections.Counter(name for name, _ in weir.metrics())
     assert max(per_name.values()) <= 200, per_name.most_common(3)
-    grown = weir.resident_bytes() - before
+    grown = weir.memory_bytes() - before
     if not t.build.sanitized:
         assert grown <= 10 * MIB, f"+{grown >> 10} KiB"
     t.note(f"{total} names, at most {max(per_name.values())} series per metric, {grown >> 10:+d} KiB")

@@ -323,7 +323,7 @@ def all_files_swapped_at_once_stall_no_loop_and_refill_no_bucket(t):
     serials[1] = None
     stalls = t.keep(Stalls(weir))
     load = t.bystanders(weir, rate=100, connections=4)
-    took, resident, reader = [], [], _thread(weir, "weir-reload")
+    took, memory, reader = [], [], _thread(weir, "weir-reload")
     for i in range(1, rounds + 1):
         text = json.dumps({**document, "rules": rules(i)})
         taken_away = _without_processor(reader)
@@ -334,7 +334,7 @@ def all_files_swapped_at_once_stall_no_loop_and_refill_no_bucket(t):
         wait_until(f"everything of swap {i} decides", lambda: all(visible(i)), 60)
         took.append(time.monotonic() - begin - (_without_processor(reader) - taken_away))
         time.sleep(1.2 if i in (2, rounds) else 0)      # the old tables are freed a second later
-        resident.append(weir.resident_bytes())
+        memory.append(weir.memory_bytes())
     stalled = stalls.longest()
     figures = load.end()
     figures.assert_served()
@@ -353,9 +353,9 @@ def all_files_swapped_at_once_stall_no_loop_and_refill_no_bucket(t):
     assert max(took) <= EFFECTIVE * t.slack, f"effective after {max(took):.2f} s"
     if not t.build.sanitized and rounds > 2:
         wait_until("the memory of old tables is given back",
-                   lambda: weir.resident_bytes() <= min(resident[:4]) * 1.05, 15)
+                   lambda: weir.memory_bytes() <= min(memory[:4]) * 1.05, 15)
     t.note(f"{rounds} swaps with {rows} rows, {figures.total} requests; effective after {max(took):.2f} s, longest turn "
-           f"{stalled * 1e3:.2f} ms, {min(resident[:4]) >> 20} -> {weir.resident_bytes() >> 20} MiB; {figures}")
+           f"{stalled * 1e3:.2f} ms, {min(memory[:4]) >> 20} -> {weir.memory_bytes() >> 20} MiB; {figures}")
 
 
 # ---- asked for -----------------------------------------------------------------------------------------------------

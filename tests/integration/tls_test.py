@@ -196,14 +196,14 @@ def bodies_of_any_size_cross_both_ways_with_backpressure(t):
             data = body if not fields else http1.chunked(body, [1, 2, 70000, 16384, 16385])
             c.send(client.request_bytes("POST", "/", fields, None if fields else data) + (data if fields else b""))
             equal(c.read(timeout=100).body == body, True, "the body came back")
-    before = weir.resident_bytes()
+    before = weir.memory_bytes()
     with weir.connect(tls=client_context(ca.ca), receive_buffer=8192, timeout=100) as c:
         done = threading.Event()
         threading.Thread(target=lambda: (c.send(client.request_bytes("POST", "/", body=body)), done.set()),
                          daemon=True).start()
         wait_until("the upstream has the body", lambda: u.requests[-1].body, 100)
         time.sleep(0.5)                             # the client does not read
-        grown = weir.resident_bytes() - before
+        grown = weir.memory_bytes() - before
         # a sanitizer keeps what was freed
         assert t.build.sanitized or grown < 2 * 1024 * 1024, f"{grown >> 10} KiB held for a client that does not read"
         equal(c.read(timeout=100).body == body, True, "the slow reader has all of it")
@@ -315,11 +315,11 @@ def idle_connections_are_small(t):
     context = client_context(ca.ca)
     for _ in range(20):                             # whatever the first ones allocate once
         equal(not _refused(weir, context), True)
-    before = weir.resident_bytes()
+    before = weir.memory_bytes()
     idle = [weir.connect(tls=context) for _ in range(count)]
     for c in idle:
         equal(c.request().status, 200)
-    each = (weir.resident_bytes() - before) / count
+    each = (weir.memory_bytes() - before) / count
     t.note(f"{each / 1024:.1f} KiB each")
     assert each < 19 * 1024 or t.build.sanitized, each
     for c in idle:

@@ -260,17 +260,17 @@ def megabytes_pass_both_ways_at_the_pace_of_the_slower_side(t):
     frames = 64 if t.thorough else 16
     warm = side.send(frame[:65536]).exactly(65536)
     equal(warm, frame[:65536])
-    before = weir.resident_bytes()
+    before = weir.memory_bytes()
     sender = threading.Thread(target=lambda: [side.sock.sendall(frame) for _ in range(frames)], daemon=True)
     sender.start()
     time.sleep(0.5)     # the reader sleeps: everything between the two fills, and weir with it
-    held = weir.resident_bytes() - before
+    held = weir.memory_bytes() - before
     for _ in range(frames):
         assert side.exactly(len(frame)) == frame, "bytes differ"
     sender.join(10)
     side.finish()
     equal(side.end(), ("fin", b""))
-    t.note(f"{frames} MiB each way, RSS +{max(held, weir.resident_bytes() - before) // 1024} KiB")
+    t.note(f"{frames} MiB each way, memory +{max(held, weir.memory_bytes() - before) // 1024} KiB")
     if not t.build.sanitized:
         assert held < 1 << 20, f"{held} bytes held for a client that does not read"
     equal(weir.records(1)[0]["bytes_in"], frames * len(frame) + 65536)
@@ -420,13 +420,13 @@ def a_thousand_tunnels_are_open_at_once(t):
     count = 1000 if t.thorough else 200
     weir, u = _weir(t, Switching(_echo), workers=1)
     _open(weir)[0].connection.close()
-    before = weir.resident_bytes()
+    before = weir.memory_bytes()
     sides = [_open(weir)[0] for _ in range(count)]
     for n, side in enumerate(sides):
         side.send(b"%06d" % n)
     for n, side in enumerate(sides):
         equal(side.exactly(6), b"%06d" % n)
-    each = (weir.resident_bytes() - before) / count
+    each = (weir.memory_bytes() - before) / count
     t.note(f"{count} tunnels, {each / 1024:.1f} KiB each")
     if not t.build.sanitized:
         assert each < 48 * 1024, f"{each:.0f} bytes for an idle tunnel"

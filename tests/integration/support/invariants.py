@@ -12,6 +12,8 @@ class Before:
         wait_until("no idle upstream connection is left",
                    lambda: weir.metrics().sum("weir_upstream_pool_connections", state="idle") == 0, 15)
         self.descriptors, self.resident = weir.descriptors(), weir.resident_bytes()
+        self.memory = weir.memory_bytes()
+        weir.forget_peak()
 
     def assert_again(self, within=10.0, memory=0.10, spare=2 << 20):
         """Descriptors within 5 of the baseline, memory within `memory` and `spare` bytes (builds without sanitizers:
@@ -21,11 +23,11 @@ class Before:
         wait_until(f"the descriptors are {self.descriptors} again",
                    lambda: abs(weir.descriptors() - self.descriptors) <= 5, within)
         if not self.t.build.sanitized:
-            wait_until(f"the resident memory is {self.resident >> 10} KiB again",
+            wait_until(f"the memory is {self.memory >> 10} KiB again",
                        lambda: self.growth() <= self.resident * memory + spare, within)
         assert weir.admin("/livez").status == 200
         return self.growth()
 
     def growth(self):
-        """Bytes of resident memory more than before."""
-        return self.weir.resident_bytes() - self.resident
+        """Bytes of memory more than before."""
+        return self.weir.memory_bytes() - self.memory

@@ -249,12 +249,23 @@ class Weir:
         return found[0]
 
     def resident_bytes(self):
-        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
-            return int(re.search(r"VmRSS:\s+(\d+) kB", f.read())[1]) * 1024
+        return self._status_bytes("VmRSS")
 
     def peak_resident_bytes(self):
+        return self._status_bytes("VmHWM")
+
+    def memory_bytes(self):
+        """Without the pages of program and libraries, which come and go with what is used of them."""
+        return self._status_bytes("RssAnon")
+
+    def forget_peak(self):
+        """What is resident now is the peak."""
+        with open(f"/proc/{self.process.pid}/clear_refs", "w", encoding="ascii") as f:
+            f.write("5")
+
+    def _status_bytes(self, name):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
-            return int(re.search(r"VmHWM:\s+(\d+) kB", f.read())[1]) * 1024
+            return int(re.search(rf"{name}:\s+(\d+) kB", f.read())[1]) * 1024
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

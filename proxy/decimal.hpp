@@ -8,5 +8,7 @@ namespace weir::proxy {
 
 using limiter::longest_decimal;
 using limiter::put_decimal;
+using limiter::put_three_digits;
+using limiter::put_two_digits;
 
 }  // namespace weir::proxy

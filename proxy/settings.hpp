@@ -282,7 +282,7 @@ struct log_filter {
   int min_attempts = 0;
   std::array<bool, record_decision_count> without{};  ///< by record_decision: not logged
 
-  [[nodiscard]] bool keeps(int status, milliseconds duration, int attempts,
+  [[nodiscard]] bool keeps(int status, std::chrono::microseconds duration, int attempts,
                            record_decision decision) const noexcept {
     return !without[static_cast<std::size_t>(decision)] && duration >= min_duration &&
            attempts >= min_attempts && (statuses.empty() || statuses.contains(status));

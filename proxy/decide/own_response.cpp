@@ -40,9 +40,8 @@ http::error_context context_of(const limited_request& r, const response_frame& f
 }
 
 /// What the body tells of the limits that denied.
-http::denial_details denial_of(const limited_request& r, violated_names& violated, std::size_t& count) {
+http::denial_details denial_of(const limited_request& r) {
   http::denial_details details;
-  count = http::violated_policies(r.charges, r.result, violated);
   const auto limiting = static_cast<std::size_t>(r.result.limiting);
   const limiter::charge& charge = r.charges[limiting];
   details.retry_after_s = http::retry_after_seconds(r.charges, r.result);
@@ -54,13 +53,21 @@ http::denial_details denial_of(const limited_request& r, violated_names& violate
   return details;
 }
 
-http::denial_details slot_denial_of(const limited_request& r, violated_names& violated, std::size_t& count) {
-  violated[0] = r.no_slot->name;
-  count = 1;
+http::denial_details slot_denial_of(const limited_request& r) {
   const std::int64_t wait_s = http::whole_seconds(r.result.retry_after_us);
   return {.rule = r.no_slot->name,
           .limit = r.slots_at_most(),
           .retry_after_s = std::max<std::int64_t>(1, wait_s)};
+}
+
+/// Which rules denied, in `names`.
+std::span<const std::string_view> violated_of(const limited_request& r, local_error error,
+                                              violated_names& names) {
+  if (error == local_error::concurrency_limited) {
+    names[0] = r.no_slot->name;
+    return {names.data(), 1};
+  }
+  return {names.data(), http::violated_policies(r.charges, r.result, names)};
 }
 
 }  // namespace
@@ -91,16 +98,15 @@ std::size_t append_own_response(std::string& out, const limited_request& r, loca
   context.status = answer_status(r, error);
   http::denial_details details;
   violated_names violated;
-  std::size_t violations = 0;
   std::string allow;
   switch (error) {
     case local_error::rate_limited:
     case local_error::cost_exceeds_limit:
-      details = denial_of(r, violated, violations);
+      details = denial_of(r);
       context.denial = &details;
       break;
     case local_error::concurrency_limited:
-      details = slot_denial_of(r, violated, violations);
+      details = slot_denial_of(r);
       context.denial = &details;
       break;
     case local_error::unauthenticated:  // RFC 9110 15.5.2 demands a challenge
@@ -115,7 +121,9 @@ std::size_t append_own_response(std::string& out, const limited_request& r, loca
     default:
       break;
   }
-  context.violated = {violated.data(), violations};
+  if (context.denial != nullptr && context.body == http::answer_body::problem) {
+    context.violated = violated_of(r, error, violated);
+  }
   return http::append_error_response(out, error, context);
 }
 

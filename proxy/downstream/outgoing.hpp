@@ -5,6 +5,7 @@
 
 #include "proxy/runtime/stream_socket.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <string>
@@ -29,13 +30,17 @@ class outgoing {
       std::array<iovec, 3> parts;
       std::size_t count = 0;
       std::size_t skip = sent_;
-      for (const std::string_view part : {std::string_view(text), body, tail}) {
-        if (skip >= part.size()) {
-          skip -= part.size();
-          continue;
+      const auto add = [&](std::string_view part) {
+        const std::size_t skipped = std::min(skip, part.size());
+        skip -= skipped;
+        if (skipped < part.size()) {
+          parts[count++] = {const_cast<char*>(part.data()) + skipped, part.size() - skipped};
         }
-        parts[count++] = {const_cast<char*>(part.data()) + skip, part.size() - skip};
-        skip = 0;
+      };
+      add(text);
+      if (has_body()) {
+        add(body);
+        add(tail);
       }
       const io_result result = socket.write(parts.data(), count);
       if (result.status != io_status::ok) return result.status;

@@ -9,10 +9,9 @@
 namespace weir::proxy {
 
 void append_random_id(std::string& out, random_source& random) {
-  for (int word = 0; word < 2; ++word) {
-    const std::array<char, 16> digits = hex_digits(random.next());
-    out.append(digits.data(), digits.size());
-  }
+  const std::uint64_t first = random.next();
+  const std::array<char, 32> digits = hex_digits(first, random.next());
+  out.append(digits.data(), digits.size());
 }
 
 void find_request_id(active_request& request, std::string_view buffer, random_source& random) {

@@ -172,7 +172,7 @@ class session final : public ready_handler,
   void release_slots() noexcept;
   [[nodiscard]] concurrency_counters& counters_of(const limiter::rule& limit);
   void record();
-  void write_log_line(std::int64_t duration_us);
+  void write_log_line(std::int64_t wall_us, std::int64_t duration_us);
   void end_request() noexcept;
   void close() noexcept;
   [[nodiscard]] std::string_view buffer() const noexcept { return channel_.in.all(); }

@@ -57,8 +57,78 @@ void note_trace(access_record& line, const active_request& r, std::string_view b
   const http::field* f = r.head.find(http::header_id::traceparent);
   if (f == nullptr) return;
   const http::trace_context trace = http::parse_traceparent(r.head.value(*f, buffer));
-  line.trace_id = trace.trace_id;
-  line.span_id = trace.span_id;
+  line.trace_id = plain_text(trace.trace_id);
+  line.span_id = plain_text(trace.span_id);
+}
+
+/// What the client asked for; nothing of a head that was refused.
+void note_request(access_record& line, active_request& r, std::string_view buffer) {
+  if (r.attributes.method.empty()) return;
+  line.method = plain_text(r.attributes.method);
+  line.path = r.target.path;
+  line.headers = shown_fields(r, buffer);  // before the query, whose storage it borrows
+  line.query = shown_query(r.attributes.query, r, r.query_shown);
+  note_trace(line, r, buffer);
+  line.host = r.attributes.host;
+  line.proto = r.head.version_minor > 0 ? plain_text("HTTP/1.1") : plain_text("HTTP/1.0");
+  line.route = plain_text(r.attributes.route);
+  line.upstream = plain_text(r.attributes.upstream);
+}
+
+/// What storage the views of a record borrow, until it is written.
+struct record_storage {
+  std::array<char, 16> user_hash;
+  std::array<char, 16> key_hash;
+  boost::container::small_vector<std::string_view, 4> shadow;
+};
+
+/// The rule that decided, or that is closest to do so.
+void note_rule(access_record& line, const active_request& r, record_storage& storage) {
+  const limiter::decision& decision = r.result;
+  const bool denied = r.verdict == record_decision::deny;
+  if (denied && r.no_slot != nullptr) {
+    line.rule = plain_text(r.no_slot->name);
+    line.limit = r.slots_at_most();
+    line.remaining = 0;
+    line.retry_after_us = decision.retry_after_us;
+    return;
+  }
+  const int closest = r.verdict == record_decision::rejected ? -1 : http::closest_charge(r.charges, decision);
+  if (closest >= 0) {
+    const auto index = static_cast<std::size_t>(closest);
+    const limiter::charge& charge = r.charges[index];
+    line.rule = plain_text(charge.matched->name);
+    line.limit = charge.quota().limit;
+    line.remaining = decision.states[index].remaining;
+    storage.key_hash = identity::to_hex(r.config->hashes->of(charge.subject));
+    line.key_hash = plain_text({storage.key_hash.data(), storage.key_hash.size()});
+    if (denied) line.retry_after_us = decision.retry_after_us;
+  } else if (r.match.unauthenticated != nullptr) {
+    line.rule = plain_text(r.match.unauthenticated->name);
+  }
+}
+
+void note_decision(access_record& line, const active_request& r, record_storage& storage) {
+  line.decision = r.verdict;
+  line.reason = r.reason;
+  if (r.verdict == record_decision::exempt) line.exempt = r.listed->reason;
+  line.user_hash = shown_user(r, storage.user_hash);
+  note_rule(line, r, storage);
+  for (std::size_t i = 0; r.result.shadow_denied >> i != 0; ++i) {
+    if ((r.result.shadow_denied >> i & 1) != 0) storage.shadow.push_back(r.charges[i].matched->name);
+  }
+  line.shadow = storage.shadow;
+  if (r.verdict != record_decision::rejected && !r.charges.empty()) line.limiter_us = r.limiter_us;
+}
+
+void note_outcome(access_record& line, const active_request& r) {
+  line.upstream_addr = r.upstream_addr;
+  line.status = r.status;
+  line.upstream_us = r.upstream_us;
+  line.queue_us = r.queue_us;
+  line.attempts = r.attempts;
+  line.bytes_in = r.bytes_in();
+  line.bytes_out = r.bytes_out;
 }
 
 void note_deployment(access_record& line) {
@@ -86,11 +156,10 @@ void session::record() {
   active_request& r = *request_;
   const std::int64_t now = steady_now_us();
   const std::int64_t duration = now - r.started_us;
-  const http::request_head& head = r.head;
   const bool refused_head = r.attributes.method.empty();
   worker_.metrics.request(
       r.config->route_slots[refused_head || !r.route ? r.config->route_slots.size() - 1 : *r.route],
-      head.method_id, r.status, duration);
+      r.head.method_id, r.status, duration);
   worker_.metrics.overhead.observe(
       duration - std::max<std::int64_t>(r.upstream_us, 0) - std::max<std::int64_t>(r.queue_us, 0),
       buckets_b_us);
@@ -98,76 +167,26 @@ void session::record() {
     worker_.metrics.rejected_by_code[static_cast<std::size_t>(r.status)].add();
   }
   if (worker_.access_log == nullptr) return;
-  const std::chrono::microseconds took(duration);
-  if (!config().access_log.filter.keeps(r.status, std::chrono::duration_cast<milliseconds>(took), r.attempts,
-                                        r.verdict)) {
-    return;
-  }
-  write_log_line(duration);
+  const access_log_settings& log = config().access_log;
+  if (!log.filter.keeps(r.status, std::chrono::microseconds(duration), r.attempts, r.verdict)) return;
+  write_log_line(worker_.wall_us(now), duration);
 }
 
-void session::write_log_line(std::int64_t duration) {
+void session::write_log_line(std::int64_t wall_us, std::int64_t duration_us) {
   active_request& r = *request_;
-  const bool refused_head = r.attributes.method.empty();
+  record_storage storage;
   access_record line;
-  line.time_us = wall_now_us();
-  line.request_id = r.request_id;
-  line.client_ip = r.client_ip.empty() ? std::string_view(peer_text_) : std::string_view(r.client_ip);
-  line.peer_ip = peer_text_;
-  std::array<char, 16> user_digits;
-  line.user_hash = shown_user(r, user_digits);
+  line.time_us = wall_us;
+  line.duration_us = duration_us;
+  line.request_id = plain_text(r.request_id);
+  line.peer_ip = plain_text(peer_text_);
+  line.client_ip = r.client_ip.empty() ? line.peer_ip : plain_text(r.client_ip);
   line.listener = listener_->name;
-  if (!refused_head) {
-    line.method = r.attributes.method;
-    line.path = r.target.path;
-    line.headers = shown_fields(r, buffer());  // before the query, whose storage it borrows
-    line.query = shown_query(r.attributes.query, r, r.query_shown);
-    note_trace(line, r, buffer());
-    line.host = r.attributes.host;
-    line.proto = r.head.version_minor > 0 ? "HTTP/1.1" : "HTTP/1.0";
-    line.route = r.attributes.route;
-    line.upstream = r.attributes.upstream;
-  }
-  line.upstream_addr = r.upstream_addr;
-  line.status = r.status;
-  line.decision = r.verdict;
-  line.reason = r.reason;
-  if (r.verdict == record_decision::exempt) line.exempt = r.listed->reason;
-  const limiter::decision& decision = r.result;
-  const int closest = http::closest_charge(r.charges, decision);
-  std::array<char, 16> key_hash;
-  if (r.no_slot != nullptr && r.verdict == record_decision::deny) {
-    line.rule = r.no_slot->name;
-    line.limit = r.slots_at_most();
-    line.remaining = 0;
-    line.retry_after_us = decision.retry_after_us;
-  } else if (r.verdict != record_decision::rejected && closest >= 0) {
-    const auto index = static_cast<std::size_t>(closest);
-    line.rule = r.charges[index].matched->name;
-    line.limit = r.charges[index].quota().limit;
-    line.remaining = decision.states[index].remaining;
-    key_hash = identity::to_hex(r.config->hashes->of(r.charges[index].subject));
-    line.key_hash = {key_hash.data(), key_hash.size()};
-    if (r.verdict == record_decision::deny) line.retry_after_us = decision.retry_after_us;
-  } else if (r.match.unauthenticated != nullptr) {
-    line.rule = r.match.unauthenticated->name;
-  }
-  boost::container::small_vector<std::string_view, 4> shadow;
-  for (std::size_t i = 0; i < r.charges.size(); ++i) {
-    if ((decision.shadow_denied >> i & 1) != 0) shadow.push_back(r.charges[i].matched->name);
-  }
-  line.shadow = shadow;
-  line.duration_us = duration;
-  line.upstream_us = r.upstream_us;
-  if (r.verdict != record_decision::rejected && !r.charges.empty()) line.limiter_us = r.limiter_us;
-  line.queue_us = r.queue_us;
-  line.attempts = r.attempts;
-  line.bytes_in = r.bytes_in();
-  line.bytes_out = r.bytes_out;
+  note_request(line, r, buffer());
+  note_decision(line, r, storage);
+  note_outcome(line, r);
   note_deployment(line);
-  r.scratch.clear();
-  config().access_log.format->append(r.scratch, line);
-  (void)worker_.access_log->push(r.scratch);
+  (void)worker_.access_log->push(config().access_log.format->line(line));
 }
 
 }  // namespace weir::proxy

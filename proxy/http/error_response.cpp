@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http/error_response.hpp"
 
-#include "proxy/http/text_writer.hpp"
 #include "proxy/observe/json_writer.hpp"
+#include "proxy/put.hpp"
+#include "proxy/thread_room.hpp"
 
 #include <algorithm>
 #include <array>
+#include <cassert>
+#include <cstring>
 
 namespace weir::http {
 namespace {
+
+using proxy::json_string;
+using proxy::put;
 
 // Indexed by local_error. Everything a client can ever read from weir itself stands in this table, so nothing
 // about hosts, addresses, paths or causes can leak. 405, 501 and 505 come from the scanner, which has lost
@@ -38,35 +44,18 @@ constexpr std::array<error_text, 23> table{{
     {503, "draining", "the proxy is shutting down", true},
     {500, "internal", "internal error", true},
 }};
-constexpr std::size_t usual_head = 512;  // or less, without what the caller adds
-constexpr std::size_t usual_body = 384;
-
 static_assert(table.size() == static_cast<std::size_t>(local_error::internal) + 1);
 
-void put_json(text_writer& out, std::string_view text) {
-  out.write(proxy::json_string_room(text.size()),
-            [text](char* at) { return proxy::put_json_string(at, text); });
+char* put_line(char* at, std::string_view name_and_colon, std::string_view value) noexcept {
+  return value.empty() ? at : put(at, name_and_colon, value, "\r\n");
 }
 
-void put_line(text_writer& out, std::string_view name_and_colon, std::string_view value) {
-  if (!value.empty()) out.line(name_and_colon, value);
-}
-
-void put_member(text_writer& out, std::string_view name_and_colon, std::int64_t value) {
-  out.put(name_and_colon);
-  out.put_number(value);
-  out.put(",");
-}
-
-void put_denial(text_writer& out, const denial_details& d) {
+char* put_denial(char* at, const denial_details& d) noexcept {
   if (!d.rule.empty()) {
-    out.put("\"rule\":");
-    put_json(out, d.rule);
-    out.put(",");
-    put_member(out, "\"limit\":", d.limit);
-    put_member(out, "\"remaining\":", d.remaining);
+    at = put(at, "\"rule\":", json_string{d.rule}, ",\"limit\":", d.limit, ",\"remaining\":", d.remaining,
+             ',');
   }
-  if (d.retry_after_s >= 0) put_member(out, "\"retry_after\":", d.retry_after_s);
+  return d.retry_after_s < 0 ? at : put(at, "\"retry_after\":", d.retry_after_s, ',');
 }
 
 /// The registered problem types of rate limiting; everything else is told by its status alone.
@@ -97,70 +86,67 @@ std::string_view problem_title(std::string_view type, const error_text& text, co
   return reason_phrase(c.status != 0 ? c.status : text.status);
 }
 
-void put_problem(text_writer& out, local_error e, const error_text& text, const error_context& c) {
+char* put_problem(char* at, local_error e, const error_text& text, const error_context& c) noexcept {
   const int status = c.status != 0 ? c.status : text.status;
   const std::string_view type = problem_type(e, status);
-  out.put(R"({"type":")", type, R"(","title":)");
-  put_json(out, problem_title(type, text, c));
-  put_member(out, R"(,"status":)", status);
+  at = put(at, R"({"type":")", type, R"(","title":)", json_string{problem_title(type, text, c)},
+           R"(,"status":)", status, ',');
   for (const std::string_view& name : c.violated) {
-    out.put(&name == c.violated.data() ? R"("violated-policies":[)" : ",");
-    put_json(out, name);
+    at = put(at, &name == c.violated.data() ? R"("violated-policies":[)" : ",", json_string{name});
   }
-  out.put(c.violated.empty() ? R"("request_id":)" : R"(],"request_id":)");
-  put_json(out, c.request_id);
-  out.put("}");
+  at = put(at, c.violated.empty() ? "" : "],");
+  return put(at, R"("request_id":)", json_string{c.request_id}, '}');
 }
 
-void put_envelope(text_writer& out, const error_text& text, const error_context& c) {
-  out.put(R"({"error":{"message":)");
-  put_json(out, c.message.empty() ? text.message : c.message);
-  out.put(R"(,"type":")", text.type, R"(","details":{)");
-  if (c.denial != nullptr) put_denial(out, *c.denial);
-  out.put("\"request_id\":");
-  put_json(out, c.request_id);
-  out.put("}}}");
-}
-
-/// Kept per thread, so that an answer allocates nothing.
-const std::string& body_of(local_error e, const error_text& text, const error_context& c) {
-  thread_local std::string body;
-  body.clear();
-  text_writer out(body, usual_body);
-  if (c.body == answer_body::problem) {
-    put_problem(out, e, text, c);
-  } else {
-    put_envelope(out, text, c);
-  }
-  return body;
+char* put_envelope(char* at, const error_text& text, const error_context& c) noexcept {
+  at = put(at, R"({"error":{"message":)", json_string{c.message.empty() ? text.message : c.message},
+           R"(,"type":")", text.type, R"(","details":{)");
+  if (c.denial != nullptr) at = put_denial(at, *c.denial);
+  return put(at, R"("request_id":)", json_string{c.request_id}, "}}}");
 }
 
 /// The names of complete lines, `, ` before each.
-void put_names(text_writer& out, std::string_view lines) {
+char* put_names(char* at, std::string_view lines) noexcept {
   while (!lines.empty()) {
-    out.put(", ", lines.substr(0, lines.find(':')));
+    at = put(at, ", ", lines.substr(0, lines.find(':')));
     lines.remove_prefix(std::min(lines.find('\n'), lines.size() - 1) + 1);
   }
+  return at;
 }
 
 /// What makes a page's script see the answer (Fetch standard, CORS protocol). The answer depends on Origin
 /// and Accept, so caches are told. `own_fields`: complete lines that stand beside `c.extra_fields`.
-void put_audience(text_writer& out, const error_context& c, std::string_view own_fields) {
+char* put_audience(char* at, const error_context& c, std::string_view own_fields) noexcept {
   if (c.negotiated || c.cors.on) {
-    out.put("Vary: ", !c.cors.on ? "Accept\r\n" : c.negotiated ? "Accept, Origin\r\n" : "Origin\r\n");
+    at = put(at, "Vary: ", !c.cors.on ? "Accept\r\n" : c.negotiated ? "Accept, Origin\r\n" : "Origin\r\n");
   }
-  if (!c.cors.on || c.cors.origin.empty()) return;
-  out.line("Access-Control-Allow-Origin: ", c.cors.origin);
-  out.put("Access-Control-Expose-Headers: X-Request-ID");
-  put_names(out, c.extra_fields);
-  put_names(out, own_fields);
-  out.line();
+  if (!c.cors.on || c.cors.origin.empty()) return at;
+  at = put(at, "Access-Control-Allow-Origin: ", c.cors.origin,
+           "\r\nAccess-Control-Expose-Headers: X-Request-ID");
+  return put(put_names(put_names(at, c.extra_fields), own_fields), "\r\n");
 }
 
 /// Lack of capacity always names a time to come back; a caller that knows a better one has passed it.
 std::string_view own_wait(const error_text& text, const error_context& c) noexcept {
   const bool wanted = text.status == 503 && c.extra_fields.find("Retry-After:") == std::string_view::npos;
   return wanted ? "Retry-After: 1\r\n" : "";
+}
+
+/// Bytes that the head needs at most: its own words, and what the context adds to them. A line that is named
+/// once more by put_names() is longer than its name with `, `.
+std::size_t head_room(const error_context& c) noexcept {
+  constexpr std::size_t own_words = 512;
+  return own_words + c.date.size() + c.via.size() + c.request_id.size() + 2 * c.extra_fields.size() +
+         c.cors.origin.size();
+}
+
+/// Likewise the body.
+std::size_t body_room(const error_text& text, const error_context& c) noexcept {
+  constexpr std::size_t own_words = 512;
+  std::size_t texts = text.message.size() + text.type.size() + c.message.size() + c.request_id.size();
+  if (c.denial != nullptr) texts += c.denial->rule.size();
+  for (const std::string_view name : c.violated) texts += name.size() + 1;  // quotes and a comma need less
+  return own_words + proxy::json_string_room(texts);
 }
 
 }  // namespace
@@ -214,27 +200,32 @@ std::size_t append_error_response(std::string& text, local_error e, const error_
   const error_text& what = describe(e);
   const int status = c.status != 0 ? c.status : what.status;
   const bool problem = c.body == answer_body::problem;
-  const std::string& body = body_of(e, what, c);
   const std::string_view wait = own_wait(what, c);
 
-  text_writer out(text, usual_head + c.extra_fields.size() + body.size());
-  out.put("HTTP/1.1 ");
-  out.put_number(status);
-  out.line(" ", reason_phrase(status));
-  out.put(problem ? "Content-Type: application/problem+json" : "Content-Type: application/json",
-          "\r\nContent-Length: ");
-  out.put_number(body.size());
-  out.line("\r\nCache-Control: no-store");
-  put_line(out, "Date: ", c.date);
-  put_line(out, "Via: 1.1 ", c.via);
-  put_line(out, "X-Request-ID: ", c.request_id);
-  out.put(c.extra_fields, wait);
-  put_audience(out, c, wait);
-  if (c.close) out.line("Connection: close");
-  out.line();
-  if (c.head_request) return 0;
-  out.put(body);
-  return body.size();
+  // The body comes first, since the head tells its size; then it moves up behind the head.
+  const std::size_t before_body = head_room(c);
+  const std::span<char> room = proxy::thread_room(before_body + body_room(what, c));
+  char* const body = room.data() + before_body;
+  const char* const body_end = problem ? put_problem(body, e, what, c) : put_envelope(body, what, c);
+  const auto body_size = static_cast<std::size_t>(body_end - body);
+  assert(body_end <= room.data() + room.size());
+
+  char* at = put(room.data(), "HTTP/1.1 ", status, ' ', reason_phrase(status));
+  at = problem ? put(at, "\r\nContent-Type: application/problem+json\r\nContent-Length: ")
+               : put(at, "\r\nContent-Type: application/json\r\nContent-Length: ");
+  at = put(at, body_size, "\r\nCache-Control: no-store\r\n");
+  at = put_line(at, "Date: ", c.date);
+  at = put_line(at, "Via: 1.1 ", c.via);
+  at = put_line(at, "X-Request-ID: ", c.request_id);
+  at = put(at, c.extra_fields, wait);
+  at = put_audience(at, c, wait);
+  if (c.close) at = put(at, "Connection: close\r\n");
+  at = put(at, "\r\n");
+  assert(at <= body);
+  const std::size_t sent = c.head_request ? 0 : body_size;
+  std::memmove(at, body, sent);
+  text.append(room.data(), at + sent);
+  return sent;
 }
 
 void assign_allow(std::string& out, std::span<const std::string> methods) {
@@ -251,14 +242,15 @@ void assign_allow(std::string& out, std::span<const std::string> methods) {
 }
 
 void append_options_response(std::string& text, const error_context& c) {
-  text_writer out(text, usual_head + c.extra_fields.size());
-  out.line("HTTP/1.1 200 OK\r\nContent-Length: 0");
-  put_line(out, "Date: ", c.date);
-  put_line(out, "X-Request-ID: ", c.request_id);
-  out.put(c.extra_fields);
-  put_audience(out, c, {});
-  if (c.close) out.line("Connection: close");
-  out.line();
+  const std::span<char> room = proxy::thread_room(head_room(c));
+  char* at = put(room.data(), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");
+  at = put_line(at, "Date: ", c.date);
+  at = put_line(at, "X-Request-ID: ", c.request_id);
+  at = put_audience(put(at, c.extra_fields), c, {});
+  if (c.close) at = put(at, "Connection: close\r\n");
+  at = put(at, "\r\n");
+  assert(at <= room.data() + room.size());
+  text.append(room.data(), at);
 }
 
 local_error error_for_status(int status) noexcept {

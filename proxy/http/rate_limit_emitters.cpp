@@ -1,66 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http/rate_limit_emitters.hpp"
 
-#include "proxy/decimal.hpp"
+#include "proxy/put.hpp"
 
-#include <algorithm>
 #include <array>
-#include <cstring>
 
 namespace weir::http {
 namespace {
 
-/// Room for one item of any list: name with quotes, five parameters of at most 8 + 20 bytes, the partition.
-constexpr std::size_t item_room = max_item_name + 2 + 5 * 28 + 32;
-/// Room for the names of all fields of one emitter and four single numbers.
-constexpr std::size_t names_room = 256;
+using proxy::put;
 
-/// Writes into a buffer that is large enough for the longest text.
-class line_writer {
- public:
-  line_writer() noexcept = default;
-  line_writer(const line_writer&) = delete;
-  line_writer& operator=(const line_writer&) = delete;
+/// sf-binary (RFC 9651 3.3.5).
+char* put_partition(char* at, const identity::keyed_hash& hash) noexcept {
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static_assert(sizeof(identity::keyed_hash) % 3 == 2, "the last group has two bytes and one pad");
+  at = put(at, ";pk=:");
+  for (std::size_t i = 0; i < hash.size(); i += 3) {
+    const bool last = i + 2 == hash.size();
+    const unsigned group = static_cast<unsigned>(hash[i]) << 16 | static_cast<unsigned>(hash[i + 1]) << 8 |
+                           (last ? 0U : hash[i + 2]);
+    at = put(at, digits[group >> 18], digits[group >> 12 & 63], digits[group >> 6 & 63],
+             last ? '=' : digits[group & 63]);
+  }
+  return put(at, ':');
+}
 
-  line_writer& operator<<(std::string_view text) noexcept {
-    at_ = std::copy(text.begin(), text.end(), at_);
-    return *this;
-  }
-  line_writer& operator<<(std::int64_t value) noexcept {
-    at_ = proxy::put_decimal(at_, value);
-    return *this;
-  }
-  /// sf-binary (RFC 9651 3.3.5).
-  line_writer& operator<<(const identity::keyed_hash& hash) noexcept {
-    constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    static_assert(sizeof(identity::keyed_hash) % 3 == 2, "the last group has two bytes and one pad");
-    *at_++ = ':';
-    for (std::size_t i = 0; i < hash.size(); i += 3) {
-      const bool last = i + 2 == hash.size();
-      const unsigned group = static_cast<unsigned>(hash[i]) << 16 | static_cast<unsigned>(hash[i + 1]) << 8 |
-                             (last ? 0U : hash[i + 2]);
-      *at_++ = digits[group >> 18];
-      *at_++ = digits[group >> 12 & 63];
-      *at_++ = digits[group >> 6 & 63];
-      *at_++ = last ? '=' : digits[group & 63];
-    }
-    *at_++ = ':';
-    return *this;
-  }
-  void append_to(std::string& out) const {
-    out.append(text_.data(), static_cast<std::size_t>(at_ - text_.data()));
-  }
-
- private:
-  std::array<char, names_room + 2 * max_items * item_room> text_;
-  char* at_ = text_.data();
-};
-
-void append_retry_after(std::string& out, const item_list& list) {
-  if (list.retry_after_s < 0) return;
-  line_writer to;
-  to << "Retry-After: " << list.retry_after_s << "\r\n";
-  to.append_to(out);
+char* put_retry_after(char* at, const item_list& list) noexcept {
+  return list.retry_after_s < 0 ? at : put(at, "Retry-After: ", list.retry_after_s, "\r\n");
 }
 
 std::int64_t scaled(std::int64_t units, std::int64_t unit) noexcept {
@@ -69,100 +35,81 @@ std::int64_t scaled(std::int64_t units, std::int64_t unit) noexcept {
 }
 
 /// draft-ietf-httpapi-ratelimit-headers-11. Quotas of bytes are told in bytes.
-void append_draft_11(std::string& out, const item_list& list) {
-  if (list.items.empty()) return;
-  line_writer to;
-  const auto put_name = [&](std::size_t k) { to << (k > 0 ? ", \"" : "\"") << list.items[k].name << "\""; };
-  to << "RateLimit-Policy: ";
-  for (std::size_t k = 0; k < list.items.size(); ++k) {
-    const item& it = list.items[k];
-    put_name(k);
-    to << ";q=" << scaled(it.q, it.unit);
-    if (it.unit > 0) to << ";qu=\"content-bytes\"";
-    if (it.w > 0) {
-      to << ";w=" << it.w;
-    } else {
-      to << ";qu=\"concurrent-requests\"";
-    }
-    if (list.partitions) to << ";pk=" << it.partition;
+char* put_draft_11(char* at, const item_list& list) noexcept {
+  if (list.items.empty()) return at;
+  std::string_view before = "RateLimit-Policy: \"";
+  for (const item& it : list.items) {
+    at = put(at, before, it.name, "\";q=", scaled(it.q, it.unit));
+    if (it.unit > 0) at = put(at, ";qu=\"content-bytes\"");
+    at = it.w > 0 ? put(at, ";w=", it.w) : put(at, ";qu=\"concurrent-requests\"");
+    if (list.partitions) at = put_partition(at, it.partition);
+    before = ", \"";
   }
-  to << "\r\nRateLimit: ";
-  for (std::size_t k = 0; k < list.items.size(); ++k) {
-    const item& it = list.items[k];
-    put_name(k);
-    to << ";r=" << scaled(it.r, it.unit);
-    if (it.t >= 0) to << ";t=" << it.t;
-    if (list.partitions) to << ";pk=" << it.partition;
+  before = "\r\nRateLimit: \"";
+  for (const item& it : list.items) {
+    at = put(at, before, it.name, "\";r=", scaled(it.r, it.unit));
+    if (it.t >= 0) at = put(at, ";t=", it.t);
+    if (list.partitions) at = put_partition(at, it.partition);
+    before = ", \"";
   }
-  to << "\r\n";
-  to.append_to(out);
+  return put(at, "\r\n");
 }
 
 /// `100;w=60, 1000;w=3600`: the policies of the drafts up to 07.
-void put_windows(line_writer& to, const item_list& list, bool names) {
+char* put_windows(char* at, const item_list& list, bool names) noexcept {
   for (std::size_t k = 0; k < list.items.size() && list.items[k].w > 0; ++k) {
-    if (k > 0) to << ", ";
-    to << list.items[k].q << ";w=" << list.items[k].w;
-    if (names) to << ";name=\"" << list.items[k].name << "\"";
+    if (k > 0) at = put(at, ", ");
+    at = put(at, list.items[k].q, ";w=", list.items[k].w);
+    if (names) at = put(at, ";name=\"", list.items[k].name, '"');
   }
+  return at;
 }
 
 /// Draft 07 demands a reset: where no wait helps, the window is the one that is not too short.
-void append_draft_07(std::string& out, const item_list& list) {
+char* put_draft_07(char* at, const item_list& list) noexcept {
   const item* closest = list.closest();
-  if (closest == nullptr) return;
-  line_writer to;
-  to << "RateLimit-Policy: ";
-  put_windows(to, list, false);
-  to << "\r\nRateLimit: limit=" << closest->q << ", remaining=" << closest->r
-     << ", reset=" << (closest->t >= 0 ? closest->t : closest->w) << "\r\n";
-  to.append_to(out);
+  if (closest == nullptr) return at;
+  at = put_windows(put(at, "RateLimit-Policy: "), list, false);
+  return put(at, "\r\nRateLimit: limit=", closest->q, ", remaining=", closest->r,
+             ", reset=", closest->t >= 0 ? closest->t : closest->w, "\r\n");
 }
 
-void append_draft_06(std::string& out, const item_list& list) {
+char* put_draft_06(char* at, const item_list& list) noexcept {
   const item* closest = list.closest();
-  if (closest == nullptr) return;
-  line_writer to;
-  to << "RateLimit-Limit: " << closest->q << "\r\nRateLimit-Policy: ";
-  put_windows(to, list, false);
-  to << "\r\nRateLimit-Remaining: " << closest->r << "\r\n";
-  if (closest->t >= 0) to << "RateLimit-Reset: " << closest->t << "\r\n";
-  to.append_to(out);
+  if (closest == nullptr) return at;
+  at = put(at, "RateLimit-Limit: ", closest->q, "\r\nRateLimit-Policy: ");
+  at = put(put_windows(at, list, false), "\r\nRateLimit-Remaining: ", closest->r, "\r\n");
+  return closest->t < 0 ? at : put(at, "RateLimit-Reset: ", closest->t, "\r\n");
 }
 
 /// The end of both X-RateLimit forms.
-void put_x_state(line_writer& to, const item_list& list, const item& closest) {
-  to << "\r\nX-RateLimit-Remaining: " << closest.r << "\r\n";
-  if (closest.t >= 0) to << "X-RateLimit-Reset: " << (list.epoch ? closest.t_epoch : closest.t) << "\r\n";
+char* put_x_state(char* at, const item_list& list, const item& closest) noexcept {
+  at = put(at, "\r\nX-RateLimit-Remaining: ", closest.r, "\r\n");
+  return closest.t < 0 ? at
+                       : put(at, "X-RateLimit-Reset: ", list.epoch ? closest.t_epoch : closest.t, "\r\n");
 }
 
-void append_x_ratelimit(std::string& out, const item_list& list) {
+char* put_x_ratelimit(char* at, const item_list& list) noexcept {
   const item* closest = list.closest();
-  if (closest == nullptr) return;
-  line_writer to;
-  to << "X-RateLimit-Limit: " << closest->q;
-  put_x_state(to, list, *closest);
-  to.append_to(out);
+  if (closest == nullptr) return at;
+  return put_x_state(put(at, "X-RateLimit-Limit: ", closest->q), list, *closest);
 }
 
-void append_x_ratelimit_envoy(std::string& out, const item_list& list) {
+char* put_x_ratelimit_envoy(char* at, const item_list& list) noexcept {
   const item* closest = list.closest();
-  if (closest == nullptr) return;
-  line_writer to;
-  to << "X-RateLimit-Limit: " << closest->q << ", ";
-  put_windows(to, list, true);
-  put_x_state(to, list, *closest);
-  to.append_to(out);
+  if (closest == nullptr) return at;
+  at = put_windows(put(at, "X-RateLimit-Limit: ", closest->q, ", "), list, true);
+  return put_x_state(at, list, *closest);
 }
 
 constexpr std::array<rate_limit_emitter, 7> table{{
-    {"retry-after", "", field_family::retry_after, append_retry_after},
-    {"ratelimit", "the newest draft known, now 11", field_family::ratelimit, append_draft_11},
-    {"ratelimit-11", "", field_family::ratelimit, append_draft_11},
-    {"ratelimit-07", "", field_family::ratelimit, append_draft_07},
-    {"ratelimit-06", "also drafts 00 to 05", field_family::ratelimit, append_draft_06},
-    {"x-ratelimit", "", field_family::x_ratelimit, append_x_ratelimit},
-    {"x-ratelimit-envoy", "with every window", field_family::x_ratelimit, append_x_ratelimit_envoy},
+    {"retry-after", "", field_family::retry_after, put_retry_after},
+    {"ratelimit", "the newest draft known, now 11", field_family::ratelimit, put_draft_11},
+    {"ratelimit-11", "", field_family::ratelimit, put_draft_11},
+    {"ratelimit-07", "", field_family::ratelimit, put_draft_07},
+    {"ratelimit-06", "also drafts 00 to 05", field_family::ratelimit, put_draft_06},
+    {"x-ratelimit", "", field_family::x_ratelimit, put_x_ratelimit},
+    {"x-ratelimit-envoy", "with every window", field_family::x_ratelimit, put_x_ratelimit_envoy},
 }};
 
 }  // namespace

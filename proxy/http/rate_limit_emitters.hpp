@@ -5,9 +5,9 @@
 
 #include "proxy/http/rate_limit_items.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,8 +20,12 @@ struct rate_limit_emitter {
   std::string_view name;     ///< in the policy file
   std::string_view meaning;  ///< for the key reference; empty: the name says it
   field_family family;
-  void (*append)(std::string& out, const item_list& list);  ///< complete lines
+  char* (*put)(char* at, const item_list& list);  ///< complete lines, at most emitter_room bytes; their end
 };
+
+/// Of one emitter: the names of all its fields and a few single numbers, and two lists of items. An item is a
+/// name with quotes, five parameters of at most 8 + 20 bytes, and the partition.
+inline constexpr std::size_t emitter_room = 256 + 2 * max_items * (max_item_name + 2 + 5 * 28 + 32);
 
 /// Every emitter, in the order of the reference. Rows live as long as the process.
 [[nodiscard]] std::span<const rate_limit_emitter> rate_limit_emitters() noexcept;

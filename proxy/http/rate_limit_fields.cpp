@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/http/rate_limit_fields.hpp"
 
-#include <algorithm>
+#include "proxy/thread_room.hpp"
+
+#include <cassert>
 
 namespace weir::http {
 
@@ -10,7 +12,11 @@ void append_rate_limit_fields(std::string& out, std::span<const limiter::charge>
                               const item_options& options) {
   if (charges.empty() || decision.states.empty() || emitters.empty()) return;
   const item_list list = collect_items(charges, decision, options);
-  for (const rate_limit_emitter* emitter : emitters) emitter->append(out, list);
+  const std::span<char> room = proxy::thread_room(emitters.size() * emitter_room);
+  char* at = room.data();
+  for (const rate_limit_emitter* emitter : emitters) at = emitter->put(at, list);
+  assert(at <= room.data() + room.size());
+  out.append(room.data(), at);
 }
 
 void spread_waits(limiter::decision& denial, int percent, std::uint32_t random) noexcept {

@@ -50,9 +50,8 @@ std::int64_t bytes_of_a_unit(const limiter::rule& rule) noexcept {
   return bytes ? rule.response_cost->unit : 0;
 }
 
-item make_item(const charge& c, const limiter::rule_state& state, const item_options& options) {
+void fill(item& it, const charge& c, const limiter::rule_state& state, const item_options& options) {
   const limiter::rule& rule = *c.matched;
-  item it;
   it.name = std::string_view(rule.name).substr(0, max_item_name);
   if (rule.slots) {
     it.q = c.quota().limit;
@@ -62,12 +61,11 @@ item make_item(const charge& c, const limiter::rule_state& state, const item_opt
   it.unit = bytes_of_a_unit(rule);
   it.r = std::clamp<std::int64_t>(state.remaining, 0, it.q);
   if (options.partitions != nullptr) it.partition = options.partitions->of(c.subject);
-  if (rule.slots) return it;  // nobody knows when a slot gets free
+  if (rule.slots) return;  // nobody knows when a slot gets free
   const std::int64_t wait_us = state.allowed ? state.reset_after_us : state.retry_after_us;
-  if (wait_us < 0) return it;
+  if (wait_us < 0) return;
   it.t = whole_seconds(wait_us);
   if (options.epoch) it.t_epoch = whole_seconds(options.wall_now_us + wait_us);
-  return it;
 }
 
 }  // namespace
@@ -82,7 +80,8 @@ item_list collect_items(std::span<const charge> charges, const decision& d, cons
     if (static_cast<int>(b) == d.limiting) return false;
     return static_cast<int>(a) == d.limiting || closer(charges, d, a, b);
   };
-  for (std::size_t i = 0; i < decided(charges, d); ++i) {
+  const std::size_t all = decided(charges, d);
+  for (std::size_t i = 0; i < all; ++i) {
     if (charges[i].matched->headers != header_visibility::visible || charges[i].shadow) continue;
     if (!d.states[i].known()) continue;
     std::size_t at = size;
@@ -97,7 +96,7 @@ item_list collect_items(std::span<const charge> charges, const decision& d, cons
   list.epoch = options.epoch;
   list.partitions = options.partitions != nullptr;
   for (std::size_t k = 0; k < size; ++k) {
-    list.items.push_back(make_item(charges[order[k]], d.states[order[k]], options));
+    fill(list.items.emplace_back(), charges[order[k]], d.states[order[k]], options);
   }
   return list;
 }

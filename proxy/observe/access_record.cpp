@@ -24,9 +24,9 @@ std::string_view to_string(record_decision d) noexcept {
   return "rejected";
 }
 
-void append_json(std::string& out, const access_record& r) {
+std::string_view json_line(const access_record& r) {
   constexpr std::size_t names_room = 36 * 18;
-  record_writer w(out, r, names_room);
+  record_writer w(r, names_room);
   w.time("{\"ts\":", r.time_us);
   w.text(",\"request_id\":", r.request_id);
   w.text(",\"trace_id\":", r.trace_id);
@@ -45,7 +45,7 @@ void append_json(std::string& out, const access_record& r) {
   w.text(",\"upstream\":", r.upstream);
   w.text(",\"upstream_addr\":", r.upstream_addr);
   w.number(",\"status\":", r.status);
-  w.text(",\"decision\":", to_string(r.decision));
+  w.text(",\"decision\":", plain_text(to_string(r.decision)));
   w.text(",\"rule\":", r.rule);
   w.text(",\"key_hash\":", r.key_hash);
   w.text(",\"reason\":", r.reason);
@@ -66,7 +66,7 @@ void append_json(std::string& out, const access_record& r) {
   w.text(",\"node\":", r.node);
   if (w.truncated()) w.put(",\"truncated\":true");
   w.put("}\n");
-  w.finish();
+  return w.line();
 }
 
 }  // namespace weir::proxy

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "proxy/observe/log_format.hpp"
+#include "proxy/observe/plain_text.hpp"
 
 #include <cstdint>
 #include <span>
@@ -22,28 +23,28 @@ struct logged_field {
 
 struct access_record {
   std::int64_t time_us = 0;  ///< wall clock at the end of the request, since the Unix epoch
-  std::string_view request_id;
-  std::string_view trace_id;   ///< of a valid traceparent
-  std::string_view span_id;    ///< likewise: the caller's span
-  std::string_view client_ip;  ///< the client, ungrouped
-  std::string_view peer_ip;
+  plain_text request_id;
+  plain_text trace_id;   ///< of a valid traceparent
+  plain_text span_id;    ///< likewise: the caller's span
+  plain_text client_ip;  ///< the client, ungrouped
+  plain_text peer_ip;
   std::string_view user_hash;  ///< keyed hash (or the raw id with `hash: false`); empty = no user
-  std::string_view method;
+  plain_text method;
   std::string_view path;  ///< normalised; as received when the request was refused
   std::string_view query;
   std::string_view host;
-  std::string_view proto;  ///< "HTTP/1.1"
+  plain_text proto;  ///< "HTTP/1.1"
   std::string_view listener;
   std::span<const logged_field> headers;
-  std::string_view route;
-  std::string_view upstream;
+  plain_text route;
+  plain_text upstream;
   std::string_view upstream_addr;  ///< endpoint of the last attempt
   int status = 0;                  ///< 499: the client left
   record_decision decision = record_decision::allow;
-  std::string_view rule;      ///< the limiting rule, or the closest one of an allowed request
-  std::string_view key_hash;  ///< keyed hash of the partition key of `rule`
-  std::string_view reason;    ///< e.g. over_limit, store_timeout, upstream_timeout, bad_request
-  std::string_view exempt;    ///< why nothing counted the request: the reason of its list item
+  plain_text rule;          ///< the limiting rule, or the closest one of an allowed request
+  plain_text key_hash;      ///< keyed hash of the partition key of `rule`
+  std::string_view reason;  ///< e.g. over_limit, store_timeout, upstream_timeout, bad_request
+  std::string_view exempt;  ///< why nothing counted the request: the reason of its list item
   std::span<const std::string_view> shadow;  ///< rules that would have denied, were they enforced
   std::int64_t limit = -1;                   ///< -1 = absent, also below
   std::int64_t remaining = -1;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/observe/json_writer.hpp"
 
-#include "proxy/decimal.hpp"
+#include "proxy/observe/plain_text.hpp"
+#include "proxy/put.hpp"
 
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <chrono>
 #include <cstring>
-#include <type_traits>
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -18,36 +18,64 @@ namespace weir::proxy {
 namespace {
 
 constexpr std::size_t step = 16;
+using step_bytes [[gnu::vector_size(step)]] = signed char;
 
-/// Bit i: byte i of `step` ones cannot stand for itself.
-unsigned special_bits(const char* bytes) noexcept {
+template <typename Word>
+Word load(const char* from) noexcept {
+  Word word;
+  std::memcpy(&word, from, sizeof word);
+  return word;
+}
+
+/// All bits of every byte that stands for itself. Bytes from 0x80 are negative, and DEL + 1 is, too.
+step_bytes plain_bytes(step_bytes text) noexcept {
+  using unsigned_bytes [[gnu::vector_size(step)]] = unsigned char;
+  const auto after = reinterpret_cast<step_bytes>(reinterpret_cast<unsigned_bytes>(text) + 1);
+  return (after > ' ') & ~((text == '"') | (text == '\\'));
+}
+
+bool all(step_bytes flags) noexcept {
 #ifdef __SSE2__
-  const __m128i all = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
-  const __m128i from_space = _mm_sub_epi8(all, _mm_set1_epi8(0x20));  // 0 ... 0x5e: printable ASCII
-  const __m128i printable = _mm_cmpeq_epi8(_mm_min_epu8(from_space, _mm_set1_epi8(0x5e)), from_space);
-  const __m128i marks =
-      _mm_or_si128(_mm_cmpeq_epi8(all, _mm_set1_epi8('"')), _mm_cmpeq_epi8(all, _mm_set1_epi8('\\')));
-  return static_cast<unsigned>(_mm_movemask_epi8(_mm_andnot_si128(marks, printable))) ^ 0xffffu;
+  return _mm_movemask_epi8(reinterpret_cast<__m128i>(flags)) == 0xffff;
 #else
-  const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; };
-  unsigned bits = 0;
-  for (std::size_t i = 0; i < step; ++i) {
-    bits |= static_cast<unsigned>(!is_plain(bytes[i])) << i;
-  }
-  return bits;
+  const auto words = std::bit_cast<std::array<std::uint64_t, 2> >(flags);
+  return (words[0] & words[1]) == ~std::uint64_t{0};
 #endif
 }
 
-/// Copies 1 ... 15 bytes by two pieces that overlap: most values are that short, and a call would cost more.
-void copy_short(char* to, std::string_view text) noexcept {
-  const auto both_ends = [to, text]<std::size_t piece>(std::integral_constant<std::size_t, piece>) {
-    std::memcpy(to, text.data(), piece);
-    std::memcpy(to + text.size() - piece, text.data() + text.size() - piece, piece);
-  };
-  if (text.size() >= 8) return both_ends(std::integral_constant<std::size_t, 8>{});
-  if (text.size() >= 4) return both_ends(std::integral_constant<std::size_t, 4>{});
-  if (text.size() >= 2) return both_ends(std::integral_constant<std::size_t, 2>{});
-  *to = text.front();
+bool are_plain(std::uint64_t first, std::uint64_t last) noexcept {
+  return all(plain_bytes(std::bit_cast<step_bytes>(std::array{first, last})));
+}
+
+/// Copies a text that is as long as a word, or at most twice as long: both ends, which may overlap.
+template <typename Word>
+bool copy_plain_ends(char* at, std::string_view text) noexcept {
+  const std::size_t behind = text.size() - sizeof(Word);
+  const auto first = load<Word>(text.data());
+  const auto last = load<Word>(text.data() + behind);
+  std::memcpy(at, &first, sizeof first);
+  std::memcpy(at + behind, &last, sizeof last);
+  if constexpr (sizeof(Word) == sizeof(std::uint64_t)) return are_plain(first, last);
+  const std::uint64_t both = first | std::uint64_t{last} << 32;
+  return are_plain(both, both);
+}
+
+/// Of 1 ... 3 bytes: the first, the middle and the last one.
+bool copy_plain_bytes(char* at, std::string_view text) noexcept {
+  const std::size_t middle = text.size() / 2, last = text.size() - 1;
+  std::uint64_t bytes = 0;
+  for (const std::size_t i : {std::size_t{0}, middle, last, last}) {
+    at[i] = text[i];
+    bytes = bytes << 8 | static_cast<unsigned char>(text[i]);
+  }
+  return are_plain(bytes | bytes << 32, bytes | bytes << 32);
+}
+
+/// As copy_plain(), of less than a step.
+bool copy_plain_short(char* at, std::string_view text) noexcept {
+  if (text.size() >= 8) return copy_plain_ends<std::uint64_t>(at, text);
+  if (text.size() >= 4) return copy_plain_ends<std::uint32_t>(at, text);
+  return text.empty() || copy_plain_bytes(at, text);
 }
 
 /// Size of the well-formed multi-byte sequence at the start of `text` (RFC 3629: no overlong form, no
@@ -80,31 +108,22 @@ std::size_t utf8_sequence(std::string_view text) noexcept {
 
 char* put_escape(char* at, unsigned char c) noexcept {
   constexpr std::string_view hex = "0123456789abcdef";
-  *at++ = '\\';
-  if (c == '"' || c == '\\') {
-    *at++ = static_cast<char>(c);
-    return at;
-  }
-  for (const char digit : {'u', '0', '0', hex[c >> 4], hex[c & 15]}) *at++ = digit;
-  return at;
+  if (c == '"' || c == '\\') return put(at, '\\', static_cast<char>(c));
+  return put(at, "\\u00", hex[c >> 4], hex[c & 15]);
 }
 
 /// Writes the first character of `text` and removes it.
-char* put_special(char* at, std::string_view& text) noexcept {
-  const auto c = static_cast<unsigned char>(text.front());
-  const std::size_t sequence = c >= 0x80 ? utf8_sequence(text) : 0;
-  at = sequence != 0 ? std::copy_n(text.data(), sequence, at) : put_escape(at, c);
-  text.remove_prefix(sequence != 0 ? sequence : 1);
+char* put_character(char* at, std::string_view& text) noexcept {
+  const char c = text.front();
+  const std::size_t sequence = is_plain(c) ? 1 : utf8_sequence(text);
+  at = sequence != 0 ? std::copy_n(text.data(), sequence, at) : put_escape(at, static_cast<unsigned char>(c));
+  text.remove_prefix(std::max<std::size_t>(sequence, 1));
   return at;
 }
 
-/// `digits` decimal digits with leading zeros.
-char* put_digits(char* at, std::uint64_t value, int digits) noexcept {
-  for (int i = digits - 1; i >= 0; --i) {
-    at[i] = static_cast<char>('0' + value % 10);
-    value /= 10;
-  }
-  return at + digits;
+[[gnu::noinline]] char* put_escaped(char* at, std::string_view text) noexcept {
+  while (!text.empty()) at = put_character(at, text);
+  return at;
 }
 
 /// `2026-01-01T00:00:00.`
@@ -116,16 +135,17 @@ second_text text_of(std::chrono::sys_seconds second) noexcept {
   const hh_mm_ss time{second - day};
   second_text text;
   char* at = text.data();
-  const auto put = [&at](std::int64_t value, int digits, char end) {
-    at = put_digits(at, static_cast<std::uint64_t>(value), digits);
-    *at++ = end;
+  const auto put_two = [&at](auto value, char end) {
+    at = put(put_two_digits(at, static_cast<unsigned>(value)), end);
   };
-  put(static_cast<int>(date.year()), 4, '-');
-  put(static_cast<unsigned>(date.month()), 2, '-');
-  put(static_cast<unsigned>(date.day()), 2, 'T');
-  put(time.hours().count(), 2, ':');
-  put(time.minutes().count(), 2, ':');
-  put(time.seconds().count(), 2, '.');
+  const auto year = static_cast<unsigned>(static_cast<int>(date.year()));
+  at = put_two_digits(at, year / 100);
+  put_two(year, '-');
+  put_two(static_cast<unsigned>(date.month()), '-');
+  put_two(static_cast<unsigned>(date.day()), 'T');
+  put_two(time.hours().count(), ':');
+  put_two(time.minutes().count(), ':');
+  put_two(time.seconds().count(), '.');
   return text;
 }
 
@@ -140,27 +160,24 @@ void append(std::string& out, std::size_t room, Put put) {
 
 }  // namespace
 
-// The bytes up to the first special one are copied with those behind it, which are then written again.
+bool copy_plain(char* at, std::string_view text) noexcept {
+  if (text.size() < step) return copy_plain_short(at, text);
+  step_bytes plain = ~step_bytes{};
+  const auto copy = [&](std::size_t from) {
+    const auto bytes = load<step_bytes>(text.data() + from);
+    std::memcpy(at + from, &bytes, step);
+    plain &= plain_bytes(bytes);
+  };
+  const std::size_t last = text.size() - step;
+  for (std::size_t from = 0; from < last; from += step) copy(from);
+  copy(last);
+  return all(plain);
+}
+
 char* put_json_string(char* at, std::string_view text) noexcept {
   *at++ = '"';
-  while (!text.empty()) {
-    std::array<char, step> padded;
-    const std::size_t size = std::min(text.size(), step);
-    const char* bytes = text.data();
-    if (size < step) {
-      padded.fill(' ');
-      copy_short(padded.data(), text);
-      bytes = padded.data();
-    }
-    const unsigned special = special_bits(bytes);
-    const std::size_t plain = special == 0 ? size : static_cast<std::size_t>(std::countr_zero(special));
-    std::memcpy(at, bytes, step);
-    at += plain;
-    text.remove_prefix(plain);
-    if (special != 0) at = put_special(at, text);
-  }
-  *at++ = '"';
-  return at;
+  at = copy_plain(at, text) ? at + text.size() : put_escaped(at, text);
+  return put(at, '"');
 }
 
 char* put_json_milliseconds(char* at, std::int64_t microseconds) noexcept {
@@ -169,9 +186,7 @@ char* put_json_milliseconds(char* at, std::int64_t microseconds) noexcept {
     *at++ = '-';
     magnitude = 0 - magnitude;
   }
-  at = put_decimal(at, magnitude / 1000);
-  *at++ = '.';
-  return put_digits(at, magnitude % 1000, 3);
+  return put_three_digits(put(at, magnitude / 1000, '.'), magnitude);
 }
 
 char* put_json_time(char* at, std::int64_t microseconds_since_epoch) noexcept {
@@ -186,11 +201,9 @@ char* put_json_time(char* at, std::int64_t microseconds_since_epoch) noexcept {
     text = text_of(second);
   }
   *at++ = '"';
-  at = std::copy_n(text.data(), text.size(), at);
-  at = put_digits(at, static_cast<std::uint64_t>(floor<milliseconds>(when - second).count()), 3);
-  *at++ = 'Z';
-  *at++ = '"';
-  return at;
+  std::memcpy(at, text.data(), text.size());
+  const auto thousandths = static_cast<std::uint64_t>(floor<milliseconds>(when - second).count());
+  return put(put_three_digits(at + text.size(), thousandths), "Z\"");
 }
 
 void append_json_string(std::string& out, std::string_view text) {

@@ -25,12 +25,23 @@ void append_json_time(std::string& out, std::int64_t microseconds_since_epoch);
 inline constexpr std::size_t json_time_room = 26;
 inline constexpr std::size_t json_milliseconds_room = 24;
 [[nodiscard]] constexpr std::size_t json_string_room(std::size_t text_size) noexcept {
-  constexpr std::size_t overhang = 16;  // written in one piece, beyond the end
-  return 6 * text_size + 2 + overhang;
+  return 6 * text_size + 2;
 }
 
 [[nodiscard]] char* put_json_string(char* at, std::string_view text) noexcept;
 [[nodiscard]] char* put_json_milliseconds(char* at, std::int64_t microseconds) noexcept;
 [[nodiscard]] char* put_json_time(char* at, std::int64_t microseconds_since_epoch) noexcept;
+
+/// A piece of put(): `text` as a JSON string.
+struct json_string {
+  std::string_view text;
+};
+[[nodiscard]] inline char* put_piece(char* at, json_string piece) noexcept {
+  return put_json_string(at, piece.text);
+}
+
+/// True: `text` is printable ASCII without quotes and backslashes, which stands for itself in any quoted
+/// text; it was copied to `at`. False: it is something else, and what lies at `at` is worthless.
+[[nodiscard]] bool copy_plain(char* at, std::string_view text) noexcept;
 
 }  // namespace weir::proxy

@@ -4,14 +4,14 @@
 
 namespace weir::proxy {
 
-void append_caddy(std::string& out, const access_record& r) {
+std::string_view caddy_line(const access_record& r) {
   constexpr std::size_t names_room = 1200;
-  record_writer w(out, r, names_room);
+  record_writer w(r, names_room);
   w.put(R"({"level":"info")");
   w.seconds(",\"ts\":", r.time_us);
   w.put(R"(,"logger":"http.log.access","msg":"handled request")");
   w.put(",\"request\":{\"remote_ip\":");
-  w.quoted(r.peer_ip);
+  w.quoted(r.peer_ip.view());
   w.text(",\"client_ip\":", r.client_ip);
   w.text(",\"proto\":", r.proto);
   w.text(",\"method\":", r.method);
@@ -25,7 +25,7 @@ void append_caddy(std::string& out, const access_record& r) {
   w.number(",\"status\":", r.status);
   put_remaining(w, r, {.peer = true});
   w.put("}\n");
-  w.finish();
+  return w.line();
 }
 
 }  // namespace weir::proxy

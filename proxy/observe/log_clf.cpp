@@ -24,9 +24,9 @@ void put_time(record_writer& w, std::int64_t us) {
   const hh_mm_ss time{when - day};
   w.two_digits(static_cast<unsigned>(date.day()));
   w.put("/");
-  w.plain(months.substr((static_cast<unsigned>(date.month()) - 1) * 3, 3));
+  w.put(months.substr((static_cast<unsigned>(date.month()) - 1) * 3, 3));
   w.put("/");
-  w.plain_number(static_cast<int>(date.year()));
+  w.put(static_cast<int>(date.year()));
   for (const auto part : {time.hours().count(), time.minutes().count(), time.seconds().count()}) {
     w.put(":");
     w.two_digits(static_cast<unsigned>(part));
@@ -36,9 +36,9 @@ void put_time(record_writer& w, std::int64_t us) {
 
 }  // namespace
 
-void append_clf(std::string& out, const access_record& r) {
+std::string_view clf_line(const access_record& r) {
   constexpr std::size_t names_room = 128;
-  record_writer w(out, r, names_room);
+  record_writer w(r, names_room);
   w.plain(r.client_ip);
   w.put(" - ");
   w.plain(r.user_hash);
@@ -55,15 +55,15 @@ void append_clf(std::string& out, const access_record& r) {
   w.put(" ");
   w.plain(r.proto);
   w.put("\" ");
-  w.plain_number(r.status);
+  w.put(r.status);
   w.put(" ");
-  w.plain_number(static_cast<std::int64_t>(r.bytes_out));
+  w.put(r.bytes_out);
   w.put(" \"");
   w.plain(value_of(r, "referer"));
   w.put("\" \"");
   w.plain(value_of(r, "user-agent"));
   w.put("\" \"");
-  w.plain(to_string(r.decision));
+  w.put(to_string(r.decision));
   w.put("\" \"");
   w.plain(r.rule);
   w.put("\" ");
@@ -71,7 +71,7 @@ void append_clf(std::string& out, const access_record& r) {
   w.put(" \"");
   w.plain(r.request_id);
   w.put("\"\n");
-  w.finish();
+  return w.line();
 }
 
 }  // namespace weir::proxy

@@ -15,9 +15,9 @@ std::string_view outcome_of(const access_record& r) noexcept {
 
 }  // namespace
 
-void append_ecs(std::string& out, const access_record& r) {
+std::string_view ecs_line(const access_record& r) {
   constexpr std::size_t names_room = 1400;
-  record_writer w(out, r, names_room);
+  record_writer w(r, names_room);
   w.time("{\"@timestamp\":", r.time_us);
   w.put(",\"ecs\":{\"version\":\"8.11.0\"}");
   if (!r.client_ip.empty()) {
@@ -31,7 +31,7 @@ void append_ecs(std::string& out, const access_record& r) {
   w.text(",\"method\":", r.method);
   w.fields(",\"headers\":", r.headers, false);
   w.put("}");
-  if (r.proto.size() > 5) w.text(",\"version\":", r.proto.substr(5));
+  if (r.proto.view().size() > 5) w.text(",\"version\":", r.proto.view().substr(5));
   w.put("}");
   if (!r.path.empty()) {
     w.text(",\"url\":{\"path\":", r.path);
@@ -54,7 +54,7 @@ void append_ecs(std::string& out, const access_record& r) {
   }
   put_remaining(w, r, {.request_id = true, .trace = true, .rule_and_reason = true});
   w.put("}\n");
-  w.finish();
+  return w.line();
 }
 
 }  // namespace weir::proxy

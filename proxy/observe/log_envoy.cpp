@@ -17,9 +17,9 @@ std::string_view flags_of(const access_record& r) noexcept {
 
 }  // namespace
 
-void append_envoy(std::string& out, const access_record& r) {
+std::string_view envoy_line(const access_record& r) {
   constexpr std::size_t names_room = 1400;
-  record_writer w(out, r, names_room);
+  record_writer w(r, names_room);
   w.time("{\"start_time\":", r.time_us - r.duration_us);
   w.text(",\"method\":", r.method);
   w.target(",\"path\":", r);
@@ -39,7 +39,7 @@ void append_envoy(std::string& out, const access_record& r) {
   w.fields(",\"headers\":", r.headers, false);
   put_remaining(w, r, {.request_id = true, .route_and_upstream = true});
   w.put("}\n");
-  w.finish();
+  return w.line();
 }
 
 }  // namespace weir::proxy

@@ -9,11 +9,11 @@ namespace {
 constexpr std::array<std::string_view, 2> clf_headers{"referer", "user-agent"};
 
 constexpr std::array<log_format, 5> table{{
-    {"json", "flat", append_json},
-    {"ecs", "Elastic Common Schema", append_ecs},
-    {"envoy", "names of Envoy's JSON log", append_envoy},
-    {"caddy", "as Caddy writes it", append_caddy},
-    {"clf", "Combined Log Format and four more columns", append_clf, clf_headers},
+    {"json", "flat", json_line},
+    {"ecs", "Elastic Common Schema", ecs_line},
+    {"envoy", "names of Envoy's JSON log", envoy_line},
+    {"caddy", "as Caddy writes it", caddy_line},
+    {"clf", "Combined Log Format and four more columns", clf_line, clf_headers},
 }};
 
 }  // namespace

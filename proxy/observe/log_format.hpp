@@ -3,7 +3,6 @@
 #pragma once
 
 #include <span>
-#include <string>
 #include <string_view>
 
 namespace weir::proxy {
@@ -13,9 +12,9 @@ struct access_record;
 struct log_format {
   std::string_view name;     ///< in the policy file
   std::string_view meaning;  ///< for the key reference
-  /// Appends one line with its '\n'. Bytes from outside are escaped, fields over 2 KiB are cut and marked,
-  /// absent values are left out.
-  void (*append)(std::string& out, const access_record& r);
+  /// One line with its '\n', in the thread_room. Bytes from outside are escaped, fields over 2 KiB are cut
+  /// and marked, absent values are left out.
+  std::string_view (*line)(const access_record& r);
   /// Request fields, lower case, that the format wants whatever else is logged.
   std::span<const std::string_view> headers{};
 };
@@ -26,10 +25,10 @@ struct log_format {
 /// Flat JSON.
 [[nodiscard]] const log_format& default_log_format() noexcept;
 
-void append_json(std::string& out, const access_record& r);
-void append_ecs(std::string& out, const access_record& r);
-void append_envoy(std::string& out, const access_record& r);
-void append_caddy(std::string& out, const access_record& r);
-void append_clf(std::string& out, const access_record& r);
+[[nodiscard]] std::string_view json_line(const access_record& r);
+[[nodiscard]] std::string_view ecs_line(const access_record& r);
+[[nodiscard]] std::string_view envoy_line(const access_record& r);
+[[nodiscard]] std::string_view caddy_line(const access_record& r);
+[[nodiscard]] std::string_view clf_line(const access_record& r);
 
 }  // namespace weir::proxy

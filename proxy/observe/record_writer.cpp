@@ -1,38 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/observe/record_writer.hpp"
 
-#include <memory>
+#include "proxy/thread_room.hpp"
 
 namespace weir::proxy {
 
 /// All values at their longest, but for those that few records have: cheaper than to add up what each needs.
-std::size_t record_writer::room_for_values(const access_record& r) noexcept {
+std::span<char> record_writer::room_for(const access_record& r, std::size_t names_room) {
   constexpr std::size_t texts = 24;
   constexpr std::size_t numbers = 12;
   constexpr std::size_t punctuation = 64;
-  std::size_t room = texts * json_string_room(max_logged_field) + 2 * json_time_room +
+  std::size_t room = names_room + texts * json_string_room(max_logged_field) + 2 * json_time_room +
                      numbers * json_milliseconds_room + punctuation;
   const auto room_of = [](std::string_view value) {
     return json_string_room(std::min(value.size(), max_logged_field));
   };
   for (const std::string_view name : r.shadow) room += 1 + room_of(name);
   for (const logged_field& f : r.headers) room += 4 + room_of(f.name) + room_of(f.value);
-  return room;
-}
-
-std::span<char> record_writer::room_of_thread(std::size_t size) {
-  static thread_local std::unique_ptr<char[]> bytes;
-  static thread_local std::size_t room = 0;
-  if (room < size) {
-    bytes = std::make_unique_for_overwrite<char[]>(size);
-    room = size;
-  }
-  return {bytes.get(), room};
+  return thread_room(room);
 }
 
 /// Not cut inside a UTF-8 sequence, which would turn a whole character into escapes.
-std::string_view record_writer::fitting(std::string_view value) noexcept {
-  if (value.size() <= max_logged_field) return value;
+std::string_view record_writer::cut(std::string_view value) noexcept {
   truncated_ = true;
   std::size_t size = max_logged_field;
   while (size > max_logged_field - 4 && (static_cast<unsigned char>(value[size]) & 0xc0) == 0x80) --size;
@@ -41,19 +30,24 @@ std::string_view record_writer::fitting(std::string_view value) noexcept {
 
 void record_writer::plain(std::string_view value) noexcept {
   constexpr std::string_view hex = "0123456789abcdef";
-  if (value.empty()) *at_++ = '-';
-  for (const char c : fitting(value)) {
+  if (value.empty()) return put('-');
+  value = fitting(value);
+  if (copy_plain(at_, value)) {
+    at_ += value.size();
+    return;
+  }
+  for (const char c : value) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\') {
-      *at_++ = c;
-      continue;
+    if (is_plain(c)) {
+      put(c);
+    } else {
+      put("\\x", hex[byte >> 4], hex[byte & 15]);
     }
-    for (const char digit : {'\\', 'x', hex[byte >> 4], hex[byte & 15]}) *at_++ = digit;
   }
 }
 
 void put_remaining(record_writer& w, const access_record& r, preset_columns has) {
-  w.text(",\"weir\":{\"decision\":", to_string(r.decision));
+  w.text(",\"weir\":{\"decision\":", plain_text(to_string(r.decision)));
   if (!has.rule_and_reason) {
     w.text(",\"rule\":", r.rule);
     w.text(",\"reason\":", r.reason);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the members of a record into a string that has room for all of them: no bounds are checked again.
+// Writes the members of a record into a room for all of them: no bounds are checked again.
 #pragma once
 
-#include "proxy/decimal.hpp"
 #include "proxy/observe/access_record.hpp"
 #include "proxy/observe/json_writer.hpp"
+#include "proxy/put.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -20,26 +20,28 @@ inline constexpr std::size_t max_logged_field = 2048;  ///< bytes of one value b
 class record_writer {
  public:
   /// `names_room`: bytes that the names of all members need; values are counted by themselves.
-  record_writer(std::string& out, const access_record& r, std::size_t names_room)
-      : out_(out), room_(room_of_thread(names_room + room_for_values(r))), at_(room_.data()) {}
+  record_writer(const access_record& r, std::size_t names_room)
+      : room_(room_for(r, names_room)), at_(room_.data()) {}
   record_writer(const record_writer&) = delete;
   record_writer& operator=(const record_writer&) = delete;
 
-  /// A literal: its size is known when this is compiled, which makes the copy a few stores.
-  template <std::size_t N>
-  void put(const char (&literal)[N]) noexcept {
-    at_ = std::copy_n(literal, N - 1, at_);
+  template <typename... Pieces>
+  void put(const Pieces&... pieces) noexcept {
+    at_ = proxy::put(at_, pieces...);
   }
 
   template <std::size_t N>
   void text(const char (&key)[N], std::string_view value) noexcept {
-    if (value.empty()) return;
-    put(key);
-    at_ = put_json_string(at_, fitting(value));
+    if (!value.empty()) put(key, json_string{fitting(value)});
+  }
+
+  template <std::size_t N>
+  void text(const char (&key)[N], plain_text value) noexcept {
+    if (!value.empty()) put(key, '"', value.view(), '"');
   }
 
   /// A string, also when it is empty.
-  void quoted(std::string_view value) noexcept { at_ = put_json_string(at_, fitting(value)); }
+  void quoted(std::string_view value) noexcept { put(json_string{fitting(value)}); }
 
   /// Path and query as one value.
   template <std::size_t N>
@@ -61,11 +63,8 @@ class record_writer {
     if (values.empty()) return;
     put(key);
     char separator = '[';
-    for (const std::string_view value : values) {
-      *at_++ = std::exchange(separator, ',');
-      at_ = put_json_string(at_, value);
-    }
-    *at_++ = ']';
+    for (const std::string_view value : values) put(std::exchange(separator, ','), json_string{value});
+    put(']');
   }
 
   /// Request fields as an object; `listed`: each value in a list of one.
@@ -75,14 +74,12 @@ class record_writer {
     put(key);
     char separator = '{';
     for (const logged_field& f : values) {
-      *at_++ = std::exchange(separator, ',');
-      at_ = put_json_string(at_, f.name);
-      *at_++ = ':';
-      if (listed) *at_++ = '[';
-      at_ = put_json_string(at_, fitting(f.value));
-      if (listed) *at_++ = ']';
+      put(std::exchange(separator, ','), json_string{f.name}, ':');
+      if (listed) put('[');
+      quoted(f.value);
+      if (listed) put(']');
     }
-    *at_++ = '}';
+    put('}');
   }
 
   template <std::size_t N>
@@ -93,8 +90,7 @@ class record_writer {
 
   template <std::size_t N, class Integer>
   void number(const char (&key)[N], Integer value) noexcept {
-    put(key);
-    at_ = put_decimal(at_, value);
+    put(key, value);
   }
 
   template <std::size_t N>
@@ -112,40 +108,32 @@ class record_writer {
   /// Seconds with microseconds.
   template <std::size_t N>
   void seconds(const char (&key)[N], std::int64_t us) noexcept {
-    number(key, us / 1'000'000);
-    *at_++ = '.';
-    std::int64_t place = 100'000;
-    for (std::int64_t rest = us % 1'000'000; place > 0; place /= 10) {
-      *at_++ = static_cast<char>('0' + rest / place % 10);
-    }
+    put(key, us / 1'000'000, '.');
+    at_ = put_three_digits(at_, static_cast<std::uint64_t>(us) / 1000);
+    at_ = put_three_digits(at_, static_cast<std::uint64_t>(us));
   }
 
   /// A text that is no JSON: `value` as it is but for what would end a quote or a line, `-` when empty.
   void plain(std::string_view value) noexcept;
-  void two_digits(unsigned value) noexcept {
-    *at_++ = static_cast<char>('0' + value / 10 % 10);
-    *at_++ = static_cast<char>('0' + value % 10);
-  }
-  void plain_number(std::int64_t value) noexcept { at_ = put_decimal(at_, value); }
+  void plain(plain_text value) noexcept { put(value.empty() ? "-" : value.view()); }
+  void two_digits(unsigned value) noexcept { at_ = put_two_digits(at_, value); }
   void plain_milliseconds(std::int64_t us) noexcept { at_ = put_json_milliseconds(at_, us); }
 
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }
 
-  /// Appends what was written to the string; the last call. Not left to a destructor, which could not say
-  /// that there is no memory for it.
-  void finish() {
+  /// What was written: the last call. Lies where it is until the thread composes its next text.
+  [[nodiscard]] std::string_view line() const noexcept {
     assert(at_ <= room_.data() + room_.size());
-    out_.append(room_.data(), static_cast<std::size_t>(at_ - room_.data()));
+    return {room_.data(), static_cast<std::size_t>(at_ - room_.data())};
   }
 
  private:
-  static std::size_t room_for_values(const access_record& r) noexcept;
-  /// Kept and never shrunk, so that no record pays for making it; at most what the longest record needs.
-  /// Memory is committed as far as records reach.
-  static std::span<char> room_of_thread(std::size_t size);
-  [[nodiscard]] std::string_view fitting(std::string_view value) noexcept;
+  static std::span<char> room_for(const access_record& r, std::size_t names_room);
+  [[nodiscard]] std::string_view fitting(std::string_view value) noexcept {
+    return value.size() <= max_logged_field ? value : cut(value);
+  }
+  [[nodiscard]] std::string_view cut(std::string_view value) noexcept;
 
-  std::string& out_;
   std::span<char> room_;
   char* at_;
   bool truncated_ = false;

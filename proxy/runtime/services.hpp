@@ -95,6 +95,12 @@ struct services {
   slots::slot_desk* slots = nullptr;
   /// A named endpoint could not be reached: its name is looked up again soon. Empty: nobody looks names up.
   std::function<void(const socket_address&)> unreachable{};
+  std::int64_t wall_ahead_us = 0;  ///< Unix time minus steady clock, when a turn last began
+
+  /// Unix time of a moment that is now.
+  [[nodiscard]] std::int64_t wall_us(std::int64_t steady_us) const noexcept {
+    return steady_us + wall_ahead_us;
+  }
 };
 
 }  // namespace weir::proxy

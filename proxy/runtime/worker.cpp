@@ -176,7 +176,9 @@ void worker::begin_turn() {
   in_turn_ = true;
   if (redis_ != nullptr) redis_->begin_turn();
   services_.now_us = steady_now_us();
-  const std::int64_t second = wall_now_us() / 1'000'000;
+  const std::int64_t wall_us = wall_now_us();
+  services_.wall_ahead_us = wall_us - services_.now_us;
+  const std::int64_t second = wall_us / 1'000'000;
   if (second == services_.date_second) return;
   services_.date_second = second;
   services_.date.clear();

@@ -32,19 +32,21 @@ TRACED = 400                    # requests under strace
 TRACED_CASES = ("plain", "memory")
 MEMORY = {"MiB at rest": 8, "bytes per idle connection": 1229}      # at most
 
-# name: (rules, whether Redis decides, what an answer says)
+# name: (rules, whether Redis decides, what an answer says, the log if not the usual one)
+NO_LOG = {"to": "none"}                 # as the peers of a local denial
 CASES = {
-    "plain": ([], False, 200),
-    "memory": ([PER_USER], False, 200),
-    "redis": ([PER_USER], True, 200),
-    "redis, four rules": (FOUR, True, 200),
-    "denied locally": ([DENYING], True, 429),
+    "plain": ([], False, 200, None),
+    "memory": ([PER_USER], False, 200, None),
+    "redis": ([PER_USER], True, 200, None),
+    "redis, four rules": (FOUR, True, 200, None),
+    "denied locally": ([DENYING], True, 429, None),
+    "denied locally, no log": ([DENYING], True, 429, NO_LOG),
 }
 
 
 def subject(binary, directory, case, through):
-    rules, in_redis, _ = CASES[case]
-    return Subject(binary, directory, policy(rules), in_redis, through)
+    rules, in_redis, _, log = CASES[case]
+    return Subject(binary, directory, policy(rules, log), in_redis, through)
 
 
 def ask(measured, case, total, connections):
@@ -97,7 +99,7 @@ def judge(measured, baseline):
             allowed = baseline.get(kind, {}).get(case)
             bad = allowed is None or value > allowed * SLACK
             failed += bad
-            print(f"{'FAILED' if bad else 'ok    '} {kind:13} {case:18} {value:>9} per request, baseline {allowed}")
+            print(f"{'FAILED' if bad else 'ok    '} {kind:13} {case:22} {value:>9} per request, baseline {allowed}")
     return failed
 
 

@@ -30,11 +30,10 @@ void check_record(std::string_view text) {
   record.path = text.substr(0, text.size() / 2);
   record.query = text.substr(text.size() / 2);
   record.host = text;
-  std::string out;
-  weir::proxy::append_json(out, record);
-  require(out.find('\n') == out.size() - 1);
+  const std::string_view line = weir::proxy::json_line(record);
+  require(line.find('\n') == line.size() - 1);
   boost::system::error_code failed;
-  const boost::json::value parsed = boost::json::parse(out, failed);
+  const boost::json::value parsed = boost::json::parse(line, failed);
   require(!failed && parsed.is_object());
 }
 

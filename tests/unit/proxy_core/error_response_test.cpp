@@ -3,7 +3,9 @@
 
 #include <array>
 #include <boost/json.hpp>
+#include <cstdint>
 #include <doctest/doctest.h>
+#include <limits>
 #include <set>
 #include <string>
 
@@ -136,6 +138,35 @@ TEST_CASE("a text that comes from outside cannot break out of the body") {
   const denial_details denial{"a\"b", 1, 0, 1};
   const parts p = render(local_error::rate_limited, {.denial = &denial});
   CHECK(error_of(p).at("details").at("rule").as_string() == "a\"b");
+}
+
+TEST_CASE("the longest texts and numbers fit, whatever else the answer says") {
+  const std::string hostile(3000, '\x01');
+  std::string fields;
+  for (int i = 0; i < 200; ++i) fields += "a:\r\n";
+  const std::string origin(8000, 'o');
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::min();
+  const denial_details denial{hostile, most, most, std::numeric_limits<std::int64_t>::max()};
+  const std::array<std::string_view, 8> violated{hostile, hostile, hostile, hostile,
+                                                 hostile, hostile, hostile, hostile};
+  for (int i = 0; i < errors; ++i) {
+    for (const answer_body body : {answer_body::envelope, answer_body::problem}) {
+      const parts p = render(static_cast<local_error>(i), {.request_id = hostile,
+                                                           .date = hostile,
+                                                           .via = hostile,
+                                                           .extra_fields = fields,
+                                                           .close = true,
+                                                           .status = 999,
+                                                           .message = hostile,
+                                                           .denial = &denial,
+                                                           .body = body,
+                                                           .violated = violated,
+                                                           .negotiated = true,
+                                                           .cors = {.on = true, .origin = origin}});
+      CHECK(has_line(p, "Content-Length: " + std::to_string(p.body.size())));
+      CHECK(boost::json::parse(p.body).is_object());
+    }
+  }
 }
 
 TEST_CASE("an OPTIONS that ends here is told what is allowed") {

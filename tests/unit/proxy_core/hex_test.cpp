@@ -14,3 +14,8 @@ TEST_CASE("a word is sixteen lower-case digits, the highest first") {
   CHECK(text(~std::uint64_t{0}) == "ffffffffffffffff");
   CHECK(text(0xfedcba9876543210) == "fedcba9876543210");
 }
+
+TEST_CASE("two words are thirty-two digits, the first word first") {
+  const auto digits = weir::proxy::hex_digits(0x0123456789abcdef, 0xfedcba9876543210);
+  CHECK(std::string(digits.data(), digits.size()) == "0123456789abcdeffedcba9876543210");
+}

@@ -108,6 +108,28 @@ TEST_CASE("a special byte is found at every position, also behind eight plain on
   }
 }
 
+TEST_CASE("plain text is told from any other, copied whole, and nothing is written around it") {
+  for (std::size_t size = 0; size <= 70; ++size) {
+    const std::string plain(size, 'p');
+    std::string room(size + 2, '#');
+    CHECK(copy_plain(room.data() + 1, plain));
+    CHECK(room == "#" + plain + "#");
+    for (std::size_t at = 0; at < size; ++at) {
+      for (const char special : {'\0', '\x1f', '"', '\\', '\x7f', '\x80', '\xff'}) {
+        std::string text = plain;
+        text[at] = special;
+        CHECK_FALSE(copy_plain(room.data() + 1, text));
+        CHECK((room.front() == '#' && room.back() == '#'));
+      }
+    }
+  }
+  for (int c = ' '; c < '\x7f'; ++c) {
+    char copy = 0;
+    const auto character = static_cast<char>(c);
+    CHECK(copy_plain(&copy, {&character, 1}) == (c != '"' && c != '\\'));
+  }
+}
+
 TEST_CASE("random bytes come back from a JSON parser with their meaning") {
   std::mt19937_64 rng(20260101);
   // three kinds of text: any byte, mostly UTF-8 leads and tails, mostly specials

@@ -2,6 +2,7 @@
 #include "proxy/http/rewrite.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -93,11 +94,10 @@ TEST_CASE("a request is written anew with Host first") {
 TEST_CASE("a large head with many gaps is copied whole") {
   std::string lines, expected;
   for (int i = 0; i < 90; ++i) {
-    const std::string n = std::to_string(i);
     const std::string value(static_cast<std::size_t>(i * 3), 'v');
-    lines += (i % 7 == 0 ? "X" + n + ":" : "X" + n + ": ") + value + "\r\n";
-    if (i % 10 == 0) lines += "X_" + n + ": dropped\r\n";
-    expected += "X" + n + ": " + value + "\r\n";
+    lines += fmt::format("X{}:{}{}\r\n", i, i % 7 == 0 ? "" : " ", value);
+    if (i % 10 == 0) lines += fmt::format("X_{}: dropped\r\n", i);
+    expected += fmt::format("X{}: {}\r\n", i, value);
   }
   CHECK(kept(lines) == expected);
 }

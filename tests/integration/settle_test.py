@@ -183,7 +183,7 @@ def only_responses_with_a_listed_status_stay_charged(t):
             equal(weir.get("/bad").status, 401)
         equal(weir.get("/gone").status, 503)
         envelope(weir.get("/good"), 429, close=False)
-        equal(_units(weir, "exact"), 5)
+        _settled(weir, "exact", 5)
 
 
 def a_retried_request_is_settled_once_by_its_last_response(t):

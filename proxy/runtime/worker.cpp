@@ -4,6 +4,7 @@
 #include "proxy/http/rewrite.hpp"
 #include "proxy/observe/own_log.hpp"
 #include "proxy/runtime/fatal_signals.hpp"
+#include "proxy/thread_room.hpp"
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -139,6 +140,7 @@ std::int64_t worker::now_us() const noexcept {
 
 void worker::run() {
   const signal_stack for_this_thread;
+  (void)thread_room(0);
   for (const auto& l : listeners_) l->start();
   if (heartbeat_) heartbeat_->start();
   run_loop();

@@ -79,7 +79,7 @@ rule_state denied(std::int64_t retry_after_us) {
 struct house {
   explicit house(std::int64_t replicas = 1) : limiter(primary, local, replicas) {}
 
-  void decide(std::vector<const rule*> rules) {
+  void decide(const std::vector<const rule*>& rules) {
     pending.charges.clear();
     for (const rule* r : rules) pending.charges.push_back({.matched = r, .subject = {}, .cost = 1});
     limiter.decide(pending);

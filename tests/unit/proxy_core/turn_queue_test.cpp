@@ -52,6 +52,7 @@ TEST_CASE("a run serves no more than its share, and the others keep their places
   std::vector<int> served;
   turn_queue line(2);
   std::vector<std::unique_ptr<waiter>> all;
+  all.reserve(5);
   for (int i = 0; i < 5; ++i) all.push_back(std::make_unique<waiter>(i, served));
   for (const auto& one : all) line.add(*one);
   line.run();

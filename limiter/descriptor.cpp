@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/descriptor.hpp"
 
+#include "limiter/decimal.hpp"
 #include "limiter/request_attributes.hpp"
 #include "limiter/sha256.hpp"
 #include "limiter/subject_cache.hpp"
 
 #include <array>
-#include <charconv>
 
 namespace weir::limiter {
 namespace {
 
-constexpr std::size_t count_room = 21;  // digits and colon
+constexpr std::size_t count_room = longest_decimal + 1;  // digits and colon
 
 bool stands_for_itself(unsigned char byte) noexcept {
   return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
@@ -36,7 +36,7 @@ void append_escaped(std::string& name, std::string_view text) {
 
 void append_counted(std::string& encoding, std::string_view text) {
   std::array<char, count_room> count;
-  char* end = std::to_chars(count.data(), count.data() + count.size() - 1, text.size()).ptr;
+  char* end = put_decimal(count.data(), text.size());
   *end++ = ':';
   encoding.append(count.data(), static_cast<std::size_t>(end - count.data())).append(text);
 }

@@ -21,10 +21,10 @@ struct stored_state {
   std::int64_t expires_at_us = 0;
   std::int64_t pinned_until_us = 0;  ///< a take of cost 1 is denied before this instant
   /// token_bucket: f, in 1/base us beyond F. Windows: units of the current one, <= L <= 2^31.
-  /// sliding_window_log: stamps held.
+  /// sliding_window_log: where the stamps lie in `extra`, see stamp_ring.
   std::uint32_t count = 0;
   /// token_bucket: the r that f was written with; r <= L <= 2^31. sliding_window_counter: units of the window
-  /// before. sliding_window_log: where the stamps lie in `extra`, see stamp_ring.
+  /// before. sliding_window_log: W the stamps were written with, us; 0 = it does not fit.
   std::uint32_t base = 0;
   /// Windows: W the counts were written with, us. sliding_window_log: stamps, us. concurrency: slot_holders.
   state_word extra;

@@ -189,7 +189,6 @@ void node::link::append_control(std::string& out, sent_command::kind type,
 void node::link::sent(sent_command&& command) {
   if (sent_.full()) sent_.set_capacity(2 * sent_.capacity());
   in_flight_ += command.places;
-  node_.in_flight_ += command.places;
   sent_.push_back(std::move(command));
 }
 
@@ -234,7 +233,6 @@ node::link::sent_command node::link::take_oldest() {
   sent_command command = std::move(sent_.front());
   sent_.pop_front();
   in_flight_ -= command.places;
-  node_.in_flight_ -= command.places;
   return command;
 }
 
@@ -359,7 +357,6 @@ void node::link::on_error_reply(sent_command& command, std::string_view text) {
 /// The answer to this command, the oldest, condemns the connection: it fails with the others.
 void node::link::condemn(sent_command command, errc reason, std::string_view cause) {
   in_flight_ += command.places;
-  node_.in_flight_ += command.places;
   sent_.push_front(std::move(command));
   drop(reason, cause);
 }

@@ -24,15 +24,11 @@ class node::link final : public connection::owner {
   [[nodiscard]] bool gone() const noexcept { return phase_ == phase::gone; }
   [[nodiscard]] bool opening() const noexcept { return phase_ == phase::down || phase_ == phase::dialling; }
   /// Up, and everything it was sent has been answered.
-  [[nodiscard]] bool idle() const noexcept {
-    return up() && sent_.empty() && !connection_->writing() &&
-           retire_as_ == redis_counters::close_reason_count;
-  }
+  [[nodiscard]] bool idle() const noexcept { return takes_commands() && sent_.empty(); }
   /// Up, and so little is unanswered that more may follow. Behind much, what comes is better collected: it
   /// leaves in one write when the replies are there, which costs the server a fraction.
   [[nodiscard]] bool has_room() const noexcept {
-    return up() && in_flight_ < few_in_flight && !pinging_ && !connection_->writing() &&
-           retire_as_ == redis_counters::close_reason_count;
+    return takes_commands() && in_flight_ < few_in_flight && !pinging_;
   }
   /// Calls it was sent and has not answered, whether or not somebody still waits.
   [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_; }
@@ -83,6 +79,11 @@ class node::link final : public connection::owner {
     operation op = operation::take;
     clock::time_point deadline;
   };
+
+  /// Up for good, and all it was sent is with the kernel.
+  [[nodiscard]] bool takes_commands() const noexcept {
+    return up() && !connection_->writing() && retire_as_ == redis_counters::close_reason_count;
+  }
 
   // connection::owner
   void on_ready(std::string_view memory_policy, std::int64_t since_us) override;

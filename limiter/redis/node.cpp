@@ -84,7 +84,7 @@ void node::send(call& what) {
   if (stopped_) return what.on_done({.error = errc::closed, .reply = nullptr, .text = {}, .sent = false});
   if (!breaker_.closed() || (serving_ == 0 && !hopeful_))
     return what.on_done({.error = last_failure_, .reply = nullptr, .text = {}, .sent = false});
-  if (waiting_.size() + in_flight_ >= plan_->settings.max_in_flight)
+  if (waiting_.size() + in_flight() >= plan_->settings.max_in_flight)
     return what.on_done({.error = errc::overloaded, .reply = nullptr, .text = {}, .sent = false});
   what.healed = what.moved_windows = 0;
   what.alone = false;
@@ -127,6 +127,12 @@ void node::schedule_flush() {
 void node::end_turn() {
   flush_scheduled_ = false;
   flush();
+}
+
+std::size_t node::in_flight() const noexcept {
+  std::size_t calls = 0;
+  for (const auto& one : links_) calls += one->in_flight();
+  return calls;
 }
 
 node::link* node::idle_link() noexcept {

@@ -108,6 +108,8 @@ class node : public std::enable_shared_from_this<node> {
   [[nodiscard]] link* idle_link() noexcept;
   /// The least busy that has_room(); null: none has.
   [[nodiscard]] link* roomy_link() noexcept;
+  /// Calls in commands that have left.
+  [[nodiscard]] std::size_t in_flight() const noexcept;
   void send_again(call_group&& group);
   /// At the end of the turn; outside of one, as soon as the loop comes to it.
   void schedule_flush();
@@ -156,7 +158,6 @@ class node : public std::enable_shared_from_this<node> {
   errc last_failure_ = errc::refused;
 
   call_queue waiting_;
-  std::size_t in_flight_ = 0;  // calls in commands that have left
   bool flush_scheduled_ = false;
   store_reply reply_, own_reply_;
 

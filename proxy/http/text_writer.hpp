@@ -33,14 +33,8 @@ class text_writer {
   }
   template <std::integral Number>
   void put_number(Number n) {
-    write(proxy::longest_decimal, [n](char* at) { return proxy::put_decimal(at, n); });
-  }
-  /// What `put` writes into at most `room` bytes; it answers the end.
-  template <typename Put>
-  void write(std::size_t room, Put put) {
-    reserve(room);
-    char* const at = out_.data() + at_;
-    at_ += static_cast<std::size_t>(put(at) - at);
+    reserve(proxy::longest_decimal);
+    at_ = static_cast<std::size_t>(proxy::put_decimal(out_.data() + at_, n) - out_.data());
   }
 
  private:

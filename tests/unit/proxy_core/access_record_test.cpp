@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/observe/access_record.hpp"
 
+#include "tests/unit/proxy_core/record_support.hpp"
+
 #include <array>
 #include <boost/json.hpp>
 #include <cstdint>
@@ -132,19 +134,8 @@ TEST_CASE("the cut of bytes that are no UTF-8 stays bounded") {
 TEST_CASE("the longest possible record fits") {
   const std::string longest(3000, '\x01');
   access_record r;
-  for (std::string_view access_record::*field :
-       {&access_record::user_hash, &access_record::path, &access_record::query, &access_record::host,
-        &access_record::listener, &access_record::upstream_addr, &access_record::reason,
-        &access_record::exempt, &access_record::pod, &access_record::pod_namespace, &access_record::node}) {
-    r.*field = longest;
-  }
   const std::string longest_plain(plain_text::longest, 'p');
-  for (plain_text access_record::*field :
-       {&access_record::request_id, &access_record::trace_id, &access_record::span_id,
-        &access_record::client_ip, &access_record::peer_ip, &access_record::method, &access_record::proto,
-        &access_record::route, &access_record::upstream, &access_record::rule, &access_record::key_hash}) {
-    r.*field = plain_text(longest_plain);
-  }
+  test::set_texts(r, longest, longest_plain);
   constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
   r.limit = r.remaining = r.retry_after_us = r.duration_us = r.upstream_us = r.limiter_us = r.queue_us = most;
   r.status = r.attempts = std::numeric_limits<int>::min();

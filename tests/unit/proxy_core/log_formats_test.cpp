@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/observe/access_record.hpp"
+#include "tests/unit/proxy_core/record_support.hpp"
 
 #include <array>
 #include <boost/json.hpp>
@@ -234,19 +235,8 @@ TEST_CASE("the longest record fits in every format, on one line, and says that i
   std::array<std::string_view, 256> rules;
   rules.fill(std::string_view(longest).substr(0, 64));
   access_record r = denied();
-  for (std::string_view access_record::*field :
-       {&access_record::user_hash, &access_record::path, &access_record::query, &access_record::host,
-        &access_record::listener, &access_record::upstream_addr, &access_record::reason,
-        &access_record::exempt, &access_record::pod, &access_record::pod_namespace, &access_record::node}) {
-    r.*field = longest;
-  }
   const std::string longest_plain(plain_text::longest, 'p');
-  for (plain_text access_record::*field :
-       {&access_record::request_id, &access_record::trace_id, &access_record::span_id,
-        &access_record::client_ip, &access_record::peer_ip, &access_record::method, &access_record::proto,
-        &access_record::route, &access_record::upstream, &access_record::rule, &access_record::key_hash}) {
-    r.*field = plain_text(longest_plain);
-  }
+  test::set_texts(r, longest, longest_plain);
   r.headers = many;
   r.shadow = rules;
   constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();

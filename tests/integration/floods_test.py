@@ -132,11 +132,11 @@ def whole_requests_are_served_before_clients_that_send_in_pieces(t):
         whole.request("GET", "/none", {"X-Request-ID": "before"})
         crowd = t.crowd(weir).open(count, b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ")
         wait_until("all have begun", lambda: weir.metrics().sum("weir_connections") == count + 1)
-        weir.process.send_signal(signal.SIGSTOP)
+        weir.halt()
         for member in crowd.members:
             crowd.say(member, b"\0")       # which is answered and logged
         whole.send(client.request_bytes("GET", "/none", {"X-Request-ID": "whole"}))
-        weir.process.send_signal(signal.SIGCONT)
+        weir.signal(signal.SIGCONT)
         equal(whole.read().status, 404)
     crowd.run(10 * t.slack, crowd.all_closed)
     equal(crowd.statuses(), {400: count})

@@ -193,7 +193,7 @@ def a_leak_is_reported_once_with_its_age(t):
     held = weir.connect(timeout=20)
     held.send(_request("held"))
     wait_until("the decision is on its way", lambda: _Pool(weir).busy == 1, interval=0.001)
-    weir.signal(signal.SIGSTOP)
+    weir.halt()
     begin = time.monotonic()
     time.sleep(1.5)
     weir.signal(signal.SIGCONT)

@@ -3,6 +3,7 @@
 
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -155,6 +156,14 @@ class Weir:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def halt(self):
+        """SIGSTOP, until every thread stands: one of them passes it on, and the others run on until it does."""
+        self.signal(signal.SIGSTOP)
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task")
+        wait_until("every thread stands", lambda: all(
+            (t / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T" for t in tasks.iterdir()),
+            interval=0.001)
 
     def wait(self, timeout=30.0):
         return self.process.wait(timeout)

@@ -111,6 +111,10 @@ sharing_store::~sharing_store() {
 
 void sharing_store::execute(operation op, std::span<const charge> charges, store_waiter& waiter) {
   const std::int64_t now_us = clock_();
+  if (op == operation::take && charges.size() == 1 &&
+      charges.front().matched->sharing == sharing_mode::strict) {
+    return take_strictly(charges, waiter, now_us);
+  }
   flight& f = new_flight(op, charges, waiter);
   if (op == operation::refund) {
     for (const charge& c : charges) denials_.forget(key_of(c));
@@ -121,6 +125,19 @@ void sharing_store::execute(operation op, std::span<const charge> charges, store
   if (denied_already(f, now_us)) return deny(f, now_us);
   if (f.parts.empty()) return forward(f);
   advance(f);
+}
+
+/// The usual request needs nothing of what follows: its only rule is that of the store. Unless it is watched,
+/// when the store says whether it would be denied, the last answer may deny it at once.
+void sharing_store::take_strictly(std::span<const charge> charges, store_waiter& waiter,
+                                  std::int64_t now_us) {
+  const charge& c = charges.front();
+  const auto known = c.shadow ? std::nullopt : denials_.ask(c, now_us);
+  if (!known || known->allowed) return forward(new_flight(operation::take, charges, waiter));
+  if (observer_ != nullptr) observer_->denied_from_cache(*c.matched);
+  store_reply reply;
+  reply.states.push_back(*known);
+  waiter.on_store_reply(errc::ok, reply);
 }
 
 void sharing_store::cancel(store_waiter& waiter) noexcept {

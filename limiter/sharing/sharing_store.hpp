@@ -91,6 +91,7 @@ class sharing_store final : public store {
 
   // requests
   [[nodiscard]] flight& new_flight(operation op, std::span<const charge> charges, store_waiter& waiter);
+  void take_strictly(std::span<const charge> charges, store_waiter& waiter, std::int64_t now_us);
   [[nodiscard]] bool is_local(const charge& c) const noexcept;
   void settle_locally(flight& f);
   void choose_ways(flight& f, std::int64_t now_us);

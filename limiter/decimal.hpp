@@ -51,10 +51,17 @@ namespace detail {
   return at + 3 - zeros;
 }
 
+[[nodiscard]] char* put_large(char* at, std::uint64_t value) noexcept;
+
+/// From a million.
+[[nodiscard, gnu::noinline]] inline char* put_huge(char* at, std::uint64_t value) noexcept {
+  return put_three_digits(put_large(at, value / 1000), value);
+}
+
+/// From a thousand.
 [[nodiscard, gnu::noinline]] inline char* put_large(char* at, std::uint64_t value) noexcept {
-  const std::uint64_t thousands = value / 1000;
-  at = thousands < 1000 ? put_small(at, thousands) : put_large(at, thousands);
-  return put_three_digits(at, value);
+  if (value >= 1'000'000) return put_huge(at, value);
+  return put_three_digits(put_small(at, value / 1000), value);
 }
 
 }  // namespace detail

@@ -6,15 +6,12 @@
 #include "proxy/http/rate_limit_fields.hpp"
 
 #include <algorithm>
-#include <array>
 
 namespace weir::proxy {
 
 namespace {
 
 using http::local_error;
-
-using violated_names = std::array<std::string_view, http::max_items>;
 
 /// Who reads the answer, and in which form. A head that was refused says neither.
 void note_audience(http::error_context& context, const limited_request& r, std::string_view buffer) {
@@ -30,7 +27,7 @@ void note_audience(http::error_context& context, const limited_request& r, std::
 
 http::error_context context_of(const limited_request& r, const response_frame& frame) {
   http::error_context context;
-  context.request_id = frame.request_id;
+  context.request_id = plain_text(frame.request_id);  // random or sane
   context.date = frame.date;
   context.extra_fields = frame.limit_fields;
   context.head_request = r.head.method_id == http::method_id::head;
@@ -46,7 +43,7 @@ http::denial_details denial_of(const limited_request& r) {
   const limiter::charge& charge = r.charges[limiting];
   details.retry_after_s = http::retry_after_seconds(r.charges, r.result);
   if (charge.matched->headers == limiter::header_visibility::visible) {
-    details.rule = charge.matched->name;
+    details.rule = plain_text(charge.matched->name);
     details.limit = charge.quota().limit;
     details.remaining = r.result.states[limiting].remaining;
   }
@@ -55,19 +52,15 @@ http::denial_details denial_of(const limited_request& r) {
 
 http::denial_details slot_denial_of(const limited_request& r) {
   const std::int64_t wait_s = http::whole_seconds(r.result.retry_after_us);
-  return {.rule = r.no_slot->name,
+  return {.rule = plain_text(r.no_slot->name),
           .limit = r.slots_at_most(),
           .retry_after_s = std::max<std::int64_t>(1, wait_s)};
 }
 
-/// Which rules denied, in `names`.
-std::span<const std::string_view> violated_of(const limited_request& r, local_error error,
-                                              violated_names& names) {
-  if (error == local_error::concurrency_limited) {
-    names[0] = r.no_slot->name;
-    return {names.data(), 1};
-  }
-  return {names.data(), http::violated_policies(r.charges, r.result, names)};
+/// Which rules denied.
+http::policy_names violated_of(const limited_request& r, local_error error) {
+  if (error == local_error::concurrency_limited) return {1, std::string_view(r.no_slot->name)};
+  return http::violated_policies(r.charges, r.result);
 }
 
 }  // namespace
@@ -97,7 +90,7 @@ std::size_t append_own_response(std::string& out, const limited_request& r, loca
   http::error_context context = context_of(r, frame);
   context.status = answer_status(r, error);
   http::denial_details details;
-  violated_names violated;
+  http::policy_names violated;
   std::string allow;
   switch (error) {
     case local_error::rate_limited:
@@ -122,7 +115,8 @@ std::size_t append_own_response(std::string& out, const limited_request& r, loca
       break;
   }
   if (context.denial != nullptr && context.body == http::answer_body::problem) {
-    context.violated = violated_of(r, error, violated);
+    violated = violated_of(r, error);
+    context.violated = violated;
   }
   return http::append_error_response(out, error, context);
 }

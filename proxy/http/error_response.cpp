@@ -46,14 +46,20 @@ constexpr std::array<error_text, 23> table{{
 }};
 static_assert(table.size() == static_cast<std::size_t>(local_error::internal) + 1);
 
+constexpr bool is_plain(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), proxy::is_plain);
+}
+static_assert(std::all_of(table.begin(), table.end(),
+                          [](const error_text& t) { return is_plain(t.type) && is_plain(t.message); }),
+              "they are written between quotes as they are");
+
 char* put_line(char* at, std::string_view name_and_colon, std::string_view value) noexcept {
   return value.empty() ? at : put(at, name_and_colon, value, "\r\n");
 }
 
 char* put_denial(char* at, const denial_details& d) noexcept {
   if (!d.rule.empty()) {
-    at = put(at, "\"rule\":", json_string{d.rule}, ",\"limit\":", d.limit, ",\"remaining\":", d.remaining,
-             ',');
+    at = put(at, "\"rule\":\"", d.rule.view(), "\",\"limit\":", d.limit, ",\"remaining\":", d.remaining, ',');
   }
   return d.retry_after_s < 0 ? at : put(at, "\"retry_after\":", d.retry_after_s, ',');
 }
@@ -89,20 +95,19 @@ std::string_view problem_title(std::string_view type, const error_text& text, co
 char* put_problem(char* at, local_error e, const error_text& text, const error_context& c) noexcept {
   const int status = c.status != 0 ? c.status : text.status;
   const std::string_view type = problem_type(e, status);
-  at = put(at, R"({"type":")", type, R"(","title":)", json_string{problem_title(type, text, c)},
-           R"(,"status":)", status, ',');
+  at = put(at, R"({"type":")", type, R"(","title":")", problem_title(type, text, c), R"(","status":)", status,
+           ',');
   for (const std::string_view& name : c.violated) {
     at = put(at, &name == c.violated.data() ? R"("violated-policies":[)" : ",", json_string{name});
   }
   at = put(at, c.violated.empty() ? "" : "],");
-  return put(at, R"("request_id":)", json_string{c.request_id}, '}');
+  return put(at, R"("request_id":")", c.request_id.view(), "\"}");
 }
 
 char* put_envelope(char* at, const error_text& text, const error_context& c) noexcept {
-  at = put(at, R"({"error":{"message":)", json_string{c.message.empty() ? text.message : c.message},
-           R"(,"type":")", text.type, R"(","details":{)");
+  at = put(at, R"({"error":{"message":")", text.message, R"(","type":")", text.type, R"(","details":{)");
   if (c.denial != nullptr) at = put_denial(at, *c.denial);
-  return put(at, R"("request_id":)", json_string{c.request_id}, "}}}");
+  return put(at, R"("request_id":")", c.request_id.view(), "\"}}}");
 }
 
 /// The names of complete lines, `, ` before each.
@@ -136,17 +141,16 @@ std::string_view own_wait(const error_text& text, const error_context& c) noexce
 /// once more by put_names() is longer than its name with `, `.
 std::size_t head_room(const error_context& c) noexcept {
   constexpr std::size_t own_words = 512;
-  return own_words + c.date.size() + c.via.size() + c.request_id.size() + 2 * c.extra_fields.size() +
+  return own_words + c.date.size() + proxy::plain_text::longest + 2 * c.extra_fields.size() +
          c.cors.origin.size();
 }
 
 /// Likewise the body.
 std::size_t body_room(const error_text& text, const error_context& c) noexcept {
   constexpr std::size_t own_words = 512;
-  std::size_t texts = text.message.size() + text.type.size() + c.message.size() + c.request_id.size();
-  if (c.denial != nullptr) texts += c.denial->rule.size();
-  for (const std::string_view name : c.violated) texts += name.size() + 1;  // quotes and a comma need less
-  return own_words + proxy::json_string_room(texts);
+  std::size_t room = own_words + text.message.size() + text.type.size() + 2 * proxy::plain_text::longest;
+  for (const std::string_view name : c.violated) room += proxy::json_string_room(name.size()) + 1;  // a comma
+  return room;
 }
 
 }  // namespace
@@ -215,8 +219,7 @@ std::size_t append_error_response(std::string& text, local_error e, const error_
                : put(at, "\r\nContent-Type: application/json\r\nContent-Length: ");
   at = put(at, body_size, "\r\nCache-Control: no-store\r\n");
   at = put_line(at, "Date: ", c.date);
-  at = put_line(at, "Via: 1.1 ", c.via);
-  at = put_line(at, "X-Request-ID: ", c.request_id);
+  at = put_line(at, "X-Request-ID: ", c.request_id.view());
   at = put(at, c.extra_fields, wait);
   at = put_audience(at, c, wait);
   if (c.close) at = put(at, "Connection: close\r\n");
@@ -224,7 +227,7 @@ std::size_t append_error_response(std::string& text, local_error e, const error_
   assert(at <= body);
   const std::size_t sent = c.head_request ? 0 : body_size;
   std::memmove(at, body, sent);
-  text.append(room.data(), at + sent);
+  text.append(room.data(), static_cast<std::size_t>(at - room.data()) + sent);
   return sent;
 }
 
@@ -245,12 +248,12 @@ void append_options_response(std::string& text, const error_context& c) {
   const std::span<char> room = proxy::thread_room(head_room(c));
   char* at = put(room.data(), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");
   at = put_line(at, "Date: ", c.date);
-  at = put_line(at, "X-Request-ID: ", c.request_id);
+  at = put_line(at, "X-Request-ID: ", c.request_id.view());
   at = put_audience(put(at, c.extra_fields), c, {});
   if (c.close) at = put(at, "Connection: close\r\n");
   at = put(at, "\r\n");
   assert(at <= room.data() + room.size());
-  text.append(room.data(), at);
+  text.append(room.data(), static_cast<std::size_t>(at - room.data()));
 }
 
 local_error error_for_status(int status) noexcept {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "proxy/http/head.hpp"
+#include "proxy/observe/plain_text.hpp"
 
 #include <cstdint>
 #include <span>
@@ -51,7 +52,7 @@ struct error_text {
 
 /// Members of `details` for a denial; empty rule = hidden, the members are left out.
 struct denial_details {
-  std::string_view rule{};
+  proxy::plain_text rule{};
   std::int64_t limit = 0;
   std::int64_t remaining = 0;
   std::int64_t retry_after_s = -1;  ///< -1: left out
@@ -66,14 +67,12 @@ struct cors_answer {
 enum class answer_body : std::uint8_t { envelope, problem };
 
 struct error_context {
-  std::string_view request_id{};
+  proxy::plain_text request_id{};
   std::string_view date{};
-  std::string_view via{};
   std::string_view extra_fields{};  ///< complete lines (Retry-After, RateLimit, Allow)
   bool head_request = false;        ///< same head, no body
   bool close = false;               ///< Connection: close
   int status = 0;                   ///< overrides the table's (deny.status); 0 = the table's
-  std::string_view message{};       ///< static text that overrides the table's; empty = the table's
   const denial_details* denial = nullptr;
   answer_body body = answer_body::envelope;
   std::span<const std::string_view> violated{};  ///< names of the rules that denied; of a problem

@@ -16,7 +16,7 @@ void append_rate_limit_fields(std::string& out, std::span<const limiter::charge>
   char* at = room.data();
   for (const rate_limit_emitter* emitter : emitters) at = emitter->put(at, list);
   assert(at <= room.data() + room.size());
-  out.append(room.data(), at);
+  out.append(room.data(), static_cast<std::size_t>(at - room.data()));
 }
 
 void spread_waits(limiter::decision& denial, int percent, std::uint32_t random) noexcept {

@@ -4,6 +4,7 @@
 #include "limiter/sha256.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <numeric>
 
@@ -102,8 +103,7 @@ item_list collect_items(std::span<const charge> charges, const decision& d, cons
 }
 
 std::int64_t whole_seconds(std::int64_t us) noexcept {
-  if (us <= 0) return 0;
-  return us / 1'000'000 + (us % 1'000'000 != 0 ? 1 : 0);
+  return us <= 0 ? 0 : (us - 1) / 1'000'000 + 1;
 }
 
 int closest_charge(std::span<const charge> charges, const decision& d) noexcept {
@@ -119,25 +119,25 @@ int closest_charge(std::span<const charge> charges, const decision& d) noexcept 
   return best;
 }
 
-std::size_t violated_policies(std::span<const charge> charges, const decision& d,
-                              std::array<std::string_view, max_items>& names) noexcept {
-  std::size_t size = 0;
-  for (std::size_t i = 0; i < decided(charges, d) && size < max_items; ++i) {
+policy_names violated_policies(std::span<const charge> charges, const decision& d) {
+  policy_names names;
+  for (std::size_t i = 0; i < decided(charges, d) && names.size() < max_items; ++i) {
     const bool visible = charges[i].matched->headers == header_visibility::visible;
-    if (visible && !passes(charges[i], d.states[i])) names[size++] = charges[i].matched->name;
+    if (visible && !passes(charges[i], d.states[i])) names.emplace_back(charges[i].matched->name);
   }
-  return size;
+  return names;
 }
 
 std::int64_t retry_after_seconds(std::span<const charge> charges, const decision& d) noexcept {
   if (d.verdict != limiter::verdict::deny) return -1;
-  std::int64_t longest = 0;
-  for (std::size_t i = 0; i < decided(charges, d); ++i) {
+  std::int64_t longest_us = 0;
+  const std::size_t all = decided(charges, d);
+  for (std::size_t i = 0; i < all; ++i) {
     if (passes(charges[i], d.states[i]) || charges[i].matched->headers == header_visibility::hidden) continue;
     if (d.states[i].retry_after_us < 0) return -1;
-    longest = std::max<std::int64_t>({longest, 1, whole_seconds(d.states[i].retry_after_us)});
+    longest_us = std::max<std::int64_t>({longest_us, 1, d.states[i].retry_after_us});
   }
-  return longest > 0 ? longest : -1;
+  return longest_us > 0 ? whole_seconds(longest_us) : -1;
 }
 
 }  // namespace weir::http

@@ -5,7 +5,6 @@
 #include "limiter/decision.hpp"
 #include "proxy/identity/keyed_hash.hpp"
 
-#include <array>
 #include <boost/container/static_vector.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -63,9 +62,11 @@ struct item_options {
 [[nodiscard]] std::int64_t retry_after_seconds(std::span<const limiter::charge> charges,
                                                const limiter::decision& decision) noexcept;
 
-/// Fills `names` with the visible rules that deny, in file order, at most max_items; answers how many.
-std::size_t violated_policies(std::span<const limiter::charge> charges, const limiter::decision& decision,
-                              std::array<std::string_view, max_items>& names) noexcept;
+using policy_names = boost::container::static_vector<std::string_view, max_items>;
+
+/// The visible rules that deny, in file order, at most max_items.
+[[nodiscard]] policy_names violated_policies(std::span<const limiter::charge> charges,
+                                             const limiter::decision& decision);
 
 /// ceil(us / 1e6), at least 1 when us > 0; 0 for us <= 0.
 [[nodiscard]] std::int64_t whole_seconds(std::int64_t us) noexcept;

@@ -41,13 +41,11 @@ TEST_CASE("a denial names its rule, numbers and wait in the envelope") {
   const denial_details denial{"burst", 100, 0, 5};
   const parts p = render(local_error::rate_limited, {.request_id = "id-1",
                                                      .date = "Sun, 06 Nov 1994 08:49:37 GMT",
-                                                     .via = "weir",
                                                      .extra_fields = "Retry-After: 5\r\n",
                                                      .denial = &denial});
   CHECK(p.head ==
         "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 154\r\n"
-        "Cache-Control: no-store\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nVia: 1.1 weir\r\nX-Request-ID: "
-        "id-1\r\n"
+        "Cache-Control: no-store\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-Request-ID: id-1\r\n"
         "Retry-After: 5\r\n\r\n");
   CHECK(
       p.body ==
@@ -127,37 +125,31 @@ TEST_CASE("Connection: close is sent when the connection ends") {
   CHECK(render(local_error::bad_request, {}).head.find("Connection") == std::string::npos);
 }
 
-TEST_CASE("a configured status and a static message replace those of the table") {
-  const parts p = render(local_error::rate_limited, {.status = 420, .message = "slow down"});
+TEST_CASE("a configured status replaces that of the table, and nothing else") {
+  const parts p = render(local_error::rate_limited, {.status = 420});
   CHECK(p.head.starts_with("HTTP/1.1 420 Client Error\r\n"));
-  CHECK(error_of(p).at("message").as_string() == "slow down");
+  CHECK(error_of(p).at("message").as_string() == "rate limit exceeded");
   CHECK(error_of(p).at("type").as_string() == "rate_limited");
-}
-
-TEST_CASE("a text that comes from outside cannot break out of the body") {
-  const denial_details denial{"a\"b", 1, 0, 1};
-  const parts p = render(local_error::rate_limited, {.denial = &denial});
-  CHECK(error_of(p).at("details").at("rule").as_string() == "a\"b");
 }
 
 TEST_CASE("the longest texts and numbers fit, whatever else the answer says") {
   const std::string hostile(3000, '\x01');
+  const std::string long_name(weir::proxy::plain_text::longest, 'n');
+  const weir::proxy::plain_text longest(long_name);
   std::string fields;
   for (int i = 0; i < 200; ++i) fields += "a:\r\n";
   const std::string origin(8000, 'o');
   constexpr std::int64_t most = std::numeric_limits<std::int64_t>::min();
-  const denial_details denial{hostile, most, most, std::numeric_limits<std::int64_t>::max()};
+  const denial_details denial{longest, most, most, std::numeric_limits<std::int64_t>::max()};
   const std::array<std::string_view, 8> violated{hostile, hostile, hostile, hostile,
                                                  hostile, hostile, hostile, hostile};
   for (int i = 0; i < errors; ++i) {
     for (const answer_body body : {answer_body::envelope, answer_body::problem}) {
-      const parts p = render(static_cast<local_error>(i), {.request_id = hostile,
+      const parts p = render(static_cast<local_error>(i), {.request_id = longest,
                                                            .date = hostile,
-                                                           .via = hostile,
                                                            .extra_fields = fields,
                                                            .close = true,
                                                            .status = 999,
-                                                           .message = hostile,
                                                            .denial = &denial,
                                                            .body = body,
                                                            .violated = violated,
@@ -179,8 +171,7 @@ TEST_CASE("an OPTIONS that ends here is told what is allowed") {
 }
 
 TEST_CASE("the answer never names the server software") {
-  CHECK(render(local_error::internal, {.request_id = "r", .via = "edge"}).head.find("Server:") ==
-        std::string::npos);
+  CHECK(render(local_error::internal, {.request_id = "r"}).head.find("Server:") == std::string::npos);
 }
 
 TEST_CASE("each refusal status of the scanner finds the error with that status") {

@@ -37,6 +37,8 @@ match_index::by_value& match_index::values_of(const selector& from) {
 }
 
 void match_index::insert(const request_match& match, std::uint32_t number) {
+  asks_ = asks_ || !match.hosts.empty() || !match.methods.empty() || !match.paths.empty() ||
+          (!match.values.empty() && !match.values.front().values.empty());
   if (!match.hosts.empty()) {
     for (const std::string& host : match.hosts) hosts_[host].insert(match, number);
   } else if (!match.values.empty() && !match.values.front().values.empty()) {
@@ -47,8 +49,8 @@ void match_index::insert(const request_match& match, std::uint32_t number) {
   }
 }
 
-void match_index::candidates(const request_attributes& request, std::string_view path, std::string& scratch,
-                             std::vector<std::uint32_t>& numbers) const {
+void match_index::find(const request_attributes& request, std::string_view path, std::string& scratch,
+                       number_list& numbers) const {
   const std::size_t start = numbers.size();
   others_.append(request.method, path, numbers);
   const auto host = hosts_.find(request.host);

@@ -25,7 +25,10 @@ class match_index {
   /// the caller. `path` is what templates are compared with; the request's own is not read. `scratch` holds
   /// decoded values.
   void candidates(const request_attributes& request, std::string_view path, std::string& scratch,
-                  std::vector<std::uint32_t>& numbers) const;
+                  std::vector<std::uint32_t>& numbers) const {
+    if (asks_) return find(request, path, scratch, numbers);
+    for (const std::uint32_t number : others_.every.every) numbers.push_back(number);
+  }
 
  private:
   using number_list = std::vector<std::uint32_t>;
@@ -50,11 +53,14 @@ class match_index {
     std::map<std::string, by_method, std::less<>> some;
   };
   by_value& values_of(const selector& from);
+  void find(const request_attributes& request, std::string_view path, std::string& scratch,
+            number_list& numbers) const;
 
   // Each match is in one of these: with its hosts, else with its first value, else with all the others.
   std::map<std::string, by_method, std::less<>> hosts_;
   std::vector<by_value> values_;  // one per selector
   by_method others_;
+  bool asks_ = false;  // some match asks for one of these; else every request fits all
 };
 
 }  // namespace weir::limiter

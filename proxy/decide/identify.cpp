@@ -15,20 +15,28 @@ namespace {
 
 constexpr identify_refusal malformed{http::local_error::bad_request, "bad_target_or_identity"};
 
-/// Values of the headers that selectors read; false when one of them is repeated.
-bool collect_identity_values(limited_request& request, std::string_view buffer) {
-  const http::field_names& names = request.policy->identity_headers;
-  request.identity_values.assign(names.all().size(), std::string_view{});
+/// Drops the fields that only a trusted peer may send, and keeps the values of those that selectors read.
+/// False: one of these is repeated.
+bool read_fields(limited_request& request, std::string_view buffer) {
+  const http::field_names& discarded = request.policy->discarded_headers;
+  const http::field_names& wanted = request.policy->identity_headers;
+  request.identity_values.assign(wanted.all().size(), std::string_view{});
+  bool once = true;
   for (std::size_t i = 0; i < request.head.field_count; ++i) {
-    const http::field& field = request.head.fields[i];
+    http::field& field = request.head.fields[i];
+    const http::sought_name name(request.head.name(field, buffer));
+    if (!request.peer_trusted && discarded.contain(name)) field.dropped = true;
     if (field.dropped) continue;
-    const auto position = names.find(request.head.name(field, buffer));
+    const auto position = wanted.find(name);
     if (!position) continue;
     std::string_view& value = request.identity_values[*position];
-    if (value.data() != nullptr) return false;
-    value = request.head.value(field, buffer);
+    if (value.data() == nullptr) {
+      value = request.head.value(field, buffer);
+    } else {
+      once = false;
+    }
   }
-  return true;
+  return once;
 }
 
 void find_client(limited_request& request, std::string_view buffer, const identity::address& peer,
@@ -99,14 +107,13 @@ bool read_target(limited_request& request, std::string_view buffer) {
   return true;
 }
 
-/// Which fields exist for everybody behind this point. False: a name that must not be there.
-bool apply_field_policy(limited_request& request, std::string_view buffer) {
+/// Whether fields with a `_` in their name exist behind this point. False: one that must not be there.
+bool judge_underscores(limited_request& request, std::string_view buffer) {
   const settings& s = *request.policy->settings;
   if (s.http.underscore == underscore_mode::reject && http::has_underscore_name(request.head, buffer))
     return false;
   if (s.http.underscore == underscore_mode::allow)
     http::keep_underscore_names(request.head, buffer, request.policy->reserved_headers);
-  if (!request.peer_trusted) http::drop_fields(request.head, buffer, request.policy->discarded_headers);
   return true;
 }
 
@@ -146,8 +153,8 @@ std::optional<identify_refusal> read_request(limited_request& request, std::stri
     return identify_refusal{http::local_error::method_not_listed, "method_not_listed"};
   if (!read_target(request, buffer)) return malformed;
   attributes.host = http::match_host(request.head.host_name(buffer), request.host_storage);
-  if (!apply_field_policy(request, buffer)) return malformed;
-  if (!collect_identity_values(request, buffer) || gives_value_twice(request)) return malformed;
+  if (!judge_underscores(request, buffer)) return malformed;
+  if (!read_fields(request, buffer) || gives_value_twice(request)) return malformed;
   return std::nullopt;
 }
 

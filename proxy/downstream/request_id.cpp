@@ -15,8 +15,10 @@ void append_random_id(std::string& out, random_source& random) {
 }
 
 void find_request_id(active_request& request, std::string_view buffer, random_source& random) {
-  request.request_id = http::sent_request_id(request.head, buffer);
-  if (request.request_id.empty()) append_random_id(request.request_id, random);
+  const std::string_view sent = http::sent_request_id(request.head, buffer);
+  if (!sent.empty()) return void(request.request_id.assign(sent));
+  request.request_id.clear();
+  append_random_id(request.request_id, random);
 }
 
 }  // namespace weir::proxy

@@ -43,13 +43,23 @@ struct field_reader {
 
   /// Goes on with the line that fills `f`. `room` false: one field more is a fault.
   [[nodiscard]] event next(field& f, bool room) noexcept {
-    const bool whole = room && phase == line_phase::start && read_whole_line(f);
-    return whole ? event::field : read_part(f, room);
+    if (phase == line_phase::start) {
+      if (room && read_whole_line(f)) return event::field;
+      if (read_empty_line()) return event::head_end;
+    }
+    return read_part(f, room);
   }
 
  private:
   /// The usual case at once: a line without fault that has wholly arrived. False: nothing was done.
   bool read_whole_line(field& f) noexcept;
+  /// The end of the head, likewise.
+  bool read_empty_line() noexcept {
+    if (size - cursor < 2 || data[cursor] != '\r' || data[cursor + 1] != '\n') return false;
+    cursor += 2;
+    phase = line_phase::head_end;
+    return true;
+  }
   /// Anything else, as far as it has arrived.
   [[gnu::noinline]] event read_part(field& f, bool room) noexcept;
   event begin_line(field& f, bool room) noexcept;
@@ -72,8 +82,9 @@ inline bool field_reader::read_whole_line(field& f) noexcept {
   const auto line_size = static_cast<std::size_t>(cr - begin);
   if (end - cr < 2 || cr[0] != '\r' || cr[1] != '\n' || line_size > line_limit) return false;
   const char* value_end = cr;
-  while (value != cr && grammar::is_ows(*value)) ++value;
-  while (value_end != value && grammar::is_ows(value_end[-1])) --value_end;
+  const auto is_blank = [](char text) { return static_cast<unsigned char>(text) <= ' '; };  // or a tab
+  while (value != cr && is_blank(*value)) ++value;
+  while (value_end != value && is_blank(value_end[-1])) --value_end;
   f.name_at = cursor;
   f.value_at = static_cast<std::uint32_t>(value - data);
   f.value_size = static_cast<std::uint32_t>(value_end - value);

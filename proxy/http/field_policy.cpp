@@ -43,10 +43,4 @@ void keep_underscore_names(request_head& head, std::string_view buffer,
   }
 }
 
-void drop_fields(request_head& head, std::string_view buffer, const field_names& names) noexcept {
-  for (field& f : fields_of(head)) {
-    if (names.contain(head.name(f, buffer))) f.dropped = true;
-  }
-}
-
 }  // namespace weir::http

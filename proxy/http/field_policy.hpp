@@ -16,7 +16,4 @@ namespace weir::http {
 /// removes: one of its own, or one of `reserved`.
 void keep_underscore_names(request_head& head, std::string_view buffer, const field_names& reserved) noexcept;
 
-/// Drops every field of these names.
-void drop_fields(request_head& head, std::string_view buffer, const field_names& names) noexcept;
-
 }  // namespace weir::http

@@ -161,6 +161,12 @@ template <typename Step>
            return lower_bytes(word_of(a.data() + at, size)) == lower_bytes(word_of(b.data() + at, size));
          });
 }
+/// `text` in any case equals `lower_text`, which has no letter in upper case; any bytes.
+[[nodiscard]] inline bool equals_lower_text(std::string_view text, std::string_view lower_text) noexcept {
+  return text.size() == lower_text.size() && every_word(text.size(), [&](std::size_t at, std::size_t size) {
+           return lower_bytes(word_of(text.data() + at, size)) == word_of(lower_text.data() + at, size);
+         });
+}
 /// No letter is upper case.
 [[nodiscard]] inline bool is_lower(std::string_view text) noexcept {
   return every_word(text.size(), [text](std::size_t at, std::size_t size) {

@@ -111,11 +111,11 @@ class request_scanner {
   }
 
   scan_status read_method() noexcept {
-    const std::uint32_t limit = head_.method_at_ + max_method_size;
-    while (head_.cursor_ < size_ && grammar::is(data_[head_.cursor_], grammar::token)) {
-      if (head_.cursor_ == limit) return refuse({501, "not_implemented", "method too long"});
-      ++head_.cursor_;
-    }
+    const std::size_t limit = head_.method_at_ + max_method_size;
+    const char* const stop = data_ + std::min<std::size_t>(size_, limit + 1);
+    const char* const at = grammar::skip_token(data_, data_ + head_.cursor_, stop);
+    head_.cursor_ = static_cast<std::uint32_t>(at - data_);
+    if (head_.cursor_ > limit) return refuse({501, "not_implemented", "method too long"});
     if (head_.cursor_ == size_) return scan_status::need_more;
     head_.method_size_ = head_.cursor_ - head_.method_at_;
     if (data_[head_.cursor_] != ' ' || head_.method_size_ == 0) return refuse("malformed request line");

@@ -308,15 +308,10 @@ bool is_sane_request_id(std::string_view request_id) noexcept {
 }
 
 std::string_view sent_request_id(const request_head& head, std::string_view buffer) noexcept {
-  std::string_view sent;
-  int lines = 0;
-  for (std::size_t i = 0; i < head.field_count; ++i) {
-    const field& f = head.fields[i];
-    if (f.id != header_id::x_request_id || f.dropped) continue;
-    sent = head.value(f, buffer);
-    ++lines;
-  }
-  return lines == 1 && is_sane_request_id(sent) ? sent : std::string_view();
+  const field* const f = head.find(header_id::x_request_id);
+  if (f == nullptr || head.repeated(header_id::x_request_id)) return {};
+  const std::string_view sent = head.value(*f, buffer);
+  return is_sane_request_id(sent) ? sent : std::string_view();
 }
 
 std::string_view match_host(std::string_view name, std::string& storage) {

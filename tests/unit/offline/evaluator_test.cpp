@@ -4,6 +4,7 @@
 
 #include "tests/support/offline_policy.hpp"
 
+#include <array>
 #include <doctest/doctest.h>
 
 using namespace weir::proxy::offline;
@@ -77,6 +78,24 @@ TEST_CASE("lists, a demanded user, a missing key and a missing route are answere
   world.decide(r, {.target = "/mine", .headers = {&key, 1}, .peer = address_of("203.0.113.1")}, start);
   CHECK(r.status == 429);
   CHECK(r.rule()->name == "all");
+}
+
+TEST_CASE("a discarded field is dropped in any case and every line of it, unless a trusted peer sends it") {
+  evaluator world(
+      policy_of("http: {discard: [X-Key]}\nclient_ip: {trusted_proxies: [192.0.2.0/24]}\n"
+                "identity: {user: [{header: X-Key}]}\n"
+                "rules: [{name: users, key: [user], missing: deny, limit: 1/minute}]\n"));
+  evaluated_request r;
+  const std::array<header_line, 3> twice{{{"x-KEY", "u1"}, {"X-Kez", "u2"}, {"X-Key", "u3"}}};
+  world.decide(r, {.headers = twice, .peer = address_of("203.0.113.1")}, start);
+  CHECK(r.status == 401);  // not 400: nothing of it is there
+  CHECK(r.head.fields[1].dropped);
+  CHECK_FALSE(r.head.fields[2].dropped);
+  CHECK(r.head.fields[3].dropped);
+  world.decide(r, {.headers = {twice.data(), 1}, .peer = address_of("192.0.2.1")}, start);
+  CHECK(r.verdict == record_decision::allow);
+  world.decide(r, {.headers = twice, .peer = address_of("192.0.2.1")}, start);
+  CHECK(r.status == 400);
 }
 
 TEST_CASE("what is given stands for what a token would say") {

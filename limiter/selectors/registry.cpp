@@ -85,6 +85,10 @@ bool can_be_absent(const selector& s) noexcept {
   return kind_of(s).can_be_absent;
 }
 
+bool is_user(const selector& s) noexcept {
+  return &kind_of(s) == &selectors::user;
+}
+
 bool is_client_chosen(const selector& s) noexcept {
   return kind_of(s).client_chosen;
 }

@@ -31,6 +31,9 @@ struct selector {
 /// True when a request may lack the value (then `missing:` must be written in the rule).
 [[nodiscard]] bool can_be_absent(const selector& s) noexcept;
 
+/// True of `user`.
+[[nodiscard]] bool is_user(const selector& s) noexcept;
+
 /// True when the value is chosen by the client and cheap to rotate (user, header, cookie, query).
 [[nodiscard]] bool is_client_chosen(const selector& s) noexcept;
 

@@ -18,7 +18,7 @@ std::optional<std::string_view> name_in(const identity::peer_names* certificate,
 }
 
 bool is_user_alone(const limiter::rule& rule) noexcept {
-  return rule.key.size() == 1 && std::string_view(rule.key.front().text) == "user";
+  return rule.key.size() == 1 && limiter::is_user(rule.key.front());
 }
 
 std::optional<std::string_view> tier_of(const tier_source& source, limited_request& request) {

@@ -4,6 +4,7 @@
 #include "proxy/hex.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <openssl/evp.h>
 #include <stdexcept>
 
@@ -34,16 +35,13 @@ keyed_hash keyed_hasher::of(const limiter::subject_key& subject) noexcept {
 }
 
 keyed_hash keyed_hasher::of_user(std::string_view id) {
-  thread_local std::string encoding;
-  encoding.clear();
-  limiter::append_descriptor_entry(encoding, "user", id);
-  return of(limiter::hash_subject(encoding));
+  encoding_.clear();
+  limiter::append_descriptor_entry(encoding_, "user", id);
+  return of(limiter::hash_subject(encoding_));
 }
 
 std::array<char, 16> to_hex(const keyed_hash& hash) noexcept {
-  std::uint64_t value = 0;
-  for (const std::uint8_t byte : hash) value = value << 8 | byte;
-  return proxy::hex_digits(value);
+  return proxy::hex_digits(proxy::detail::highest_first(std::bit_cast<std::uint64_t>(hash)));
 }
 
 void append_user_hash(std::string& out, const hash_key& key, std::string_view id) {

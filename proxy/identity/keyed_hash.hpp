@@ -38,6 +38,7 @@ class keyed_hasher {
   std::unique_ptr<evp_cipher_ctx_st, release> cipher_;
   limiter::subject_key last_;  // all zero, as no subject is, before the first
   keyed_hash last_hash_{};
+  std::string encoding_;  // of the last user; keeps its capacity
 };
 
 /// Lower-case digits, as logs show it.

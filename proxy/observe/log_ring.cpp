@@ -25,7 +25,8 @@ bool log_ring::push(std::string_view line) noexcept {
   const std::size_t at = head & (capacity_ - 1);
   const std::size_t until_wrap = std::min(line.size(), capacity_ - at);
   std::memcpy(bytes_.get() + at, line.data(), until_wrap);
-  std::memcpy(bytes_.get(), line.data() + until_wrap, line.size() - until_wrap);
+  if (until_wrap < line.size()) [[unlikely]]
+    std::memcpy(bytes_.get(), line.data() + until_wrap, line.size() - until_wrap);
   head_.store(head + line.size(), std::memory_order_release);
   return true;
 }

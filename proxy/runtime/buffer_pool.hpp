@@ -3,13 +3,13 @@
 // none.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstring>
 #include <limits>
 #include <memory>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace weir::proxy {
 
@@ -21,11 +21,6 @@ class buffer_pool {
   static constexpr std::size_t large_block = 48 * 1024;
   static constexpr std::size_t max_kept = 256;  ///< per size; more are freed
 
-  buffer_pool() {
-    small_.reserve(max_kept);  // so that give() allocates nothing
-    large_.reserve(max_kept);
-  }
-
   /// Bytes that may be out before new work is refused; without it there is no bound.
   void set_budget(std::size_t bytes) noexcept { budget_ = bytes; }
   /// Three quarters of the budget are out: requests that begin now are shed, those under way go on.
@@ -34,38 +29,39 @@ class buffer_pool {
   [[nodiscard]] bool exhausted() const noexcept { return out_ > budget_; }
 
   [[nodiscard]] std::unique_ptr<char[]> take(std::size_t size) {
-    std::unique_ptr<char[]> block = find(size);
+    kept_blocks* const kept = list(size);
+    std::unique_ptr<char[]> block = kept != nullptr && kept->size > 0
+                                        ? std::move(kept->blocks[--kept->size])
+                                        : std::unique_ptr<char[]>(new char[size]);
     out_ += size;
     return block;
   }
 
-  void give(std::unique_ptr<char[]> block, std::size_t size) {
+  void give(std::unique_ptr<char[]> block, std::size_t size) noexcept {
     out_ -= size;
-    std::vector<std::unique_ptr<char[]>>* kept = list(size);
-    if (kept != nullptr && kept->size() < max_kept) kept->push_back(std::move(block));
+    kept_blocks* const kept = list(size);
+    if (kept != nullptr && kept->size < max_kept) kept->blocks[kept->size++] = std::move(block);
   }
 
   /// Frees the blocks that are kept.
   void drop_kept() noexcept {
-    small_.clear();
-    large_.clear();
+    small_ = {};
+    large_ = {};
   }
 
  private:
-  [[nodiscard]] std::unique_ptr<char[]> find(std::size_t size) {
-    std::vector<std::unique_ptr<char[]>>* kept = list(size);
-    if (kept == nullptr || kept->empty()) return std::unique_ptr<char[]>(new char[size]);
-    std::unique_ptr<char[]> block = std::move(kept->back());
-    kept->pop_back();
-    return block;
-  }
+  struct kept_blocks {
+    std::array<std::unique_ptr<char[]>, max_kept> blocks;  // so that give() allocates nothing
+    std::size_t size = 0;
+  };
 
-  [[nodiscard]] std::vector<std::unique_ptr<char[]>>* list(std::size_t size) noexcept {
+  /// Null: blocks of that size are not kept.
+  [[nodiscard]] kept_blocks* list(std::size_t size) noexcept {
     if (size == small_block) return &small_;
     if (size == large_block) return &large_;
     return nullptr;
   }
-  std::vector<std::unique_ptr<char[]>> small_, large_;
+  kept_blocks small_, large_;
   std::size_t out_ = 0;  // bytes of the blocks that are taken
   std::size_t budget_ = std::numeric_limits<std::size_t>::max();
 };

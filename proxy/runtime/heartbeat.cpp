@@ -11,7 +11,7 @@ namespace weir::proxy {
 rule_counters& sharing_metrics::counters(const limiter::rule& r) {
   if (slots_.size() <= r.index) slots_.resize(r.index + std::size_t{1});
   known& k = slots_[r.index];
-  if (k.name != r.name) k = {r.name, names_.rule_slot(r.name)};
+  if (k.rid != r.rid) k = {r.rid, names_.rule_slot(r.name)};
   return shard_.rule(k.slot);
 }
 

@@ -32,7 +32,7 @@ class sharing_metrics final : public limiter::sharing_observer {
   [[nodiscard]] rule_counters& counters(const limiter::rule& r);
 
   struct known {
-    std::string name;
+    limiter::rule_id rid;  // what the store knows a rule by
     std::uint32_t slot = 0;
   };
   metric_names& names_;

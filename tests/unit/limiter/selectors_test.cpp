@@ -196,6 +196,7 @@ TEST_CASE("every selector is named, and knows whether it can be absent and who c
     REQUIRE(parsed.has_value());
     CHECK(can_be_absent(*parsed) == (from_the_client.contains(name) || name == "tier"));
     CHECK(is_client_chosen(*parsed) == from_the_client.contains(name));
+    CHECK(is_user(*parsed) == (name == "user"));
   }
   CHECK(count == 13);
 }

@@ -6,6 +6,7 @@
 #include "limiter/sha256.hpp"
 #include "limiter/subject_cache.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace weir::limiter {
@@ -32,6 +33,28 @@ void append_escaped(std::string& name, std::string_view text) {
   }
 }
 
+/// A pure function, remembered.
+subject_cache& known_subjects() {
+  static thread_local subject_cache known;
+  return known;
+}
+
+constexpr std::size_t short_entry = 128;
+
+/// A selector and its value. Most are short, and appended at once.
+void append_entry(std::string& encoding, std::string_view counted_text, std::string_view value) {
+  if (counted_text.size() + count_room + value.size() > short_entry) {
+    encoding.append(counted_text);
+    return append_counted(encoding, value);
+  }
+  std::array<char, short_entry> entry;
+  char* end = std::copy(counted_text.begin(), counted_text.end(), entry.data());
+  end = put_decimal(end, value.size());
+  *end++ = ':';
+  end = std::copy(value.begin(), value.end(), end);
+  encoding.append(entry.data(), static_cast<std::size_t>(end - entry.data()));
+}
+
 }  // namespace
 
 void append_counted(std::string& encoding, std::string_view text) {
@@ -53,18 +76,20 @@ subject_key hash_subject(std::string_view encoding) noexcept {
   return subject;
 }
 
+void prepare_describing() {
+  (void)known_subjects();
+}
+
 bool describe(std::span<const selector> key, const request_attributes& request, std::string& scratch,
               subject_key& subject) {
-  static thread_local subject_cache known;  // a pure function, remembered
   scratch.clear();
   std::string decoded;  // used only by values that are percent-encoded in the request
   for (const selector& s : key) {
     const auto value = select(s, request, decoded);
     if (!value) return false;
-    scratch.append(s.counted_text);
-    append_counted(scratch, *value);
+    append_entry(scratch, s.counted_text, *value);
   }
-  subject = known.find(scratch);
+  subject = known_subjects().find(scratch);
   return true;
 }
 

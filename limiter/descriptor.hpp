@@ -43,6 +43,11 @@ void append_descriptor_entry(std::string& encoding, std::string_view selector_te
 /// Hash of a complete encoding.
 [[nodiscard]] subject_key hash_subject(std::string_view encoding) noexcept;
 
+/// Makes what describe() remembers on this thread. The first use notes that it is freed with the thread, for
+/// which libc ends the process when there is no memory: a thread that shall survive that calls this as it
+/// starts.
+void prepare_describing();
+
 /// Encodes and hashes `key` for this request into `subject`; false when a selector has no value. `scratch` is
 /// reused between calls to avoid allocation.
 [[nodiscard]] bool describe(std::span<const selector> key, const request_attributes& request,

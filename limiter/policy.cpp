@@ -94,6 +94,12 @@ special_quota quota_for(const rule& r, const request_attributes& request, std::s
   return {nullptr, r.unlimited};
 }
 
+/// Kept per thread: a request must not allocate, whatever its caller keeps.
+std::vector<std::uint32_t>& candidate_room() {
+  static thread_local std::vector<std::uint32_t> candidates;
+  return candidates;
+}
+
 void refuse(match_result& out, const rule*& reason, const rule& r) {
   out.charges.clear();
   out.unlimited.clear();
@@ -176,12 +182,16 @@ std::string modes_in_words(const std::vector<rule>& rules) {
          count(rule_mode::disabled) + " disabled";
 }
 
+void policy_set::prepare_thread() {
+  (void)candidate_room();
+  prepare_describing();
+}
+
 void policy_set::match(const request_attributes& request, std::string& scratch, match_result& out) const {
   out.clear();
   if (rules_.empty()) return;
 
-  // kept per thread: a request must not allocate, whatever its caller keeps
-  static thread_local std::vector<std::uint32_t> candidates;
+  std::vector<std::uint32_t>& candidates = candidate_room();
   candidates.clear();
   compiled_->index.candidates(request, request.path, scratch, candidates);
 

@@ -39,6 +39,9 @@ struct match_result {
 
 class policy_set {
  public:
+  /// Makes what match() keeps on this thread, see prepare_describing().
+  static void prepare_thread();
+
   policy_set() = default;
   /// `rules` are final: index = position, rid filled in. `readable_names`: charges name their subjects.
   explicit policy_set(std::vector<rule> rules, bool readable_names = false);

@@ -141,6 +141,7 @@ std::int64_t worker::now_us() const noexcept {
 void worker::run() {
   const signal_stack for_this_thread;
   (void)thread_room(0);
+  limiter::policy_set::prepare_thread();
   for (const auto& l : listeners_) l->start();
   if (heartbeat_) heartbeat_->start();
   run_loop();

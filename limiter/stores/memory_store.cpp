@@ -20,7 +20,7 @@ namespace weir::limiter {
 namespace {
 
 /// One rule's state for one subject, in one cache line.
-struct entry {
+struct alignas(64) entry {
   subject_key subject;
   std::array<char, 4> rid{};
   char letter =
@@ -28,7 +28,7 @@ struct entry {
   std::uint32_t hash = 0;
   stored_state state;
 };
-static_assert(sizeof(entry) <= 64);
+static_assert(sizeof(entry) == 64);
 
 /// Of the entry that blocks a key: its state is nothing but the instant at which that ends.
 constexpr char penalty_letter = 'p';

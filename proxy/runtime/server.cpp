@@ -321,7 +321,7 @@ void server::watch_storms() {
     if (error || over()) return;  // one that had fired already cannot be cancelled any more
     watch_storms();
     if (std::exchange(trim_, false)) return_spare_memory();
-    if (!storm_.over(places_.open())) return;
+    if (!storm_.has_halved(places_.open())) return;
     trim_ = true;
     for (const auto& w : workers_) w->drop_spare_memory();
   });

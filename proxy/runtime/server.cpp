@@ -418,7 +418,12 @@ int serve(std::shared_ptr<const settings> initial, const reload_function& reload
   report_fatal_signals(build.version);
   const signal_stack for_this_thread;
   ::mallopt(M_MMAP_THRESHOLD, largest_kept_block);
-  configure_own_log(initial->log);
+  try {
+    configure_own_log(initial->log);
+  } catch (const std::system_error& error) {
+    log_event(log_level::error, "cannot start", {{"cause", error.what()}});
+    return 1;
+  }
   reserve_descriptors();
   server process(std::move(initial), reload, build);
   return process.run();

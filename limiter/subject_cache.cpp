@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 #include <new>
+#include <span>
 #include <type_traits>
 
 namespace weir::limiter {
@@ -60,11 +61,13 @@ subject_key subject_cache::hash(std::string_view encoding) noexcept {
 subject_key subject_cache::find(std::string_view encoding) {
   if (encoding.empty() || encoding.size() > longest || rests()) return hash(encoding);
   if (!places_) places_.reset(zeroed::make());
-  place& p = places_[place_of(encoding)];
-  if (p.size == encoding.size() && std::memcmp(p.encoding.data(), encoding.data(), p.size) == 0) {
-    return p.subject;
+  const std::span<place, 2> both(&places_[place_of(encoding) & ~std::size_t{1}], 2);
+  for (const place& p : both) {
+    if (p.holds(encoding)) return p.subject;
   }
-  if (p.size > 0) ++replaced_;
+  const bool full = both[0].size > 0 && both[1].size > 0;
+  if (full) ++replaced_;
+  place& p = full ? both[hashed_ % 2] : both[both[0].size > 0 ? 1 : 0];
   p.subject = hash(encoding);
   p.size = static_cast<std::uint8_t>(encoding.size());
   std::memcpy(p.encoding.data(), encoding.data(), p.size);

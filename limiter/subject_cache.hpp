@@ -8,13 +8,14 @@
 #include <array>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string_view>
 
 namespace weir::limiter {
 
-/// Every encoding has one place, and the newest one there wins: no key can be pushed out by filling a table,
-/// and whoever aims at the place of another makes that one pay for its hash, as without a cache. Equal bytes
+/// Every encoding has two places, and the newest ones there win: no key can be pushed out by filling a table,
+/// and whoever aims at the places of another makes that one pay for its hash, as without a cache. Equal bytes
 /// are compared, never a hash of them. Rests while most subjects push another one out: to look for one that
 /// is not there costs more than to hash it. Belongs to one thread.
 class subject_cache {
@@ -37,6 +38,10 @@ class subject_cache {
     std::uint8_t size;  // 0 = empty
     std::array<char, longest> encoding;
     subject_key subject;
+
+    [[nodiscard]] bool holds(std::string_view text) const noexcept {
+      return size == text.size() && std::memcmp(encoding.data(), text.data(), size) == 0;
+    }
   };
   struct zeroed {
     static place* make();

@@ -44,7 +44,8 @@ TEST_CASE("subjects whose last digits differ share the table: half as many as it
   ask_all();
   const std::uint64_t first = cache.hashed();
   ask_all();
-  CHECK(cache.hashed() - first < half / 2);  // 39 % collide when the spread is random
+  CHECK(cache.hashed() - first <
+        half / 3);  // 26 % share their places with two others when the spread is random
 }
 
 TEST_CASE("a cache that most subjects pass through rests, and remembers again when they come back") {

@@ -3,6 +3,7 @@
 // Routes and rules share it.
 #pragma once
 
+#include "limiter/length_order.hpp"
 #include "limiter/path_template.hpp"
 #include "limiter/request_match.hpp"
 
@@ -43,21 +44,21 @@ class match_index {
   };
   struct by_method {
     by_path every;
-    std::map<std::string, by_path, std::less<>> some;
+    std::map<std::string, by_path, length_order> some;
 
     void insert(const request_match& match, std::uint32_t number);
     void append(std::string_view method, std::string_view path, number_list& numbers) const;
   };
   struct by_value {
     selector from;
-    std::map<std::string, by_method, std::less<>> some;
+    std::map<std::string, by_method, length_order> some;
   };
   by_value& values_of(const selector& from);
   void find(const request_attributes& request, std::string_view path, std::string& scratch,
             number_list& numbers) const;
 
   // Each match is in one of these: with its hosts, else with its first value, else with all the others.
-  std::map<std::string, by_method, std::less<>> hosts_;
+  std::map<std::string, by_method, length_order> hosts_;
   std::vector<by_value> values_;  // one per selector
   by_method others_;
   bool asks_ = false;  // some match asks for one of these; else every request fits all

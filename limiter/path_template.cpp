@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/path_template.hpp"
 
+#include "limiter/length_order.hpp"
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -12,9 +14,7 @@ constexpr std::size_t max_segments = 64;  // of a template: bounds the depth of 
 
 /// Takes the next non-empty segment off `rest`; empty when none is left.
 std::string_view next_segment(std::string_view& rest) noexcept {
-  const auto start = rest.find_first_not_of('/');
-  if (start == std::string_view::npos) return rest = {};
-  rest.remove_prefix(start);
+  while (!rest.empty() && rest.front() == '/') rest.remove_prefix(1);
   const std::string_view segment = rest.substr(0, rest.find('/'));
   rest.remove_prefix(segment.size());
   return segment;
@@ -155,7 +155,7 @@ std::string folded_template(std::string_view text) {
 }
 
 struct path_trie::node {
-  std::vector<std::pair<std::string, std::unique_ptr<node>>> literals;  // sorted by text
+  std::vector<std::pair<std::string, std::unique_ptr<node>>> literals;  // in length_order
   std::unique_ptr<node> parameter;                                      // `{id}` and `*`
   std::vector<std::uint32_t> exact;                                     // templates that end here
   std::vector<std::uint32_t> subtree;                                   // templates that end in `**` here
@@ -176,10 +176,10 @@ struct path_trie::node {
   /// Visits the nodes reached by `rest`: at most both children per node, so never more nodes than templates
   /// have at this depth. Recursion is as deep as the longest template.
   void match(std::string_view rest, std::vector<std::uint32_t>& values) const {
-    values.insert(values.end(), subtree.begin(), subtree.end());
+    for (const std::uint32_t value : subtree) values.push_back(value);
     const std::string_view segment = next_segment(rest);
     if (segment.empty()) {
-      values.insert(values.end(), exact.begin(), exact.end());
+      for (const std::uint32_t value : exact) values.push_back(value);
       return;
     }
     if (const node* child = literal_child(segment)) child->match(rest, values);
@@ -188,8 +188,9 @@ struct path_trie::node {
 
  private:
   auto find(std::string_view segment) -> decltype(literals)::iterator {
-    return std::lower_bound(literals.begin(), literals.end(), segment,
-                            [](const auto& entry, std::string_view text) { return entry.first < text; });
+    return std::lower_bound(
+        literals.begin(), literals.end(), segment,
+        [](const auto& entry, std::string_view text) { return length_order{}(entry.first, text); });
   }
 };
 
@@ -219,6 +220,7 @@ void path_trie::match(std::string_view path, std::vector<std::uint32_t>& values)
   if (path.empty() || path.front() != '/') return;  // `*` of OPTIONS is no path
   const auto start = static_cast<std::ptrdiff_t>(values.size());
   root_->match(path, values);
+  if (values.end() - values.begin() < start + 2) return;
   std::sort(values.begin() + start, values.end());
   values.erase(std::unique(values.begin() + start, values.end()), values.end());
 }

@@ -3,6 +3,9 @@
 
 #include <bit>
 #include <cstring>
+#include <new>
+#include <span>
+#include <type_traits>
 
 namespace weir::limiter {
 namespace {
@@ -32,18 +35,40 @@ std::size_t place_of(std::string_view encoding) noexcept {
 
 }  // namespace
 
-subject_key subject_cache::find(std::string_view encoding) {
-  if (encoding.empty() || encoding.size() > longest) {
-    ++hashed_;
-    return hash_subject(encoding);
+// Memory of zeros that the system has not given yet: a page is taken when a place in it is.
+subject_cache::place* subject_cache::zeroed::make() {
+  static_assert(std::is_trivially_copyable_v<place>);
+  void* const all = std::calloc(places, sizeof(place));  // NOLINT(cppcoreguidelines-no-malloc)
+  if (all == nullptr) throw std::bad_alloc();
+  return static_cast<place*>(all);
+}
+
+bool subject_cache::rests() noexcept {
+  if (resting_ > 0) return --resting_, true;
+  if (asked_ == round) {
+    if (replaced_ > round / 2) resting_ = round * rounds_of_rest;
+    asked_ = replaced_ = 0;
   }
-  if (!places_) places_ = std::make_unique<place[]>(places);
-  place& p = places_[place_of(encoding)];
-  if (p.size == encoding.size() && std::memcmp(p.encoding.data(), encoding.data(), p.size) == 0) {
-    return p.subject;
-  }
+  ++asked_;
+  return false;
+}
+
+subject_key subject_cache::hash(std::string_view encoding) noexcept {
   ++hashed_;
-  p.subject = hash_subject(encoding);
+  return hash_subject(encoding);
+}
+
+subject_key subject_cache::find(std::string_view encoding) {
+  if (encoding.empty() || encoding.size() > longest || rests()) return hash(encoding);
+  if (!places_) places_.reset(zeroed::make());
+  const std::span<place, 2> both(&places_[place_of(encoding) & ~std::size_t{1}], 2);
+  for (const place& p : both) {
+    if (p.holds(encoding)) return p.subject;
+  }
+  const bool full = both[0].size > 0 && both[1].size > 0;
+  if (full) ++replaced_;
+  place& p = full ? both[hashed_ % 2] : both[both[0].size > 0 ? 1 : 0];
+  p.subject = hash(encoding);
   p.size = static_cast<std::uint8_t>(encoding.size());
   std::memcpy(p.encoding.data(), encoding.data(), p.size);
   return p.subject;

@@ -23,16 +23,15 @@ std::int64_t time_until_free(const stamp_ring& stamps, std::int64_t live, std::i
 }
 
 void change_by(std::int64_t units, stamp_ring& stamps, stored_state& state, std::int64_t expired,
-               std::int64_t now_us) {
+               std::int64_t window_us, std::int64_t now_us) {
   stamps.pop_front(expired);
   const std::int64_t ahead = stamps.size() - stamps.count_until(now_us);
   stamps.pop_back(ahead);
   const std::int64_t at_now = ahead + units;  // stamps beyond the clock become `now`, newest refunded first
-  if (at_now > 0) {
-    stamps.push_back(now_us, at_now, state.extra);
-  } else {
-    stamps.pop_back(-at_now);
-  }
+  stamps.pop_back(std::max<std::int64_t>(0, -at_now));
+  stamps.reserve(stamps.size() + std::max<std::int64_t>(0, at_now), window_us, state.extra);
+  stamps.push_back(now_us, std::max<std::int64_t>(0, at_now));
+  stamps.keep(state, window_us);
 }
 
 // A log that has free units denies until no instant to come: its oldest stamp, see stamp_ring.
@@ -96,8 +95,7 @@ void conclude(stored_state& state, const parameters& p, const evaluation& e, boo
   const std::int64_t used = commit ? e.used_after : e.used;
   stamp_ring stamps(state);
   if (e.repair || used != e.used) {
-    change_by(used - e.used, stamps, state, e.expired, now_us);
-    stamps.keep(state, window_us);
+    change_by(used - e.used, stamps, state, e.expired, window_us, now_us);
   }
   const std::int64_t wait_us = time_until_free(stamps, used, 1, limit, window_us, now_us);
   state.pinned_until_us = pinned_until(stamps, wait_us, now_us);

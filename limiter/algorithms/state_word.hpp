@@ -39,14 +39,15 @@ class state_word {
     word_ = static_cast<std::uint64_t>(n) << 1 | number_bit;
   }
 
-  /// Null when there is no array.
-  [[nodiscard]] std::int64_t* numbers() const noexcept {
-    const std::uintptr_t at = address(array_bit);
-    return reinterpret_cast<std::int64_t*>(at);  // NOLINT(performance-no-int-to-ptr): it was one
+  /// Null when there is no array of T, which is std::int64_t or std::uint32_t.
+  template <class T>
+  [[nodiscard]] T* array() const noexcept {
+    return reinterpret_cast<T*>(address(array_bit<T>));  // NOLINT(performance-no-int-to-ptr): it was one
   }
-  void own_numbers(std::unique_ptr<std::int64_t[]> array) noexcept {
+  template <class T>
+  void own(std::unique_ptr<T[]> array) noexcept {
     clear();
-    word_ = reinterpret_cast<std::uintptr_t>(array.release()) | array_bit;
+    word_ = reinterpret_cast<std::uintptr_t>(array.release()) | array_bit<T>;
   }
 
   /// Null when there is no object. T is the type that was stored.
@@ -67,9 +68,11 @@ class state_word {
 
  private:
   static constexpr std::uintptr_t number_bit =
-      1;  // arrays and objects are aligned, so their own last bits are 0
-  static constexpr std::uintptr_t array_bit = 2;
-  static constexpr std::uintptr_t kind_bits = 3;
+      1;  // arrays and objects come from the heap, so their own last bits are 0
+  template <class T>
+  static constexpr std::uintptr_t array_bit = 0;
+  static constexpr std::uintptr_t kind_bits = 7;
+  static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ > kind_bits);
 
   /// 0 when the word is of another kind.
   [[nodiscard]] std::uintptr_t address(std::uintptr_t kind) const noexcept {
@@ -79,12 +82,21 @@ class state_word {
     return reinterpret_cast<owned_state*>(address(0));  // NOLINT(performance-no-int-to-ptr): it was one
   }
   void clear() noexcept {
-    delete owned();
-    delete[] numbers();
+    if (word_ != 0 && (word_ & number_bit) == 0) free_owned();
     word_ = 0;
+  }
+  void free_owned() const noexcept {
+    delete owned();
+    delete[] array<std::int64_t>();
+    delete[] array<std::uint32_t>();
   }
 
   std::uintptr_t word_ = 0;
 };
+
+template <>
+inline constexpr std::uintptr_t state_word::array_bit<std::int64_t> = 2;
+template <>
+inline constexpr std::uintptr_t state_word::array_bit<std::uint32_t> = 4;
 
 }  // namespace weir::limiter

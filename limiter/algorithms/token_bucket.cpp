@@ -10,6 +10,11 @@ namespace {
 
 constexpr std::int64_t exact_limit = std::int64_t{1} << 53;
 
+struct time_to_full {
+  std::int64_t whole_us;
+  std::int64_t fraction;  // in 1/r us
+};
+
 struct reading {
   std::int64_t used = 0;  // credits, 0 ... cap
   bool beyond = false;    // more than the bucket holds: the clock went back or the capacity shrank
@@ -34,9 +39,9 @@ reading read(const stored_state& state, std::int64_t r, std::int64_t cap, std::i
     }
   }
   const std::int64_t time_to_full_us = full_at_us - now_us;
-  // Compared before multiplying: the product of an instant far ahead would not fit.
-  if (time_to_full_us > cap / r || fraction > cap - time_to_full_us * r) return {cap, true};
-  return {time_to_full_us * r + fraction, false};
+  const wide used = static_cast<wide>(time_to_full_us) * r + fraction;  // an instant may lie far ahead
+  if (used > cap) return {cap, true};
+  return {static_cast<std::int64_t>(used), false};
 }
 
 // What has flowed in since the charge is not given back once more.
@@ -45,14 +50,14 @@ std::int64_t to_give_back(wide demand, std::int64_t r, std::int64_t cap, std::in
   return std::max<std::int64_t>(0, static_cast<std::int64_t>(std::min<wide>(demand, cap)) - age_us * r);
 }
 
-void write(stored_state& state, std::int64_t used, std::int64_t r, std::int64_t now_us) noexcept {
-  if (used == 0) {
+void write(stored_state& state, const time_to_full& full, std::int64_t r, std::int64_t now_us) noexcept {
+  if (full.whole_us == 0 && full.fraction == 0) {
     state.expires_at_us = 0;
     state.count = 0;
     return;
   }
-  state.expires_at_us = now_us + used / r;
-  state.count = static_cast<std::uint32_t>(used % r);
+  state.expires_at_us = now_us + full.whole_us;
+  state.count = static_cast<std::uint32_t>(full.fraction);
   state.base = static_cast<std::uint32_t>(r);
 }
 
@@ -102,14 +107,15 @@ void conclude(stored_state& state, const parameters& p, const evaluation& e, boo
               rule_state& answer) {
   const auto [r, q, cap, unused] = p.values;
   const std::int64_t used = commit ? e.used_after : e.used;
-  if (e.repair || used != e.used) write(state, used, r, now_us);
+  const time_to_full full{used / r, used % r};
+  if (e.repair || used != e.used) write(state, full, r, now_us);
   const std::int64_t free = cap - used;
   const std::int64_t remaining = free / q;
   state.pinned_until_us = remaining > 0 ? 0 : now_us + ceil_div(q - free, r);
   answer = {.allowed = e.allowed,
             .remaining = remaining,
             .retry_after_us = e.retry_after_us,
-            .reset_after_us = ceil_div(used, r),
+            .reset_after_us = full.whole_us + (full.fraction != 0 ? 1 : 0),
             .granted = commit ? e.granted : 0,
             .used = used};
 }

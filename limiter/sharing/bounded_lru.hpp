@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace weir::limiter {
@@ -45,10 +46,13 @@ struct entry_key {
 
 /// Least-recently-used table. Values never move; memory grows with use, up to `capacity` entries. Not
 /// thread-safe.
+///
+/// Made for tables larger than the processor's caches: a key that is absent is known from the index alone,
+/// and the entry that will be pushed out next is fetched ahead.
 template <class Value>
 class bounded_lru {
  public:
-  /// `secret` keys the hash, so that nobody can aim many subjects at one bucket.
+  /// `secret` keys the hash, so that nobody can aim many subjects at one place of the index.
   bounded_lru(std::size_t capacity, std::uint64_t secret) : capacity_(capacity), secret_(secret | 1) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -56,8 +60,9 @@ class bounded_lru {
 
   /// Null when absent. What is found becomes the most recently used.
   [[nodiscard]] Value* find(const entry_key& key) noexcept {
-    const std::uint32_t i = locate(key);
-    if (i == none) return nullptr;
+    const std::size_t place = locate(key, hash_of(key));
+    if (place == nowhere) return nullptr;
+    const std::uint32_t i = index_[place].node;
     touch(i);
     return &at(i).value;
   }
@@ -68,34 +73,31 @@ class bounded_lru {
 
   /// A fresh value for a key that is absent, in a table that is not full.
   Value& insert(const entry_key& key) {
-    if (size_ + 1 > buckets_.size()) grow();
+    if (2 * (size_ + 1) > index_.size()) grow();
     std::uint32_t i = free_;
     if (i == none) {
+      if (made_ / chunk_size == chunks_.size()) chunks_.push_back(std::make_unique<chunk>());
       i = made_++;
-      if (i / chunk_size == chunks_.size()) chunks_.push_back(std::make_unique<chunk>());
     } else {
-      free_ = at(i).chain;
+      free_ = at(i).older;
     }
     node& n = at(i);
     n.key = key;
     n.value = Value{};
-    std::uint32_t& bucket = buckets_[bucket_of(key)];
-    n.chain = bucket;
-    bucket = i;
+    add(index_, {hash_of(key), i});
     link_newest(i);
     ++size_;
+    if (full()) fetch_ahead(at(oldest_));
     return n.value;
   }
 
   void erase(const entry_key& key) noexcept {
-    if (buckets_.empty()) return;
-    std::uint32_t* link = &buckets_[bucket_of(key)];
-    while (*link != none && !(at(*link).key == key)) link = &at(*link).chain;
-    if (*link == none) return;
-    const std::uint32_t i = *link;
-    *link = at(i).chain;
+    const std::size_t place = locate(key, hash_of(key));
+    if (place == nowhere) return;
+    const std::uint32_t i = index_[place].node;
+    remove(place);
     unlink(i);
-    at(i).chain = free_;
+    at(i).older = free_;
     free_ = i;
     --size_;
   }
@@ -103,7 +105,7 @@ class bounded_lru {
   void clear() noexcept {
     chunks_.clear();
     made_ = 0;
-    buckets_.clear();
+    index_.clear();
     newest_ = oldest_ = free_ = none;
     size_ = 0;
   }
@@ -116,20 +118,27 @@ class bounded_lru {
 
  private:
   static constexpr std::uint32_t none = ~std::uint32_t{0};
+  static constexpr std::size_t nowhere = ~std::size_t{0};
   struct node {
     entry_key key;
-    std::uint32_t chain = none;  // next in the bucket or the free list
-    std::uint32_t newer = none, older = none;
+    std::uint32_t newer = none, older = none;  // older: in the free list the next
     Value value{};
   };
   static constexpr std::uint32_t chunk_size = 256;  // a power of two: finding a node costs a shift
   using chunk = std::array<node, chunk_size>;
 
+  /// Open addressing with linear probing, at most half full; its size is a power of two.
+  struct index_entry {
+    std::uint32_t hash = 0;
+    std::uint32_t node = none;  // none: empty
+  };
+  using index = std::vector<index_entry>;
+
   [[nodiscard]] node& at(std::uint32_t i) const noexcept {
     return (*chunks_[i / chunk_size])[i % chunk_size];
   }
 
-  [[nodiscard]] std::size_t bucket_of(const entry_key& key) const noexcept {
+  [[nodiscard]] std::uint32_t hash_of(const entry_key& key) const noexcept {
     const entry_key::words words = key.as_words();
     std::uint64_t h = secret_;
     for (const std::uint64_t word :
@@ -137,24 +146,52 @@ class bounded_lru {
       h = (h ^ word) * 0x9e3779b97f4a7c15u;
       h ^= h >> 29;
     }
-    return static_cast<std::size_t>((h * secret_) >> 20) & (buckets_.size() - 1);
+    return static_cast<std::uint32_t>((h * secret_) >> 20);
   }
 
-  [[nodiscard]] std::uint32_t locate(const entry_key& key) const noexcept {
-    if (buckets_.empty()) return none;
-    std::uint32_t i = buckets_[bucket_of(key)];
-    while (i != none && !(at(i).key == key)) i = at(i).chain;
-    return i;
+  [[nodiscard]] std::size_t locate(const entry_key& key, std::uint32_t hash) const noexcept {
+    if (index_.empty()) return nowhere;
+    const std::size_t mask = index_.size() - 1;
+    for (std::size_t place = hash & mask;; place = (place + 1) & mask) {
+      const index_entry& e = index_[place];
+      if (e.node == none) return nowhere;
+      if (e.hash == hash && at(e.node).key == key) return place;
+    }
+  }
+
+  static void add(index& to, index_entry e) noexcept {
+    const std::size_t mask = to.size() - 1;
+    std::size_t place = e.hash & mask;
+    while (to[place].node != none) place = (place + 1) & mask;
+    to[place] = e;
+  }
+
+  /// Closes the gap, so that who came behind it is still found: each moves up unless its own place is behind
+  /// the gap.
+  void remove(std::size_t gap) noexcept {
+    const std::size_t mask = index_.size() - 1;
+    for (std::size_t place = (gap + 1) & mask; index_[place].node != none; place = (place + 1) & mask) {
+      const std::size_t from_home = (place - index_[place].hash) & mask;
+      if (from_home < ((place - gap) & mask)) continue;
+      index_[gap] = index_[place];
+      gap = place;
+    }
+    index_[gap] = {};
   }
 
   void grow() {
-    constexpr std::size_t smallest = 16;
-    buckets_.assign(buckets_.empty() ? smallest : buckets_.size() * 2, none);
-    for (std::uint32_t i = newest_; i != none; i = at(i).older) {
-      std::uint32_t& bucket = buckets_[bucket_of(at(i).key)];
-      at(i).chain = bucket;
-      bucket = i;
+    constexpr std::size_t smallest = 32;
+    index larger(index_.empty() ? smallest : index_.size() * 2);
+    for (const index_entry& e : index_) {
+      if (e.node != none) add(larger, e);
     }
+    index_ = std::move(larger);
+  }
+
+  static void fetch_ahead(const node& n) noexcept {
+    constexpr std::size_t line = 64;
+    for (std::size_t offset = 0; offset < sizeof n; offset += line)
+      __builtin_prefetch(reinterpret_cast<const char*>(&n) + offset, 1);
   }
 
   void link_newest(std::uint32_t i) noexcept {
@@ -179,7 +216,7 @@ class bounded_lru {
   std::uint64_t secret_;
   std::vector<std::unique_ptr<chunk>> chunks_;
   std::uint32_t made_ = 0;  // nodes in use or free
-  std::vector<std::uint32_t> buckets_;
+  index index_;
   std::uint32_t newest_ = none, oldest_ = none, free_ = none;
   std::size_t size_ = 0;
 };

@@ -120,10 +120,10 @@ void sharing_store::execute(operation op, std::span<const charge> charges, store
     for (const charge& c : charges) denials_.forget(key_of(c));
   }
   if (op != operation::take && charges.size() == 1 && is_local(charges.front())) return settle_locally(f);
-  if (op != operation::take) return forward(f);
+  if (op != operation::take) return forward(f, now_us);
   choose_ways(f, now_us);
   if (denied_already(f, now_us)) return deny(f, now_us);
-  if (f.parts.empty()) return forward(f);
+  if (f.parts.empty()) return forward(f, now_us);
   advance(f);
 }
 
@@ -133,7 +133,7 @@ void sharing_store::take_strictly(std::span<const charge> charges, store_waiter&
                                   std::int64_t now_us) {
   const charge& c = charges.front();
   const auto known = c.shadow ? std::nullopt : denials_.ask(c, now_us);
-  if (!known || known->allowed) return forward(new_flight(operation::take, charges, waiter));
+  if (!known || known->allowed) return forward(new_flight(operation::take, charges, waiter), now_us);
   if (observer_ != nullptr) observer_->denied_from_cache(*c.matched);
   store_reply reply;
   reply.states.push_back(*known);
@@ -297,7 +297,7 @@ void sharing_store::advance(flight& f) {
   for (std::size_t i = 0; i < f.parts.size(); ++i) {
     if (f.parts[i].how == way::shared) f.forwarded.push_back(f.charges[i]);
   }
-  if (!f.forwarded.empty()) return forward(f);
+  if (!f.forwarded.empty()) return forward(f, now_us);
   store_reply reply;
   reply.admitted = 1;
   for (const flight::part& part : f.parts) reply.states.push_back(part.state);
@@ -344,9 +344,10 @@ void sharing_store::put_back(flight& f) {
   f.local.clear();
 }
 
-void sharing_store::forward(flight& f) {
+/// Taking `now_us` for the time of sending errs to the safe side: what is remembered expires no later.
+void sharing_store::forward(flight& f, std::int64_t now_us) {
   f.sent = true;
-  f.sent_us = clock_();
+  f.sent_us = now_us;
   f.epoch = epoch_;
   shared_.execute(f.op, f.parts.empty() ? f.charges : std::span<const charge>(f.forwarded), f);
 }

@@ -98,7 +98,7 @@ class sharing_store final : public store {
   [[nodiscard]] bool denied_already(flight& f, std::int64_t now_us);
   void advance(flight& f);
   [[nodiscard]] bool take_locally(flight& f);
-  void forward(flight& f);
+  void forward(flight& f, std::int64_t now_us);
   void on_shared_reply(flight& f, errc error, const store_reply& reply);
   void learn(std::span<const charge> charges, operation op, const store_reply& reply, std::int64_t sent_us);
   [[nodiscard]] std::int64_t life_of(std::span<const charge> charges, const charge& c) const noexcept;

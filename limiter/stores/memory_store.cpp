@@ -9,10 +9,13 @@
 #include <atomic>
 #include <bit>
 #include <boost/container/small_vector.hpp>
+#include <boost/endian/conversion.hpp>
 #include <chrono>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <random>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -20,7 +23,7 @@ namespace weir::limiter {
 namespace {
 
 /// One rule's state for one subject, in one cache line.
-struct entry {
+struct alignas(64) entry {
   subject_key subject;
   std::array<char, 4> rid{};
   char letter =
@@ -28,7 +31,7 @@ struct entry {
   std::uint32_t hash = 0;
   stored_state state;
 };
-static_assert(sizeof(entry) <= 64);
+static_assert(sizeof(entry) == 64);
 
 /// Of the entry that blocks a key: its state is nothing but the instant at which that ends.
 constexpr char penalty_letter = 'p';
@@ -45,9 +48,8 @@ class name_hash {
   }
 
   [[nodiscard]] std::uint64_t operator()(const subject_key& subject) const noexcept {
-    const char* text = subject.text.data();
-    const std::uint64_t head = fold(load(text) ^ secret_[0], load(text + 8) ^ secret_[1]);
-    return fold(load(text + subject.text.size() - 8) ^ secret_[2], head ^ secret_[3]);
+    const auto words = subject.words();
+    return fold(words[2] ^ secret_[2], fold(words[0] ^ secret_[0], words[1] ^ secret_[1]) ^ secret_[3]);
   }
 
   [[nodiscard]] std::uint64_t operator()(std::uint64_t subject_hash, const std::array<char, 4>& rid,
@@ -59,11 +61,6 @@ class name_hash {
   }
 
  private:
-  static std::uint64_t load(const char* bytes) noexcept {
-    std::uint64_t word = 0;
-    std::memcpy(&word, bytes, sizeof word);
-    return word;
-  }
   static std::uint64_t fold(std::uint64_t a, std::uint64_t b) noexcept {
     const unsigned_wide product = static_cast<unsigned_wide>(a) * b;
     return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
@@ -72,8 +69,9 @@ class name_hash {
   std::array<std::uint64_t, 4> secret_{};
 };
 
-/// The entries of one shard: open addressing with linear probing, an entry lives in its slot. Not
-/// thread-safe.
+/// The entries of one shard: open addressing with linear probing, an entry lives in its slot. Beside them a
+/// tag of one byte per slot, part of the hash: eight are compared at once, so that a look-up seldom reads
+/// another entry than its own and has nothing to guess. Not thread-safe.
 class entry_table {
  public:
   static constexpr std::size_t npos = ~std::size_t{0};
@@ -81,21 +79,33 @@ class entry_table {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] entry& operator[](std::size_t position) noexcept { return slots_[position]; }
 
-  void prefetch(std::uint32_t hash) const noexcept { __builtin_prefetch(&slots_[home(hash)]); }
+  /// Fetches what find() will probably read. Needs no lock: at worst it fetches in vain, while the table
+  /// grows.
+  void prefetch(std::uint32_t hash) const noexcept {
+    const std::uintptr_t hint = hint_.load(std::memory_order_relaxed);
+    const std::uintptr_t home = hash & ((std::uintptr_t{1} << (hint % sizeof(entry))) - 1);
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): it was one
+    __builtin_prefetch(reinterpret_cast<const void*>(hint - hint % sizeof(entry) + home * sizeof(entry)));
+  }
 
-  [[nodiscard]] std::size_t find(std::uint32_t hash, const subject_key& subject,
-                                 const std::array<char, 4>& rid, char letter) const noexcept {
-    for (std::size_t i = home(hash); slots_[i].letter != 0; i = next(i)) {
-      const entry& e = slots_[i];
-      if (e.hash == hash && e.subject == subject && e.letter == letter && word(e.rid) == word(rid)) return i;
+  /// Null when there is none; valid until an entry comes or goes.
+  [[nodiscard]] entry* find(std::uint32_t hash, const subject_key& subject, const std::array<char, 4>& rid,
+                            char letter) noexcept {
+    for (std::size_t i = home(hash);; i = (i + tags_at_once) & mask_) {
+      const std::uint64_t tags = tags_from(i);
+      for (std::uint64_t found = equal(tags, tag_of(hash)); found != 0; found &= found - 1) {
+        entry& e = slots_[(i + static_cast<std::size_t>(std::countr_zero(found)) / 8) & mask_];
+        if (e.hash == hash && e.subject == subject && e.letter == letter && word(e.rid) == word(rid))
+          return &e;
+      }
+      if ((~tags & top_bits) != 0) return nullptr;
     }
-    return npos;
   }
 
   /// The next entry at or after a slot, cyclically. Not for an empty table.
   [[nodiscard]] std::size_t occupied_from(std::size_t slot) const noexcept {
-    std::size_t i = slot & (slots_.size() - 1);
-    while (slots_[i].letter == 0) i = next(i);
+    std::size_t i = slot & mask_;
+    while (tags_[i] == 0) i = next(i);
     return i;
   }
 
@@ -108,44 +118,83 @@ class entry_table {
 
   /// Closes the gap by moving other entries, so that no tombstones pile up.
   void erase(std::size_t gap) noexcept {
-    for (std::size_t i = next(gap); slots_[i].letter != 0; i = next(i)) {
-      const std::size_t mask = slots_.size() - 1;
-      if (((i - home(slots_[i].hash)) & mask) < ((i - gap) & mask)) continue;
+    for (std::size_t i = next(gap); tags_[i] != 0; i = next(i)) {
+      if (((i - home(slots_[i].hash)) & mask_) < ((i - gap) & mask_)) continue;
       slots_[gap] = std::move(slots_[i]);
+      set_tag(gap, tags_[i]);
       gap = i;
     }
     slots_[gap] = {};
+    set_tag(gap, 0);
     --size_;
   }
 
  private:
+  static constexpr std::size_t tags_at_once = sizeof(std::uint64_t);
+  static constexpr std::uint64_t every_byte = 0x0101010101010101u;
+  static constexpr std::uint64_t top_bits = 0x80 * every_byte;
+
   // One comparison; that of arrays is a call of memcmp.
   static std::uint32_t word(const std::array<char, 4>& rid) noexcept {
     return std::bit_cast<std::uint32_t>(rid);
   }
-  [[nodiscard]] std::size_t limit() const noexcept { return slots_.size() / 4 * 3; }
-  [[nodiscard]] std::size_t home(std::uint32_t hash) const noexcept { return hash & (slots_.size() - 1); }
-  [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & (slots_.size() - 1); }
+  // Never 0, which is a free slot. Of the bits that do not choose the slot.
+  static std::uint8_t tag_of(std::uint32_t hash) noexcept {
+    return static_cast<std::uint8_t>(0x80 | hash >> 25);
+  }
+  // The top bit of each byte that equals `tag`, and seldom that of a byte above one.
+  static std::uint64_t equal(std::uint64_t tags, std::uint8_t tag) noexcept {
+    const std::uint64_t differ = tags ^ (tag * every_byte);
+    return (differ - every_byte) & ~differ & top_bits;
+  }
+  // The tag of slot i in the lowest byte.
+  [[nodiscard]] std::uint64_t tags_from(std::size_t i) const noexcept {
+    std::uint64_t tags = 0;
+    std::memcpy(&tags, &tags_[i], sizeof tags);
+    return boost::endian::little_to_native(tags);
+  }
+  void set_tag(std::size_t i, std::uint8_t tag) noexcept {
+    tags_[i] = tag;
+    if (i < tags_at_once) tags_[i + mask_ + 1] = tag;  // who reads on at the end finds the beginning
+  }
+  [[nodiscard]] std::size_t limit() const noexcept { return (mask_ + 1) / 8 * 7; }
+  [[nodiscard]] std::size_t home(std::uint32_t hash) const noexcept { return hash & mask_; }
+  [[nodiscard]] std::size_t next(std::size_t i) const noexcept { return (i + 1) & mask_; }
 
   void place(entry&& e) noexcept {
     std::size_t i = home(e.hash);
-    while (slots_[i].letter != 0) i = next(i);
+    while (tags_[i] != 0) i = next(i);
+    set_tag(i, tag_of(e.hash));
     slots_[i] = std::move(e);
   }
 
   // Forgets what has expired (it means nothing) and doubles only when that is not enough.
   void make_space(std::int64_t now_us) {
-    const auto expired = [now_us](const entry& e) { return e.letter == 0 || e.state.expires_at_us < now_us; };
-    size_ = slots_.size() - static_cast<std::size_t>(std::count_if(slots_.begin(), slots_.end(), expired));
-    std::vector<entry> old(size_ > limit() / 2 ? slots_.size() * 2 : slots_.size());
-    old.swap(slots_);
-    for (entry& e : old) {
-      if (!expired(e)) place(std::move(e));
+    const auto live = [now_us](const entry& e) { return e.letter != 0 && e.state.expires_at_us >= now_us; };
+    const std::span before(slots_.get(), mask_ + 1);
+    const auto kept = static_cast<std::size_t>(std::count_if(before.begin(), before.end(), live));
+    const std::size_t slots = kept > limit() / 2 ? 2 * before.size() : before.size();
+    auto spare = std::make_unique<entry[]>(slots);
+    tags_ = std::make_unique<std::uint8_t[]>(slots + tags_at_once);
+    spare.swap(slots_);
+    mask_ = slots - 1;
+    size_ = kept;
+    for (entry& e : before) {
+      if (live(e)) place(std::move(e));
     }
+    hint_.store(hint(), std::memory_order_relaxed);
   }
 
-  std::vector<entry> slots_ = std::vector<entry>(64);
+  // Where the slots lie, and in the bits that their alignment leaves free the logarithm of their number.
+  [[nodiscard]] std::uintptr_t hint() const noexcept {
+    return reinterpret_cast<std::uintptr_t>(slots_.get()) + static_cast<std::uintptr_t>(std::popcount(mask_));
+  }
+
+  std::size_t mask_ = 63;  // slots - 1, their number is a power of two
+  std::unique_ptr<entry[]> slots_ = std::make_unique<entry[]>(mask_ + 1);
+  std::unique_ptr<std::uint8_t[]> tags_ = std::make_unique<std::uint8_t[]>(mask_ + 1 + tags_at_once);
   std::size_t size_ = 0;
+  std::atomic<std::uintptr_t> hint_ = hint();
 };
 
 struct alignas(64) shard {
@@ -161,28 +210,35 @@ struct alignas(64) shard {
 
 /// One charge on its way through the two phases.
 struct step {
-  const rule* matched = nullptr;
-  const algorithm_functions* algorithm = nullptr;
-  parameters quota;  // known once the clock is
   const charge* asked = nullptr;
-  std::int64_t cost = 0;
-  std::int64_t refused_for_us = 0;  // > 0: there is no place for a new key (deny_new)
-  shard* home = nullptr;
+  const rule* matched = nullptr;
+  const limiter::quota* measure = nullptr;
+  const algorithm_functions* algorithm = nullptr;
   const subject_key* subject = nullptr;
+  shard* home = nullptr;
+  std::uint64_t subject_hash = 0;
   std::uint32_t hash = 0;
-  std::size_t position = entry_table::npos;
-  shard* block_home = nullptr;  // null: no penalty, or the operation knows none
   std::uint32_t block_hash = 0;
+  shard* block_home = nullptr;       // null: no penalty, or the operation knows none
   std::int64_t stored_block_us = 0;  // end of the block, 0 = none
   block penalty;
-  stored_state fresh;  // state of a key the table does not hold yet
+  std::int64_t cost = 0;
+  std::int64_t refused_for_us = 0;  // > 0: there is no place for a new key (deny_new)
+  stored_state fresh;               // of a key the table does not hold yet
+  stored_state* state = &fresh;     // in the table, until an entry moves
+  parameters quota;                 // known once the clock is
   evaluation outcome;
 
-  [[nodiscard]] stored_state& state() noexcept {
-    return position == entry_table::npos ? fresh : home->table[position].state;
-  }
+  [[nodiscard]] bool is_new() const noexcept { return state == &fresh; }
 };
 using steps = boost::container::small_vector<step, 4>;
+
+/// Makes an answer where it stays: a copy of what was stored last waits for all stores before.
+template <class T, class F>
+void remake(T& place, const F& make) {
+  static_assert(std::is_trivially_destructible_v<T>);
+  ::new (&place) T(make());
+}
 
 std::uint64_t next_random(std::uint64_t& state) noexcept {  // splitmix64
   state += 0x9e3779b97f4a7c15u;
@@ -235,15 +291,15 @@ struct memory_table::impl {
 
   void prepare(std::span<const charge> charges, steps& work);
   void lock_shards(const steps& work, locks& held);
-  void locate(operation op, steps& work, locks& held, std::int64_t now_us);
+  bool locate(operation op, steps& work, locks& held, std::int64_t now_us);
   bool has_place(const step& s, const steps& work) const noexcept;
   bool make_place(operation op, shard& home, const steps& work, std::int64_t now_us,
                   std::int64_t& soonest_us);
   void redirect_to_overflow(step& s, locks& held);
-  void read_blocks(operation op, steps& work);
+  void read_block(step& s);
   static void judge_block(step& s, std::int64_t now_us);
   void keep_block(step& s, std::int64_t now_us);
-  static void read_quotas(operation op, steps& work, std::int64_t now_us) noexcept;
+  static void read_quota(operation op, step& s, std::int64_t now_us) noexcept;
   static void conclude(operation op, steps& work, std::int64_t now_us, std::int64_t k, store_reply& reply);
   static std::int64_t admit_equals(steps& work, std::int64_t now_us, std::int64_t k);
   void settle(step& s, std::int64_t now_us);
@@ -259,34 +315,53 @@ struct memory_table::impl {
 
 void memory_table::impl::prepare(std::span<const charge> charges, steps& work) {
   work.resize(charges.size(), boost::container::default_init);  // each member has its first value
-  for (std::size_t i = 0; i < charges.size(); ++i) {
-    step& s = work[i];
-    s.matched = charges[i].matched;
-    s.asked = &charges[i];
-    s.algorithm = &functions_of(charges[i].quota());
-    s.subject = &charges[i].subject;
-    const std::uint64_t subject_hash = hash(*s.subject);
-    s.home = &shards[(subject_hash >> 40) & (shards.size() - 1)];
-    s.hash = static_cast<std::uint32_t>(hash(subject_hash, s.matched->rid.id, s.algorithm->letter));
+  const step* before = nullptr;
+  step* next = work.data();
+  for (const charge& c : charges) {
+    step& s = *next++;
+    s.asked = &c;
+    s.matched = c.matched;
+    s.measure = &c.quota();
+    s.algorithm = &functions_of(*s.measure);
+    s.subject = &c.subject;
+    if (before != nullptr && c.subject == *before->subject) {  // rules often share a key
+      s.subject_hash = before->subject_hash;
+      s.home = before->home;
+    } else {
+      s.subject_hash = hash(c.subject);
+      s.home = &shards[(s.subject_hash >> 40) & (shards.size() - 1)];
+    }
+    s.hash = static_cast<std::uint32_t>(hash(s.subject_hash, c.matched->rid.id, s.algorithm->letter));
+    s.home->table.prefetch(s.hash);  // arrives while the lock is taken and the clock read
+    before = &s;
   }
 }
 
 void memory_table::impl::lock_shards(const steps& work, locks& held) {
   boost::container::small_vector<shard*, 4> wanted;
-  for (const step& s : work) wanted.push_back(s.home);
-  std::sort(wanted.begin(), wanted.end());  // shards are one array: address order is index order
-  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  for (const step& s : work) {
+    if (wanted.empty() || wanted.back() != s.home) wanted.push_back(s.home);
+  }
+  if (wanted.size() > 1) {
+    std::sort(wanted.begin(), wanted.end());  // shards are one array: address order is index order
+    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  }
   for (shard* s : wanted) held.emplace_back(s->mutex);
 }
 
-void memory_table::impl::locate(operation op, steps& work, locks& held, std::int64_t now_us) {
+// True when the table holds no entry yet for some step.
+bool memory_table::impl::locate(operation op, steps& work, locks& held, std::int64_t now_us) {
   const auto find = [](step& s) {
-    s.position = s.home->table.find(s.hash, *s.subject, s.matched->rid.id, s.algorithm->letter);
+    entry* const e = s.home->table.find(s.hash, *s.subject, s.matched->rid.id, s.algorithm->letter);
+    s.state = e != nullptr ? &e->state : &s.fresh;
   };
+  bool any_new = false;
   bool was_full = false;
   for (step& s : work) {
     find(s);
-    if (s.position != entry_table::npos || has_place(s, work)) continue;
+    if (!s.is_new()) continue;
+    any_new = true;
+    if (has_place(s, work)) continue;
     was_full = true;
     std::int64_t soonest_us = now_us + longest_refusal_us;
     if (make_place(op, *s.home, work, now_us, soonest_us)) continue;
@@ -298,13 +373,14 @@ void memory_table::impl::locate(operation op, steps& work, locks& held, std::int
     }
   }
   if (was_full) std::for_each(work.begin(), work.end(), find);  // an eviction moves entries
+  return any_new;
 }
 
 // Room for the new key of `s` beside those of the steps before it.
 bool memory_table::impl::has_place(const step& s, const steps& work) const noexcept {
   std::size_t needed = s.home->table.size() + 1;
   for (const step* other = work.data(); other != &s; ++other) {
-    if (other->home == s.home && other->position == entry_table::npos) ++needed;
+    if (other->home == s.home && other->is_new()) ++needed;
   }
   return needed <= shard_capacity;
 }
@@ -347,28 +423,25 @@ void memory_table::impl::redirect_to_overflow(step& s, locks& held) {
 }
 
 // A refund gives nothing back to a window that has closed since the charge.
-void memory_table::impl::read_quotas(operation op, steps& work, std::int64_t now_us) noexcept {
-  for (step& s : work) {
-    s.quota = s.algorithm->to_parameters(s.asked->quota(), now_us);
-    s.quota.holder = s.asked->holder;
-    const std::int64_t charged_at_us = s.asked->charged_at_us;
-    const bool closed = op == operation::refund && charged_at_us > 0 && s.algorithm->began != nullptr &&
-                        charged_at_us < s.algorithm->began(s.quota, now_us);
-    s.cost = closed ? 0 : s.asked->cost;
-    if (op == operation::refund && s.asked->aged && s.algorithm->id == algorithm::token_bucket)
-      s.quota.values[3] = std::max<std::int64_t>(0, now_us - charged_at_us);
+void memory_table::impl::read_quota(operation op, step& s, std::int64_t now_us) noexcept {
+  remake(s.quota, [&] { return s.algorithm->to_parameters(*s.measure, now_us); });
+  s.quota.holder = s.asked->holder;
+  s.cost = s.asked->cost;
+  if (op != operation::refund) return;
+  const std::int64_t charged_at_us = s.asked->charged_at_us;
+  if (charged_at_us > 0 && s.algorithm->began != nullptr &&
+      charged_at_us < s.algorithm->began(s.quota, now_us)) {
+    s.cost = 0;
   }
+  if (s.asked->aged && s.algorithm->id == algorithm::token_bucket)
+    s.quota.values[3] = std::max<std::int64_t>(0, now_us - charged_at_us);
 }
 
-void memory_table::impl::read_blocks(operation op, steps& work) {
-  if (!admits(op)) return;
-  for (step& s : work) {
-    if (s.matched->penalty_us == 0) continue;
-    s.block_home = s.home;
-    s.block_hash = static_cast<std::uint32_t>(hash(hash(*s.subject), s.matched->rid.id, penalty_letter));
-    const std::size_t found = s.home->table.find(s.block_hash, *s.subject, s.matched->rid.id, penalty_letter);
-    if (found != entry_table::npos) s.stored_block_us = s.home->table[found].state.expires_at_us;
-  }
+void memory_table::impl::read_block(step& s) {
+  s.block_home = s.home;
+  s.block_hash = static_cast<std::uint32_t>(hash(s.subject_hash, s.matched->rid.id, penalty_letter));
+  const entry* const found = s.home->table.find(s.block_hash, *s.subject, s.matched->rid.id, penalty_letter);
+  if (found != nullptr) s.stored_block_us = found->state.expires_at_us;
 }
 
 // Who found no place, or only the bucket of all who found none, has not been over the limit itself.
@@ -386,9 +459,9 @@ void memory_table::impl::keep_block(step& s, std::int64_t now_us) {
   stored_state state;
   state.expires_at_us = state.pinned_until_us = ends_us;
   const subject_key& subject = s.asked->subject;
-  const std::size_t found = table.find(s.block_hash, subject, s.matched->rid.id, penalty_letter);
-  if (found != entry_table::npos) {
-    table[found].state = std::move(state);
+  entry* const found = table.find(s.block_hash, subject, s.matched->rid.id, penalty_letter);
+  if (found != nullptr) {
+    found->state = std::move(state);
     return;
   }
   if (table.size() >= 2 * shard_capacity) return;
@@ -403,7 +476,7 @@ std::int64_t memory_table::impl::admit_equals(steps& work, std::int64_t now_us, 
   for (step& s : work) {
     if (s.cost == 0 || s.algorithm->id == algorithm::concurrency) continue;  // one holder, one slot
     const std::int64_t most = s.cost * k;
-    const auto together = s.algorithm->evaluate(s.state(), s.quota, operation::take_upto, most, now_us);
+    const auto together = s.algorithm->evaluate(*s.state, s.quota, operation::take_upto, most, now_us);
     admitted = std::min(admitted, together.granted / s.cost);
   }
   for (step& s : work) {
@@ -417,7 +490,7 @@ void memory_table::impl::conclude(operation op, steps& work, std::int64_t now_us
                                   store_reply& reply) {
   bool all_allowed = true;
   for (step& s : work) {
-    s.outcome = s.algorithm->evaluate(s.state(), s.quota, op, s.cost, now_us);
+    remake(s.outcome, [&] { return s.algorithm->evaluate(*s.state, s.quota, op, s.cost, now_us); });
     if (s.refused_for_us > 0) {
       s.outcome.allowed = false;
       if (s.outcome.retry_after_us >= 0) s.outcome.retry_after_us = s.refused_for_us;
@@ -430,19 +503,20 @@ void memory_table::impl::conclude(operation op, steps& work, std::int64_t now_us
   if (k > 1 && all_allowed) reply.admitted = admit_equals(work, now_us, k);
   const bool by_itself = op == operation::refund || op == operation::renew;
   const bool commit = op != operation::peek && (all_allowed || by_itself);
-  reply.states.clear();
-  for (step& s : work) {
+  reply.states.resize(work.size());
+  for (std::size_t i = 0; i < work.size(); ++i) {
+    step& s = work[i];
     const bool commits = commit && (by_itself || s.outcome.allowed);  // a shadow charge may not
-    rule_state& answer = reply.states.emplace_back();
-    s.algorithm->conclude(s.state(), s.quota, s.outcome, commits, now_us, answer);
+    rule_state& answer = reply.states[i];
+    s.algorithm->conclude(*s.state, s.quota, s.outcome, commits, now_us, answer);
     if (s.refused_for_us > 0) answer.remaining = 0;
-    const bool stored = op == operation::take;
-    show_block(stored ? s.penalty.ends_us : s.penalty.read_us, now_us, answer);
+    if (s.block_home == nullptr) continue;
+    show_block(op == operation::take ? s.penalty.ends_us : s.penalty.read_us, now_us, answer);
   }
   if (!all_allowed || reply.admitted == k) return;
   for (std::size_t i = 0; i < work.size(); ++i) {  // what denies the first request that does not pass
     step& s = work[i];
-    const auto next = s.algorithm->evaluate(s.state(), s.quota, op, s.cost, now_us);
+    const auto next = s.algorithm->evaluate(*s.state, s.quota, op, s.cost, now_us);
     reply.states[i].allowed = next.allowed;
     reply.states[i].retry_after_us = next.retry_after_us;
   }
@@ -450,7 +524,7 @@ void memory_table::impl::conclude(operation op, steps& work, std::int64_t now_us
 
 // Takes a new state into the table. One emptied by a refund stays until its place is needed: it has expired.
 void memory_table::impl::settle(step& s, std::int64_t now_us) {
-  if (s.position != entry_table::npos || s.fresh.unused()) return;
+  if (!s.is_new() || s.fresh.unused()) return;
   s.home->table.insert({*s.subject, s.matched->rid.id, s.algorithm->letter, s.hash, std::move(s.fresh)},
                        now_us);
   s.home->count_keys();
@@ -465,14 +539,20 @@ void memory_table::execute(operation op, std::span<const charge> charges, store_
   impl_->prepare(charges, work);
   impl::locks held;
   impl_->lock_shards(work, held);
-  for (const step& s : work) s.home->table.prefetch(s.hash);  // arrives while the clock is read
   const std::int64_t now_us = impl_->clock();  // under the locks: a key never sees its own past
-  impl::read_quotas(op, work, now_us);
-  impl_->read_blocks(op, work);
-  impl_->locate(op, work, held, now_us);
+  bool any_block = false;
+  for (step& s : work) {
+    impl::read_quota(op, s, now_us);
+    if (s.matched->penalty_us == 0 || !admits(op)) continue;
+    impl_->read_block(s);
+    any_block = true;
+  }
+  const bool any_new = impl_->locate(op, work, held, now_us);
   impl::conclude(op, work, now_us, k, reply);
-  for (step& s : work) impl_->settle(s, now_us);
-  if (op != operation::take) return;
+  if (any_new) {
+    for (step& s : work) impl_->settle(s, now_us);
+  }
+  if (!any_block || op != operation::take) return;
   for (step& s : work) {
     if (s.block_home != nullptr) impl_->keep_block(s, now_us);
   }

@@ -6,6 +6,7 @@
 #include "proxy/observe/own_log.hpp"
 
 #include <cstdio>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -21,7 +22,11 @@ std::string render_all(const config::load_result& loaded, bool color) {
 
 /// Warnings and notes as events, for a log that must be JSON throughout.
 void log_problems(const config::load_result& loaded) {
-  proxy::configure_own_log(loaded.settings->log);
+  try {
+    proxy::configure_own_log(loaded.settings->log);
+  } catch (const std::system_error&) {
+    // the start fails for it and says so; until then lines go where they went
+  }
   for (const config::problem& p : loaded.problems) {
     const auto level = p.severity == config::severity::note ? proxy::log_level::info : proxy::log_level::warn;
     proxy::log_event(level, p.message,

@@ -54,10 +54,11 @@ bool write_without_blocking(int fd, std::string_view line) noexcept {
   return true;
 }
 
+/// A FIFO that nobody reads is refused (ENXIO) instead of waited for.
 int open_destination(const std::string& to) {
   if (to == "stderr") return STDERR_FILENO;
   if (to == "stdout") return STDOUT_FILENO;
-  const int fd = ::open(to.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+  const int fd = ::open(to.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
   if (fd < 0) throw std::system_error(errno, std::generic_category(), "log.to: cannot open " + to);
   return fd;
 }
@@ -172,16 +173,13 @@ void append_log_line(std::string& out, bool json, std::int64_t time_us, log_leve
 }
 
 void configure_own_log(const log_settings& settings) {
-  {
-    own_log& log = the_log();
-    const std::scoped_lock lock(log.mutex);
-    if (settings.to != log.to) {
-      move_log(log, open_destination(settings.to));
-      log.to = settings.to;
-    }
-  }
-  the_log().level.store(settings.level, std::memory_order_relaxed);
-  the_log().json.store(settings.json, std::memory_order_relaxed);
+  own_log& log = the_log();
+  log.level.store(settings.level, std::memory_order_relaxed);
+  log.json.store(settings.json, std::memory_order_relaxed);
+  const std::scoped_lock lock(log.mutex);
+  if (settings.to == log.to) return;
+  move_log(log, open_destination(settings.to));
+  log.to = settings.to;
 }
 
 void reopen_own_log() {

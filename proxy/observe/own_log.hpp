@@ -19,7 +19,8 @@ struct log_field {
 };
 
 /// Sets level, format and destination for the process; called at start and on reload. Throws
-/// std::system_error when a file cannot be opened: then nothing has changed.
+/// std::system_error when a file cannot be opened, or is a FIFO that nobody reads: then the destination
+/// stays.
 void configure_own_log(const log_settings& settings);
 
 /// SIGUSR1: opens the file again, under its name. When it cannot be opened the old one stays, and that is

@@ -321,7 +321,7 @@ void server::watch_storms() {
     if (error || over()) return;  // one that had fired already cannot be cancelled any more
     watch_storms();
     if (std::exchange(trim_, false)) return_spare_memory();
-    if (!storm_.over(places_.open())) return;
+    if (!storm_.has_halved(places_.open())) return;
     trim_ = true;
     for (const auto& w : workers_) w->drop_spare_memory();
   });
@@ -418,7 +418,12 @@ int serve(std::shared_ptr<const settings> initial, const reload_function& reload
   report_fatal_signals(build.version);
   const signal_stack for_this_thread;
   ::mallopt(M_MMAP_THRESHOLD, largest_kept_block);
-  configure_own_log(initial->log);
+  try {
+    configure_own_log(initial->log);
+  } catch (const std::system_error& error) {
+    log_event(log_level::error, "cannot start", {{"cause", error.what()}});
+    return 1;
+  }
   reserve_descriptors();
   server process(std::move(initial), reload, build);
   return process.run();

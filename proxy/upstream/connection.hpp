@@ -18,7 +18,7 @@ class upstream_connection;
 class upstream_lease;
 
 /// Why no connection came.
-enum class connect_failure : std::uint8_t { refused, unresolved, no_descriptor, tls };
+enum class connect_failure : std::uint8_t { refused, tls };
 
 /// A request that waits for, or holds, a connection. Calls come on the worker's thread.
 class connection_user : private pool_waiter {

@@ -190,6 +190,20 @@ def a_format_may_change_while_weir_runs_and_its_place_may_not(t):
     assert "E0406" in weir.stderr() and "access_log.to" in weir.stderr(), weir.stderr()
 
 
+def an_own_log_that_cannot_be_opened_or_is_not_read_ends_the_start(t):
+    folder = t.folder("own")
+    fifo = os.path.join(folder, "fifo")
+    os.mkfifo(fifo)
+    for path, why in ((fifo, "No such device or address"), (f"{folder}/none/own.log", "No such file or directory")):
+        for form in ("text", "json"):
+            weir = t.weir({"upstreams": {"app": {"url": "http://127.0.0.1:1"}}, "log": {"to": path, "format": form}},
+                          start=False)
+            weir.expected_exit = 1
+            equal(weir.spawn().wait(10), 1)
+            assert f"log.to: cannot open {path}: {why}" in weir.stderr(), weir.stderr()
+            assert "SIGABRT" not in weir.stderr(), weir.stderr()
+
+
 def the_own_log_may_be_a_file_that_sigusr1_reopens(t):
     path = os.path.join(t.folder("own"), "own.log")
     u = t.upstream()

@@ -14,6 +14,7 @@ import time
 from support import client, upstream
 from support.check import envelope, equal, fails_with
 from support.context import Skip
+from support.halted_thread import OPENAT, halted_at
 from support.load import Load
 from support.ports import free_port
 from support.weir import Helper, listening, wait_until
@@ -137,8 +138,8 @@ def a_second_signal_ends_at_once(t):
 
 
 def a_look_for_storms_at_the_very_end_does_not_keep_the_process(t):
-    # Every 2 s the main thread looks for a storm of connections that is over. It is held up here, in the opening of
-    # a log without a reader, until the next look is due and the last worker has ended: then it finds both at once.
+    # Every 2 s the main thread looks for a storm of connections that is over. It is held up, as it opens its log anew,
+    # until the next look is due and the last worker has ended: then it finds both at once.
     answered = threading.Event()
 
     def script(x):
@@ -146,31 +147,20 @@ def a_look_for_storms_at_the_very_end_does_not_keep_the_process(t):
         x.respond(200, b"done")
     u = t.upstream(script)
     weir = t.weir(_policy(u, workers=1, log={"to": "own.log"}))
-    path, tasks = os.path.join(weir.directory, "own.log"), f"/proc/{weir.process.pid}/task"
+    main_thread, tasks = weir.process.pid, f"/proc/{weir.process.pid}/task"
     with weir.connect() as c:
         c.send(client.request_bytes())
         wait_until("the request is under way", lambda: u.requests)
         threads = len(os.listdir(tasks))
         weir.signal(signal.SIGTERM)
         wait_until("the worker drains", lambda: not listening(f"127.0.0.1:{weir.port}"))
-        os.remove(path)
-        os.mkfifo(path)
-        weir.signal(signal.SIGUSR1)
-        wait_until("the main thread is held up", lambda: not _alive(weir))
-        held_up = time.monotonic()
-        answered.set()
-        equal(c.read().status, 200)
-    wait_until("the worker has ended", lambda: len(os.listdir(tasks)) < threads)
-    time.sleep(max(0.0, held_up + 2.1 - time.monotonic()))
-    with open(path, "rb", buffering=0):     # the reader it waited for
+        with halted_at(main_thread, OPENAT, lambda: weir.signal(signal.SIGUSR1)):
+            held_up = time.monotonic()
+            answered.set()
+            equal(c.read().status, 200)
+            wait_until("the worker has ended", lambda: len(os.listdir(tasks)) < threads)
+            time.sleep(max(0.0, held_up + 2.1 - time.monotonic()))
         equal(weir.wait(10), 0)
-
-
-def _alive(weir):
-    try:
-        return weir.admin("/livez", timeout=0.3).status == 200
-    except (OSError, TimeoutError, client.http1.Closed):
-        return False
 
 
 def sigint_drains_without_delay(t):

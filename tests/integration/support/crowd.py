@@ -35,7 +35,7 @@ class Crowd:
     def __init__(self, port, source=None, receive_buffer=None, reading=True):
         self.port, self.source, self.receive_buffer, self.reading = port, source, receive_buffer, reading
         self.members = []
-        self.refused = 0
+        self.refused = self.closed = 0
         self.selector = selectors.DefaultSelector()
         self.connecting = 0
 
@@ -58,14 +58,16 @@ class Crowd:
             self._serve(key.data, events)
 
     def run(self, seconds, until=None, each=None, every=0.1):
-        """Turns for so long, or until `until()`; calls `each(member)` for the open ones every `every` seconds."""
-        end, next_round = time.monotonic() + seconds, time.monotonic()
-        while time.monotonic() < end and not (until and until()):
-            if each and time.monotonic() >= next_round:
-                next_round = time.monotonic() + every
-                for member in self.open_members():
+        """Turns for so long, or until `until()`; calls `each(member)` once every `every` seconds for each that is
+        open, one after the other: clients do not act in step."""
+        begin, called = time.monotonic(), 0
+        while time.monotonic() < begin + seconds and not (until and until()):
+            due = int((time.monotonic() - begin) / every * len(self.members)) if each else 0
+            for member in (self.members[i % len(self.members)] for i in range(called, due)):
+                if member.opened_at is not None and member.closed_at is None:
                     each(member)
-            self.turn(0.02)
+            called = due
+            self.turn(0.005 if each else 0.02)
         return self
 
     def say(self, member, data):
@@ -78,7 +80,7 @@ class Crowd:
         return [m for m in self.members if m.closed_at is None and m.opened_at is not None]
 
     def all_closed(self):
-        return not any(m.closed_at is None for m in self.members)
+        return self.closed == len(self.members)
 
     def statuses(self):
         counts = {}
@@ -168,6 +170,7 @@ class Crowd:
 
     def _closed(self, member, registered=True):
         member.closed_at = time.monotonic()
+        self.closed += 1
         if registered and member.sock in self.selector.get_map():
             self.selector.unregister(member.sock)
         member.sock.close()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/algorithms/stamp_ring.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <doctest/doctest.h>
 #include <random>
@@ -23,7 +24,8 @@ struct twin {
     stamp_ring ring(state);
     ring.pop_front(dropped);
     ring.pop_back(given_back);
-    ring.push_back(stamp, units, state.extra);
+    ring.reserve(ring.size() + units, window_us, state.extra);
+    ring.push_back(stamp, units);
     ring.keep(state, window_us);
     state.pinned_until_us = ring.size() > 0 ? ring.at(0) : 0;
     plain.erase(plain.begin(), plain.begin() + dropped);
@@ -39,7 +41,9 @@ struct twin {
   }
 };
 
-void random_changes(std::int64_t window_us, std::int64_t longest) {
+/// `window_of` the step.
+template <class F>
+void random_changes(F window_of, std::int64_t longest) {
   std::mt19937_64 random(20'261'128);
   const auto below = [&random](std::int64_t n) {
     return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(n + 1));
@@ -47,11 +51,15 @@ void random_changes(std::int64_t window_us, std::int64_t longest) {
   twin t;
   std::int64_t now_us = epoch_us;
   for (int step = 0; step < 2'000; ++step) {
+    const std::int64_t window_us = window_of(step);
+    now_us += below(window_us / 7);
     const auto held = static_cast<std::int64_t>(t.plain.size());
-    const std::int64_t dropped = random() % 4 == 0 ? below(held) : std::min<std::int64_t>(held, below(1));
+    const std::int64_t expired =
+        std::upper_bound(t.plain.begin(), t.plain.end(), now_us - window_us) - t.plain.begin();
+    const std::int64_t dropped =
+        std::max(expired, random() % 4 == 0 ? below(held) : std::min<std::int64_t>(held, below(1)));
     const std::int64_t given_back = random() % 8 == 0 ? below(held - dropped) : 0;
     const std::int64_t units = below(std::min<std::int64_t>(longest - held + dropped + given_back, 5));
-    now_us += below(window_us / 7);
     t.change(dropped, given_back, now_us, units, window_us);
     t.check(window_us);
   }
@@ -61,13 +69,22 @@ void random_changes(std::int64_t window_us, std::int64_t longest) {
 
 TEST_CASE("a ring of stamps is what a plain list would be, whatever is added and dropped") {
   SUBCASE("short windows") {
-    random_changes(minute, 12);
+    random_changes([](int) { return minute; }, 12);
+  }
+  SUBCASE("the longest window of narrow slots") {
+    random_changes([](int) { return stamp_ring::longest_narrow_us; }, 12);
+  }
+  SUBCASE("the shortest window of wide slots") {
+    random_changes([](int) { return stamp_ring::longest_narrow_us + 1; }, 12);
   }
   SUBCASE("windows too long for their place in the state") {
-    random_changes(31 * 24 * 60 * minute, 12);
+    random_changes([](int) { return 31 * 24 * 60 * minute; }, 12);
+  }
+  SUBCASE("windows that become longer and shorter") {
+    random_changes([](int step) { return (step / 3 % 2 == 0 ? 50 : 90) * minute; }, 100);
   }
   SUBCASE("long logs") {
-    random_changes(minute, 10'000);
+    random_changes([](int) { return minute; }, 10'000);
   }
 }
 
@@ -82,10 +99,21 @@ TEST_CASE("both ends are told from the state alone while units are free") {
   twin t;
   t.change(0, 0, epoch_us, 1, minute);
   t.change(0, 0, epoch_us + 5, 2, minute);
-  for (int i = 0; i < 3; ++i) t.state.extra.numbers()[i] = 0;  // a slot that was read would show
+  for (int i = 0; i < 3; ++i) t.state.extra.array<std::uint32_t>()[i] = 0;  // a slot that was read would show
   const stamp_ring ring(t.state);
   CHECK(ring.at(0) == epoch_us);
   CHECK(ring.at(2) == epoch_us + 5);
+}
+
+TEST_CASE("as many units take no more memory in narrow slots than in wide ones") {
+  for (std::int64_t units = 1; units <= 10'000; units += 1 + units / 16) {
+    const auto room = [units](std::int64_t window_us) {
+      twin t;
+      t.change(0, 0, epoch_us, units, window_us);
+      return stamp_ring(t.state).room();
+    };
+    REQUIRE(room(minute) <= 2 * room(90 * minute));
+  }
 }
 
 TEST_CASE("a ring that denies keeps its oldest stamp in its slot") {

@@ -6,11 +6,13 @@
 
 namespace weir::limiter {
 
-/// Shorter texts first, equally long ones by their bytes.
+/// Shorter texts first, equally long ones by their bytes; most of those differ in the first.
 struct length_order {
   using is_transparent = void;
   [[nodiscard]] bool operator()(std::string_view a, std::string_view b) const noexcept {
-    return a.size() != b.size() ? a.size() < b.size() : a < b;
+    if (a.size() != b.size()) return a.size() < b.size();
+    if (a.empty() || a.front() == b.front()) return a < b;
+    return static_cast<unsigned char>(a.front()) < static_cast<unsigned char>(b.front());
   }
 };
 

@@ -4,6 +4,7 @@
 #include "limiter/request_attributes.hpp"
 
 #include <algorithm>
+#include <functional>
 
 namespace weir::limiter {
 
@@ -61,8 +62,8 @@ void match_index::find(const request_attributes& request, std::string_view path,
     const auto found = filed.some.find(*value);
     if (found != filed.some.end()) found->second.append(request.method, path, numbers);
   }
-  if (numbers.size() < start + 2) return;
   const auto first = numbers.begin() + static_cast<std::ptrdiff_t>(start);
+  if (std::adjacent_find(first, numbers.end(), std::greater_equal<>()) == numbers.end()) return;
   std::sort(first, numbers.end());
   numbers.erase(std::unique(first, numbers.end()), numbers.end());  // a host may be listed twice
 }

@@ -12,11 +12,15 @@ namespace {
 
 constexpr std::size_t max_segments = 64;  // of a template: bounds the depth of the trie
 
-/// Takes the next non-empty segment off `rest`; empty when none is left.
+/// Takes the next non-empty segment off `rest`; empty when none is left. Segments are short: a loop is done
+/// before a search has begun.
 std::string_view next_segment(std::string_view& rest) noexcept {
-  while (!rest.empty() && rest.front() == '/') rest.remove_prefix(1);
-  const std::string_view segment = rest.substr(0, rest.find('/'));
-  rest.remove_prefix(segment.size());
+  std::size_t start = 0;
+  while (start < rest.size() && rest[start] == '/') ++start;
+  std::size_t end = start;
+  while (end < rest.size() && rest[end] != '/') ++end;
+  const std::string_view segment(rest.data() + start, end - start);
+  rest = {rest.data() + end, rest.size() - end};
   return segment;
 }
 

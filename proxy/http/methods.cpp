@@ -5,12 +5,29 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 namespace weir::http {
 namespace {
 
 constexpr std::array<std::string_view, 10> labels{"_OTHER", "GET",     "HEAD",  "POST",    "PUT",
                                                   "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE"};
+
+constexpr std::size_t longest_label = 7;
+
+/// Different for different texts of up to `longest_label` bytes: the size is part of it.
+constexpr std::uint64_t to_word(std::string_view text) {
+  std::uint64_t word = text.size();
+  for (const char c : text) word = word << 8 | static_cast<unsigned char>(c);
+  return word;
+}
+
+constexpr auto words = [] {
+  std::array<std::uint64_t, labels.size()> all{};
+  std::transform(labels.begin(), labels.end(), all.begin(), to_word);
+  return all;
+}();
+static_assert(std::all_of(labels.begin(), labels.end(), [](auto l) { return l.size() <= longest_label; }));
 
 // The HTTP method registry of IANA, sorted.
 constexpr std::array<std::string_view, 40> registered{"ACL",
@@ -57,8 +74,10 @@ constexpr std::array<std::string_view, 40> registered{"ACL",
 }  // namespace
 
 method_id identify_method(std::string_view method) noexcept {
+  if (method.size() > longest_label) return method_id::other;
+  const std::uint64_t word = to_word(method);
   for (std::size_t i = 1; i < labels.size(); ++i) {
-    if (method == labels[i]) return static_cast<method_id>(i);
+    if (word == words[i]) return static_cast<method_id>(i);
   }
   return method_id::other;
 }

@@ -174,7 +174,7 @@ struct path_trie::node {
 
   const node* literal_child(std::string_view segment) const {
     const auto place = const_cast<node*>(this)->find(segment);
-    return place != literals.end() && place->first == segment ? place->second.get() : nullptr;
+    return place != literals.end() && !length_order{}(segment, place->first) ? place->second.get() : nullptr;
   }
 
   /// Visits the nodes reached by `rest`: at most both children per node, so never more nodes than templates

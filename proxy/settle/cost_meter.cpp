@@ -41,7 +41,7 @@ std::optional<std::int64_t> header_cost(std::string_view value) noexcept {
   return number;
 }
 
-void cost_meter::reset() noexcept {
+void cost_meter::forget() noexcept {
   entries_.clear();
   reads_body_ = false;
 }

@@ -21,7 +21,9 @@ namespace weir::proxy::settle {
 class cost_meter {
  public:
   /// For the next request.
-  void reset() noexcept;
+  void reset() noexcept {
+    if (!entries_.empty()) forget();  // few requests have any
+  }
 
   /// The response's head; what it promises for the rules among `charges` is watched from now on. The rules
   /// must live until reset().
@@ -44,6 +46,8 @@ class cost_meter {
     std::optional<std::int64_t> found;
     std::unique_ptr<body_cost_reader> reader;
   };
+
+  void forget() noexcept;
 
   std::vector<entry> entries_;
   bool reads_body_ = false;

@@ -154,8 +154,10 @@ def a_hundred_reloads_and_broken_files_under_load_fail_nothing(t):
     equal(load.failed(), [])
     m = weir.metrics()
     equal(m.sum("weir_decisions_total", rule="kept", decision="allow"), len(load.samples), "unchanged counters")
-    equal((m.sum("weir_config_reloads_total", result="ok"), m.sum("weir_config_reloads_total", result="rejected")),
-          (rounds + 10, rounds // 10))
+    equal(m.sum("weir_config_reloads_total", result="ok"), rounds + 10)
+    rejected = m.sum("weir_config_reloads_total", result="rejected")
+    broken = rounds // 10       # each perhaps twice: who watches the file may be quicker than the signal
+    assert broken <= rejected <= 2 * broken, f"{rejected} of {broken} broken files refused"
     equal(m.sum("weir_config_last_reload_successful"), 1)
     assert re.search(r"weir\.yaml:4", weir.stderr()), weir.stderr()[-2000:]
     equal(len(weir.records(len(load.samples))), len(load.samples))

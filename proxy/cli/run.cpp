@@ -24,8 +24,8 @@ std::string render_all(const config::load_result& loaded, bool color) {
 void log_problems(const config::load_result& loaded) {
   try {
     proxy::configure_own_log(loaded.settings->log);
-  } catch (const std::system_error&) {
-    // the start fails for it and says so; until then lines go where they went
+  } catch (const std::system_error& error) {  // the start will fail for it
+    proxy::log_event(proxy::log_level::error, "the own log stays where it was", {{"cause", error.what()}});
   }
   for (const config::problem& p : loaded.problems) {
     const auto level = p.severity == config::severity::note ? proxy::log_level::info : proxy::log_level::warn;

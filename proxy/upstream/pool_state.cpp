@@ -87,7 +87,7 @@ std::optional<close_reason> pool_state::outworn(const pool_member& m, std::int64
 }
 
 bool pool_state::park(pool_member& m, std::int64_t keep_alive_us, std::int64_t now_us) {
-  if (open() > settings_.size) return false;
+  if (idle_.size() >= settings_.size) return false;
   std::int64_t patience = microseconds_of(settings_.idle_timeout);
   if (keep_alive_us >= 0) patience = std::min(patience, keep_alive_us);
   idle_.push_back(&m);

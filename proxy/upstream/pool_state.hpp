@@ -2,10 +2,10 @@
 // The books of a connection pool: who is idle, who is lent, who waits, and whether one more may be opened.
 // Pure: no sockets, `now` is monotonic microseconds. `endpoint` does what the books say.
 //
-// Up to `size` connections are kept, `overflow` more are opened under load and closed on return, then
-// requests wait in a FIFO line of at most `max_pending`. Reuse is LIFO. Everything is O(1) but expired() and
-// removing an idle connection, which walk at most `size` idle ones. Nothing
-// allocates after the start.
+// Up to `size` connections are kept idle; `overflow` more may be open under load, and what comes back when
+// `size` are idle is closed: under a steady load none is, since each is taken again. Beyond both, requests
+// wait in a FIFO line of at most `max_pending`. Reuse is LIFO. Everything is O(1) but expired() and removing
+// an idle connection, which walk at most `size` idle ones. Nothing allocates after the start.
 #pragma once
 
 #include "proxy/settings.hpp"
@@ -22,7 +22,7 @@ namespace weir::proxy {
 enum class close_reason : std::uint8_t {
   idle,            ///< its idle time was over
   recycled,        ///< its age or its requests were
-  overflow,        ///< more than `size` were open when it came back
+  overflow,        ///< `size` were idle when it came back
   address_gone,    ///< its name points elsewhere now
   peer,            ///< the upstream closed it, or sent what nobody had asked for
   not_reusable,    ///< an attempt did not end in a state that allows reuse
@@ -97,7 +97,7 @@ class pool_state {
   void lend(pool_member& m) noexcept;  ///< from connecting, idle, or another holder
   /// Why a returned connection must be closed, or nothing: then next_waiter() gets it, or park().
   [[nodiscard]] std::optional<close_reason> outworn(const pool_member& m, std::int64_t now_us) const noexcept;
-  /// False: there are more than `size`, close it. `keep_alive_us`: what the upstream promised, -1 = nothing.
+  /// False: `size` are idle, close it. `keep_alive_us`: what the upstream promised, -1 = nothing.
   [[nodiscard]] bool park(pool_member& m, std::int64_t keep_alive_us, std::int64_t now_us);
   void removed(pool_member& m) noexcept;                       ///< it is being closed, from any state
   void retire(pool_member& m) noexcept { m.retired_ = true; }  ///< closed on return

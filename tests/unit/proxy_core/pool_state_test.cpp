@@ -110,10 +110,14 @@ TEST_CASE_FIXTURE(bench,
   CHECK(pool.next_waiter() == &a);
   CHECK(pool.next_waiter() == &b);
   CHECK(pool.next_waiter() == nullptr);
-  CHECK_FALSE(pool.park(*all[0], -1, now));
-  pool.removed(*all[0]);
+  CHECK(pool.park(*all[0], -1, now));
+  CHECK(pool.newest_idle() == all[0]);  // a load that stays beyond `size` takes it again and opens nothing
+  pool.lend(*all[0]);
   CHECK(pool.park(*all[1], -1, now));
   CHECK(pool.park(*all[2], -1, now));
+  CHECK_FALSE(pool.park(*all[0], -1, now));
+  pool.removed(*all[0]);
+  CHECK(pool.idle() == 2);
 }
 
 TEST_CASE_FIXTURE(bench, "who leaves the line makes room in it at once, wherever it stood") {

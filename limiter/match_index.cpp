@@ -38,11 +38,11 @@ match_index::by_value& match_index::values_of(const selector& from) {
 }
 
 void match_index::insert(const request_match& match, std::uint32_t number) {
-  asks_ = asks_ || !match.hosts.empty() || !match.methods.empty() || !match.paths.empty() ||
-          (!match.values.empty() && !match.values.front().values.empty());
+  const bool has_value = !match.values.empty() && !match.values.front().values.empty();
+  asks_ = asks_ || has_value || !match.hosts.empty() || !match.methods.empty() || !match.paths.empty();
   if (!match.hosts.empty()) {
     for (const std::string& host : match.hosts) hosts_[host].insert(match, number);
-  } else if (!match.values.empty() && !match.values.front().values.empty()) {
+  } else if (has_value) {
     by_value& filed = values_of(match.values.front().from);
     for (const std::string& value : match.values.front().values) filed.some[value].insert(match, number);
   } else {
